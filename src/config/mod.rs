@@ -1,0 +1,186 @@
+//! File, environment and flags into one validated [`Config`]; every error at once, each with its key and its cure.
+//!
+//! The only place that reads the environment. It refuses to know how a value is used.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::protocol::Credentials;
+
+/// A secret other than tokens and keys: prints as `[redacted]`.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself, for the one place that sends or compares it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The validated configuration (contract §4.1).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[[account]]`, at least one.
+    pub accounts: Vec<Account>,
+    /// `[kafka]`
+    pub kafka: Kafka,
+    /// `[spool]`
+    pub spool: Spool,
+    /// `[delivery]`
+    pub delivery: Delivery,
+    /// `[dedup]`
+    pub dedup: Dedup,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[server]`: the public listener.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Largest accepted body, bytes.
+    pub max_body_bytes: usize,
+}
+
+/// `[admin]`: the admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Bearer token; required unless `listen` is a loopback address.
+    pub token: Option<Secret>,
+}
+
+/// One `[[account]]`.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// `[a-z0-9-]{1,32}`
+    pub name: String,
+    /// The URL path of its callbacks.
+    pub path: String,
+    /// Expected `ToUserName`.
+    pub account_id: Option<String>,
+    /// Mode, tokens, keys, AppID.
+    pub credentials: Credentials,
+    /// What to do with messages that are no card events.
+    pub other: OtherPolicy,
+}
+
+/// `account.other` (contract §3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherPolicy {
+    /// Answer `success`, count.
+    Ignore,
+    /// Publish to `kafka.other_topic`.
+    Publish,
+}
+
+/// `[kafka]`
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    /// `host:port` each; empty: the spool is the store.
+    pub brokers: Vec<String>,
+    /// Topic of card events.
+    pub topic: String,
+    /// Topic of quarantined pushes.
+    pub dlq_topic: String,
+    /// Topic of other messages.
+    pub other_topic: String,
+    /// `sasl.password`
+    pub sasl_password: Option<Secret>,
+    /// Further librdkafka properties, validated against the reserved ones (stack.md).
+    pub options: Vec<(String, Secret)>,
+}
+
+/// `[spool]`
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// The folder.
+    pub path: PathBuf,
+    /// Bound of the bytes of pending records.
+    pub max_bytes: u64,
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What `success` waits for. Always `Disk` without brokers.
+    pub answer_after: AnswerAfter,
+    /// How long an answer waits for the broker's ack; at most 3 s.
+    pub ack_timeout: Duration,
+    /// How long a stop may take to finish requests and flush.
+    pub shutdown_timeout: Duration,
+}
+
+/// `delivery.answer_after` (contract §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerAfter {
+    /// The broker's ack; the fsynced spool record after `ack_timeout`.
+    Kafka,
+    /// The fsynced spool record.
+    Disk,
+    /// Only the broker's ack.
+    KafkaOnly,
+}
+
+/// `[dedup]`
+#[derive(Debug, Clone)]
+pub struct Dedup {
+    /// How long ids are remembered after receipt.
+    pub window: Duration,
+    /// Bound of the remembered ids, bytes.
+    pub max_bytes: u64,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`.
+    pub level: tracing::Level,
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key, as written in TOML: `account.shop.token`, `kafka.brokers`.
+    pub key: String,
+    /// What was found and what was expected; never a secret's value.
+    pub problem: String,
+    /// What to do.
+    pub cure: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} ({})", self.key, self.problem, self.cure)
+    }
+}

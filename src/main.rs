@@ -1,0 +1,3 @@
+//! The `cardhook` binary: see [`cardhook::cli`].
+
+fn main() {}
