@@ -11,9 +11,10 @@ use std::{
 };
 
 use super::{
-    lane::{Failure, InFlight, Item, LaneState, Shared, Stop},
+    lane::Shared,
     sink::{Connect, NotTaken, Sink},
     spool::{Reader, Stored},
+    state::{Failure, InFlight, Item, LaneState, Stop},
 };
 
 /// Records read from the spool at once.

@@ -5,14 +5,15 @@
 mod forget;
 mod forwarder;
 mod lane;
+mod model;
 mod properties;
 mod sink;
 mod spool;
+mod state;
 mod ticket;
 mod writer;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::Ordering,
@@ -22,120 +23,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Stored};
+pub use model::{AnswerAfter, Health, Lane, Overloaded, Safe, Settings, Submission};
+pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
 
-use crate::{
-    clock,
-    event::{EventId, Record},
-    metrics::Metrics,
-};
+use crate::{clock, metrics::Metrics};
 use forwarder::Forwarder;
-use lane::{Shared, Stop};
+use lane::Shared;
 use sink::Connect;
+use state::Stop;
 use ticket::{State, Ticket};
 use writer::{Command, Vitals, Writer};
 
 /// Submissions waiting for the writer at most; beyond, the answer is 503.
 const COMMANDS: usize = 8192;
-
-/// Which topic a record is for. The discriminants stand in the spool: never reuse one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Lane {
-    /// `kafka.topic`
-    Events = 0,
-    /// `kafka.dlq_topic`
-    Dlq = 1,
-    /// `kafka.other_topic`
-    Other = 2,
-}
-
-impl Lane {
-    /// Every lane, in the order of the discriminants.
-    pub const ALL: [Self; 3] = [Self::Events, Self::Dlq, Self::Other];
-}
-
-/// What an answer waits for (contract §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerAfter {
-    /// The broker's ack; the fsynced record after `ack_timeout`.
-    Kafka,
-    /// The fsynced record.
-    Disk,
-    /// Only the broker's ack.
-    KafkaOnly,
-}
-
-/// How to build a [`Delivery`].
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The spool's folder.
-    pub path: PathBuf,
-    /// Bound of the bytes of pending records.
-    pub max_bytes: u64,
-    /// What an answer waits for.
-    pub answer_after: AnswerAfter,
-    /// See contract §3.1.
-    pub ack_timeout: Duration,
-    /// How long ids are remembered.
-    pub dedup_window: Duration,
-    /// Bound of the remembered ids, bytes.
-    pub dedup_max_bytes: u64,
-    /// Account names with their mode (`secure`, …), by their index in [`Submission::account`].
-    pub accounts: Vec<(String, &'static str)>,
-    /// librdkafka properties, `bootstrap.servers` included; `None`: the spool is the store.
-    pub producer: Option<Vec<(String, String)>>,
-    /// Topic of each lane: events, dlq, other.
-    pub topics: [Arc<str>; 3],
-}
-
-/// One record to deliver.
-#[derive(Debug)]
-pub struct Submission {
-    /// Where it goes.
-    pub lane: Lane,
-    /// Index into [`Settings::accounts`].
-    pub account: usize,
-    /// Remembered per account.
-    pub event_id: EventId,
-    /// `CreateTime`, Unix seconds; 0 for a quarantined push.
-    pub event_time: i64,
-    /// Receipt, Unix milliseconds.
-    pub received_at_ms: i64,
-    /// What goes to Kafka.
-    pub record: Record,
-}
-
-/// Why a submission's answer may be `success`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Safe {
-    /// The broker acknowledged it; else it is in the fsynced spool.
-    pub by_kafka: bool,
-    /// It was known already.
-    pub duplicate: bool,
-}
-
-/// Not safe: answer 503.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Overloaded {
-    /// Spool full or failing, and Kafka not answering.
-    #[error("no durable place left")]
-    NoDurablePlace,
-    /// Neither safe nor failed at the deadline.
-    #[error("neither safe nor failed in time")]
-    Late,
-}
-
-/// What `/readyz` asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// The spool takes appends: neither failing nor at `spool.max_bytes`.
-    pub spool: bool,
-    /// Kafka acknowledges, or (nothing being in flight) a broker is reported up. `None` without brokers.
-    pub kafka: Option<bool>,
-    /// There is somewhere durable to put an event, by `answer_after`.
-    pub durable: bool,
-}
 
 /// Why a delivery cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -197,7 +97,7 @@ impl Delivery {
 
         let mut forwarders = Vec::new();
         if let Some(connect) = connect {
-            for (lane, topic) in Lane::ALL.into_iter().zip(&settings.topics) {
+            for (lane, topic) in Lane::FORWARDED.into_iter().zip(&settings.topics) {
                 let last = spool.last_of(lane)?;
                 let nudge = nudge(commands.clone());
                 let shared = Shared::new(lane, Arc::clone(topic), answer_after, metrics.clone(), last, nudge);

@@ -18,7 +18,10 @@ use rdkafka::{
 };
 use serde::Deserialize;
 
-use super::lane::{Failure, Item, Shared};
+use super::{
+    lane::Shared,
+    state::{Failure, Item},
+};
 
 /// How long the polling thread may sleep; how long a stop waits for it.
 const POLL: Duration = Duration::from_millis(100);

@@ -13,8 +13,9 @@ use std::{
 use super::{
     Lane, Submission,
     forget::Forgetter,
-    lane::{Item, Shared},
+    lane::Shared,
     spool::{Appended, Entry, Spool, SpoolError},
+    state::Item,
     ticket::{State, Ticket},
 };
 use crate::{event::EventId, metrics::Metrics};

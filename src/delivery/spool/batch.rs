@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{BYTES_PER_ID, COUNTER_BITS, Counters, PARKED, SpoolError, codec, next_seq, row_id, seq_of};
+use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, codec, next_seq, row_id, seq_of};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
@@ -84,10 +84,8 @@ impl<'a> Batch<'a> {
             .query_row(params![event_time, id.as_bytes(), self.account(entry)], |row| row.get(0))
             .optional()?;
         let Some(seq) = seq.map(i64::cast_unsigned) else { return Ok(None) };
-        let pending = self
-            .transaction
-            .prepare_cached("SELECT 1 FROM pending WHERE id = ?")?
-            .exists([row_id(entry.lane as u8, seq)])?;
+        let pending =
+            self.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([row_id(entry.lane, seq)])?;
         Ok(Some(if pending { Appended::Pending(seq) } else { Appended::Delivered }))
     }
 
@@ -99,7 +97,7 @@ impl<'a> Batch<'a> {
         let record = entry.record;
         codec::encode_headers(&record.headers, &mut self.headers);
         self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
-            row_id(entry.lane as u8, seq),
+            row_id(entry.lane, seq),
             self.account(entry),
             entry.received_at_ms,
             record.timestamp_ms,
@@ -118,7 +116,7 @@ impl<'a> Batch<'a> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM pending WHERE id BETWEEN ? AND ?")?;
         for run in acked.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
             let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
-            let removed = delete.execute([row_id(lane as u8, *first), row_id(lane as u8, *last)])?;
+            let removed = delete.execute([row_id(lane, *first), row_id(lane, *last)])?;
             let bytes: u64 = run.iter().map(|(_, bytes)| bytes).sum();
             self.counters.records = self.counters.records.saturating_sub(removed as u64);
             self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
@@ -136,7 +134,7 @@ impl<'a> Batch<'a> {
 
     /// Sets a record of the DLQ lane aside: it is kept, shown, and not sent again.
     pub(in crate::delivery) fn park(&mut self, seq: u64) -> Result<(), SpoolError> {
-        let ids = [row_id(PARKED, seq), row_id(Lane::Dlq as u8, seq)];
+        let ids = [row_id(Lane::Parked, seq), row_id(Lane::Dlq, seq)];
         let parked = self.transaction.prepare_cached("UPDATE pending SET id = ? WHERE id = ?")?.execute(ids)?;
         self.counters.parked += parked as u64;
         Ok(())

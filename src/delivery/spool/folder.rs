@@ -42,6 +42,12 @@ pub enum FolderError {
         /// The folder.
         path: String,
     },
+    /// Nothing to look into.
+    #[error("there is no spool in {path}: name the spool.path of a service that has run")]
+    NoSpool {
+        /// The folder.
+        path: String,
+    },
     /// WAL does not work there.
     #[error(
         "{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a local disk"

@@ -10,6 +10,7 @@
 
 mod batch;
 mod codec;
+mod export;
 mod folder;
 mod reader;
 
@@ -17,7 +18,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::Lane;
+
 pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
+pub use export::{Spooled, take_out};
 pub use folder::FolderError;
 pub use reader::{Page, Reader, Report, Stored};
 
@@ -25,8 +29,6 @@ pub use reader::{Page, Reader, Report, Stored};
 const SEQ_BITS: u32 = 56;
 /// Bits of a seq below the second of receipt.
 const COUNTER_BITS: u32 = 16;
-/// The lane of records that the broker refused on the DLQ topic too.
-const PARKED: u8 = 3;
 /// Bytes that one remembered id takes, measured over 10^6 ids; see `docs/delivery.md`.
 const BYTES_PER_ID: u64 = 36;
 /// `PRAGMA user_version` of this layout.
@@ -161,8 +163,8 @@ impl Spool {
         let mut first = self
             .connection
             .prepare_cached("SELECT received_at FROM pending WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1")?;
-        for lane in super::Lane::ALL {
-            let (low, high) = lane_range(lane as u8);
+        for lane in Lane::FORWARDED {
+            let (low, high) = lane_range(lane);
             let received: Option<i64> = first.query_row([low, high], |row| row.get(0)).optional()?;
             oldest = [oldest, received].into_iter().flatten().min();
         }
@@ -170,8 +172,8 @@ impl Spool {
     }
 
     /// The highest pending seq of a lane; 0 when it has none.
-    pub(super) fn last_of(&self, lane: super::Lane) -> Result<u64, SpoolError> {
-        let (low, high) = lane_range(lane as u8);
+    pub(super) fn last_of(&self, lane: Lane) -> Result<u64, SpoolError> {
+        let (low, high) = lane_range(lane);
         let last: Option<i64> =
             self.connection
                 .query_row("SELECT max(id) FROM pending WHERE id BETWEEN ? AND ?", [low, high], |row| row.get(0))?;
@@ -223,13 +225,13 @@ fn next_seq(last: u64, received_at_ms: i64) -> u64 {
 }
 
 /// The lowest and highest row id of a lane.
-fn lane_range(lane: u8) -> (i64, i64) {
-    let low = i64::from(lane) << SEQ_BITS;
+fn lane_range(lane: Lane) -> (i64, i64) {
+    let low = i64::from(lane as u8) << SEQ_BITS;
     (low, low | ((1 << SEQ_BITS) - 1))
 }
 
-fn row_id(lane: u8, seq: u64) -> i64 {
-    i64::from(lane) << SEQ_BITS | seq.cast_signed()
+fn row_id(lane: Lane, seq: u64) -> i64 {
+    i64::from(lane as u8) << SEQ_BITS | seq.cast_signed()
 }
 
 fn seq_of(row: i64) -> u64 {

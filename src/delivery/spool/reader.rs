@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{Counters, PARKED, SpoolError, codec, folder, lane_range, read_counters, row_id, seq_of};
+use super::{Counters, FolderError, SpoolError, codec, folder, lane_range, read_counters, row_id, seq_of};
 use crate::{delivery::Lane, event::Record};
 
 /// One pending record as it stands in the spool.
@@ -54,7 +54,12 @@ impl Reader {
     /// # Errors
     /// When there is none, or it is of another layout.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
-        Self::open_database(&folder::database(folder))
+        let database = folder::database(folder);
+        if database.is_file() {
+            Self::open_database(&database)
+        } else {
+            Err(FolderError::NoSpool { path: folder.display().to_string() }.into())
+        }
     }
 
     pub(in crate::delivery) fn open_database(database: &Path) -> Result<Self, SpoolError> {
@@ -88,10 +93,10 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, account, received_at, timestamp, key, headers, value FROM pending WHERE id > ? AND id <= ? ORDER BY id",
         )?;
-        let high = lane_range(lane as u8).1;
+        let high = lane_range(lane).1;
         let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
-        let upto = upto.map_or(high, |upto| row_id(lane as u8, upto.cast_unsigned()));
-        let after = row_id(lane as u8, after);
+        let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
+        let after = row_id(lane, after);
         let mut rows = statement.query([after, upto])?;
         let mut page = Page::default();
         let mut bytes = 0;
@@ -121,7 +126,7 @@ impl Reader {
         let mut lanes = [Report::default(); 4];
         let sum = "SELECT count(*), coalesce(sum(coalesce(length(key), 0) + length(headers) + length(value)), 0), min(received_at)
                    FROM pending WHERE id BETWEEN ? AND ?";
-        for (lane, report) in (0..=PARKED).zip(lanes.iter_mut()) {
+        for (lane, report) in Lane::ALL.into_iter().zip(lanes.iter_mut()) {
             let (low, high) = lane_range(lane);
             *report = self.connection.query_row(sum, [low, high], |row| {
                 let (records, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
