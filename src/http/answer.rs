@@ -59,7 +59,7 @@ impl Answer {
         Some(match self {
             Self::Safe(_, Safe { duplicate: true, .. }) => CallbackResult::Duplicate,
             Self::Safe(Lane::Events, _) => CallbackResult::Accepted,
-            Self::Safe(Lane::Dlq, _) => CallbackResult::Quarantined,
+            Self::Safe(Lane::Dlq | Lane::Parked, _) => CallbackResult::Quarantined,
             Self::Safe(Lane::Other, _) | Self::Ignored => CallbackResult::Other,
             Self::Echo(_) => CallbackResult::Handshake,
             Self::BadQuery(_) | Self::BrokenBody => CallbackResult::BadRequest,

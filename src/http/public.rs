@@ -67,11 +67,8 @@ pub fn server(
         let metrics = metrics.of_account(&account.name);
         (account.path.clone(), Door { account, metrics })
     });
-    let public = Public {
-        doors: Arc::new(doors.collect()),
-        delivery: delivery.clone(),
-        max_body_bytes: limits.max_body_bytes,
-    };
+    let public =
+        Public { doors: Arc::new(doors.collect()), delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes };
     let mut builder = Server::build()
         .workers(limits.workers.clamp(1, 512))
         .disable_signals()

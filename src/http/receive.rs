@@ -62,13 +62,15 @@ pub(super) fn handshake(account: &Account, query: &str) -> Answer {
 
 /// Decides about a push: refused before its signature is verified, never after (contract §3.2).
 pub(super) fn receive(account: &Account, query: &str, body: &[u8], now_ms: i64) -> Decision {
-    let push = match Query::parse(query).map_err(Answer::from).and_then(|parameters| {
-        Callback::new(parameters, body).verify(&account.credentials).map_err(Answer::from)
-    }) {
+    let push = match Query::parse(query)
+        .map_err(Answer::from)
+        .and_then(|parameters| Callback::new(parameters, body).verify(&account.credentials).map_err(Answer::from))
+    {
         Ok(push) => push,
         Err(refusal) => return Decision::Answer(refusal),
     };
-    match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms)) {
+    match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms))
+    {
         Ok(incoming) => accept(account, &incoming, now_ms),
         Err(unreadable) => quarantine(account, query, body, now_ms, &unreadable),
     }
@@ -99,9 +101,7 @@ fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result
 
 fn accept(account: &Account, incoming: &Incoming, received_at_ms: i64) -> Decision {
     let (lane, event_type, event_id, event_time, record) = match incoming {
-        Incoming::Card(card) => {
-            (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record())
-        }
+        Incoming::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
         Incoming::Other(other) => match account.other {
             Other::Ignore => return Decision::Answer(Answer::Ignored),
             Other::Publish => (Lane::Other, "other", other.event_id(), other.event_time(), other.record()),
