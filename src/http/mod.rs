@@ -10,3 +10,6 @@ pub mod public;
 mod receive;
 
 pub use receive::{Account, Other};
+
+#[cfg(test)]
+mod tests;
