@@ -47,7 +47,7 @@ pub(super) struct Common {
     pub(super) wechat_event: String,
     /// When it happened at WeChat.
     pub(super) event_time: UtcSeconds,
-    /// The same in Unix milliseconds.
+    /// `event_time` in Unix milliseconds.
     pub(super) event_time_ms: i64,
     /// When it was received.
     pub(super) received_at: UtcMillis,
@@ -66,12 +66,13 @@ pub(super) struct Common {
 pub struct OtherMessage {
     /// The stable identity: the same for every delivery of this message.
     pub(super) event_id: EventId,
+    /// The type.
     pub(super) event_type: OtherType,
     /// WeChat's name of the event, as received; null for a message.
     pub(super) wechat_event: Option<String>,
     /// When it happened at WeChat; null when `CreateTime` is absent or does not read.
     pub(super) event_time: Option<UtcSeconds>,
-    /// The same in Unix milliseconds.
+    /// `event_time` in Unix milliseconds.
     pub(super) event_time_ms: Option<i64>,
     /// When it was received.
     pub(super) received_at: UtcMillis,
@@ -85,6 +86,7 @@ pub struct OtherMessage {
     pub(super) body_authenticated: bool,
     /// What kind of message: `text`, `event`, …; an open set.
     pub(super) msg_type: Option<String>,
+    /// What the envelope did not take, under WeChat's tags.
     pub(super) extra: Extra,
 }
 
@@ -175,8 +177,7 @@ impl TryFrom<serde_json::Value> for CardEvent {
 /// Prints what is not personal.
 impl std::fmt::Debug for CardEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Common { event_id, event_type, openid, .. } = &self.common;
-        write!(f, "CardEvent({event_id} {} {openid} {:?})", event_type.as_str(), self.extra)
+        write!(f, "CardEvent({} {} {:?})", self.event_type(), self.event_id(), self.extra)
     }
 }
 

@@ -13,12 +13,12 @@ use crate::protocol::{Child, Document, Value};
 /// The tags a field is read from: the first group of which the push has one. The tags in a group are one tag spelt differently.
 pub(super) type Tags = &'static [&'static [&'static str]];
 
-/// What no field took, under the tags as received.
+/// What no field took, under WeChat's tags.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Extra(BTreeMap<String, ExtraValue>);
 
-/// One entry of [`Extra`].
+/// One entry of `extra`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ExtraValue {

@@ -24,4 +24,4 @@ pub use table::{
     MerchantChecked, Paid, Received, Rejected, SessionEntered, StockLow, Unknown, Updated, Viewed,
 };
 pub use time::{NotATime, UtcMillis, UtcSeconds};
-pub use value::{CardCode, CardId, ConsumeSource, Masked, OpenId, OrderTime, UnionId};
+pub use value::{CardCode, CardId, ConsumeSource, OpenId, OrderTime, UnionId};

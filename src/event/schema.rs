@@ -2,7 +2,7 @@
 //!
 //! `schemas/` holds both; a test fails when they drift.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -23,7 +23,9 @@ pub fn schema() -> Value {
     let mut definitions: Map<String, Value> =
         EventType::ALL.iter().map(|row| (row.as_str().to_owned(), card_event(*row, &mut generator))).collect();
     let other = OtherMessage::json_schema(&mut generator);
-    definitions.insert(OtherMessage::EVENT_TYPE.to_owned(), definition(OtherMessage::EVENT_TYPE, &[other]));
+    let description = other.get("description").cloned();
+    definitions
+        .insert(OtherMessage::EVENT_TYPE.to_owned(), definition(OtherMessage::EVENT_TYPE, description, &[other]));
     let references: Vec<Value> = definitions.keys().map(|name| json!({ "$ref": data_schema(name) })).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -36,16 +38,14 @@ pub fn schema() -> Value {
 }
 
 fn card_event(event_type: EventType, generator: &mut SchemaGenerator) -> Value {
-    let mut extra = Extra::json_schema(generator);
-    extra.insert("description".to_owned(), "What no field took, under WeChat's tags.".into());
-    let extra = schemars::json_schema!({ "properties": { "extra": extra }, "required": ["extra"] });
     let own = event_type.fields_schema(generator);
-    definition(event_type.as_str(), &[own, Common::json_schema(generator), extra])
+    let extra = json_schema!({ "properties": { "extra": Extra::json_schema(generator) }, "required": ["extra"] });
+    let description = own.get("description").cloned();
+    definition(event_type.as_str(), description, &[Common::json_schema(generator), own, extra])
 }
 
-/// One object with the properties of all parts; the first one describes it.
-fn definition(event_type: &str, parts: &[Schema]) -> Value {
-    let described = parts.first().and_then(|part| part.get("description"));
+/// One object with the properties of all parts.
+fn definition(event_type: &str, description: Option<Value>, parts: &[Schema]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for part in parts {
@@ -56,7 +56,7 @@ fn definition(event_type: &str, parts: &[Schema]) -> Value {
     json!({
         "$id": data_schema(event_type),
         "title": event_type,
-        "description": described,
+        "description": description,
         "type": "object",
         "properties": properties,
         "required": required,
