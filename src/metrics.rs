@@ -2,126 +2,18 @@
 //!
 //! Everything here is made once at start; the hot path touches resolved counters only.
 
+mod account;
 mod process;
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicU64};
+
+pub use account::{AccountMetrics, AnsweredBy, CallbackResult};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-
-/// What a callback came to: the label `result` of `cardhook_callbacks_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallbackResult {
-    /// A card event, safe for the first time.
-    Accepted,
-    /// Of something that is safe already.
-    Duplicate,
-    /// Verified and unreadable.
-    Quarantined,
-    /// Not a card event.
-    Other,
-    /// A valid handshake.
-    Handshake,
-    /// Status 400.
-    BadRequest,
-    /// Status 403.
-    BadSignature,
-    /// Status 413.
-    TooLarge,
-    /// Status 408, where the head was whole.
-    Timeout,
-    /// Status 503.
-    Overloaded,
-}
-
-impl CallbackResult {
-    /// Every result, in the order of the declaration.
-    const ALL: [Self; 10] = [
-        Self::Accepted,
-        Self::Duplicate,
-        Self::Quarantined,
-        Self::Other,
-        Self::Handshake,
-        Self::BadRequest,
-        Self::BadSignature,
-        Self::TooLarge,
-        Self::Timeout,
-        Self::Overloaded,
-    ];
-
-    /// The label's value.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Quarantined => "quarantined",
-            Self::Other => "other",
-            Self::Handshake => "handshake",
-            Self::BadRequest => "bad_request",
-            Self::BadSignature => "bad_signature",
-            Self::TooLarge => "too_large",
-            Self::Timeout => "timeout",
-            Self::Overloaded => "overloaded",
-        }
-    }
-}
-
-/// What made an event safe: the label of `cardhook_answer_seconds`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnsweredBy {
-    /// The broker's ack.
-    Kafka,
-    /// The fsynced spool.
-    Disk,
-    /// There was nothing to make safe, or it was not.
-    Nothing,
-}
-
-impl AnsweredBy {
-    /// Every value, in the order of the declaration.
-    const ALL: [Self; 3] = [Self::Kafka, Self::Disk, Self::Nothing];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Kafka => "kafka",
-            Self::Disk => "disk",
-            Self::Nothing => "none",
-        }
-    }
-}
-
-/// The counters of one account, resolved once: the hot path looks nothing up by label but the event type.
-#[derive(Debug, Clone)]
-pub struct AccountMetrics {
-    account: Arc<str>,
-    callbacks: [Counter; CallbackResult::ALL.len()],
-    answer_seconds: [Histogram; AnsweredBy::ALL.len()],
-    events: Family<EventLabels, Counter>,
-}
-
-impl AccountMetrics {
-    /// Counts an answer. `result` is `None` where the contract counts none.
-    pub fn answered(&self, result: Option<CallbackResult>, by: AnsweredBy, after: Duration) {
-        if let Some(counter) = result.and_then(|result| self.callbacks.get(result as usize)) {
-            counter.inc();
-        }
-        if let Some(histogram) = self.answer_seconds.get(by as usize) {
-            histogram.observe(after.as_secs_f64());
-        }
-    }
-
-    /// Counts an event that became safe for the first time.
-    pub fn event(&self, event_type: &'static str) {
-        self.events.get_or_create(&EventLabels { account: Arc::clone(&self.account), event_type }).inc();
-    }
-}
 
 /// `account`, `result`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -243,9 +135,6 @@ impl Metrics {
             dedup_forgotten_early: Counter::default(),
             kafka_up: Gauge::default(),
         };
-        for by in AnsweredBy::ALL {
-            drop(metrics.answer_seconds.get_or_create(&AnsweredByLabels { answered_by: by.label() }));
-        }
         metrics.register(registry.sub_registry_with_prefix("cardhook"));
         Self { registry: Arc::new(registry), ..metrics }
     }
@@ -301,19 +190,6 @@ impl Metrics {
         registry.register("build_info", "The running release", build);
     }
 
-    /// The counters of an account, which stand at 0 from now on.
-    #[must_use]
-    pub fn of_account(&self, account: &Arc<str>) -> AccountMetrics {
-        let labels = |result: CallbackResult| CallbackLabels { account: Arc::clone(account), result: result.label() };
-        AccountMetrics {
-            account: Arc::clone(account),
-            callbacks: CallbackResult::ALL.map(|result| self.callbacks.get_or_create_owned(&labels(result))),
-            answer_seconds: AnsweredBy::ALL
-                .map(|by| self.answer_seconds.get_or_create_owned(&AnsweredByLabels { answered_by: by.label() })),
-            events: self.events.clone(),
-        }
-    }
-
     /// The OpenMetrics text of everything registered.
     #[must_use]
     pub fn text(&self) -> String {
@@ -321,5 +197,45 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_the_contracts() {
+        let metrics = Metrics::new();
+        metrics.of_account(&"shop".into(), ["card.received"]).event("card.received");
+        metrics.published.get_or_create(&TopicLabels { topic: "events".into() }).inc();
+        metrics.publish_errors.get_or_create(&ReasonLabels { reason: "invalid" }).inc();
+        let text = metrics.text();
+        for line in [
+            "cardhook_callbacks_total{account=\"shop\",result=\"bad_signature\"} 0\n",
+            "cardhook_events_total{account=\"shop\",event_type=\"card.received\"} 1\n",
+            "cardhook_answer_seconds_count{answered_by=\"none\"} 0\n",
+            "cardhook_publish_seconds_count 0\n",
+            "cardhook_event_age_seconds_count 0\n",
+            "cardhook_published_total{topic=\"events\"} 1\n",
+            "cardhook_publish_errors_total{reason=\"invalid\"} 1\n",
+            "cardhook_spool_records 0\n",
+            "cardhook_spool_bytes 0\n",
+            "cardhook_spool_oldest_seconds 0.0\n",
+            "cardhook_spool_capacity_bytes 0\n",
+            "cardhook_spool_write_errors_total 0\n",
+            "cardhook_spool_bypassed_total 0\n",
+            "cardhook_spool_parked 0\n",
+            "cardhook_dedup_entries 0\n",
+            "cardhook_dedup_forgotten_early_total 0\n",
+            "cardhook_kafka_up 0\n",
+            concat!("cardhook_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
+            "\nprocess_cpu_seconds_total ",
+            "\nprocess_start_time_seconds ",
+            "\nprocess_resident_memory_bytes ",
+            "\nprocess_open_fds ",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The two listeners: public callbacks, and admin (health, metrics).
 //!
-//! [`answer`] is the one place that maps errors to HTTP. The decision about a push is pure ([`receive`]); reading the body,
+//! `answer` is the one place that maps errors to HTTP. The decision about a push is pure (`receive`); reading the body,
 //! handing over to the delivery and counting stand around it ([`public`]). It refuses to know Kafka and SQLite.
 
 pub mod admin;
@@ -10,3 +10,6 @@ pub mod public;
 mod receive;
 
 pub use receive::{Account, Other};
+
+#[cfg(test)]
+mod tests;

@@ -23,11 +23,12 @@ use tokio::net::TcpStream;
 use super::{
     answer::Answer,
     connection::{Connection, PATIENCE, Turn},
-    receive::{Account, Decision, handshake, receive},
+    receive::{Account, Decision, OTHER, handshake, receive},
 };
 use crate::{
     clock,
     delivery::{Delivery, Safe},
+    event::EventType,
     metrics::{AccountMetrics, CallbackResult, Metrics},
 };
 
@@ -64,7 +65,8 @@ pub fn server(
     limits: Limits,
 ) -> io::Result<Server> {
     let doors = accounts.into_iter().map(|account| {
-        let metrics = metrics.of_account(&account.name);
+        let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
+        let metrics = metrics.of_account(&account.name, event_types);
         (account.path.clone(), Door { account, metrics })
     });
     let public =

@@ -11,6 +11,9 @@ use crate::{
     protocol::{Callback, Credentials, Message, Mode, OpenError, Query},
 };
 
+/// The `event_type` of a message that is no card event.
+pub(super) const OTHER: &str = "other";
+
 /// What to do with messages that are no card events (contract §3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Other {
@@ -104,7 +107,7 @@ fn accept(account: &Account, incoming: &Incoming, received_at_ms: i64) -> Decisi
         Incoming::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
         Incoming::Other(other) => match account.other {
             Other::Ignore => return Decision::Answer(Answer::Ignored),
-            Other::Publish => (Lane::Other, "other", other.event_id(), other.event_time(), other.record()),
+            Other::Publish => (Lane::Other, OTHER, other.event_id(), other.event_time(), other.record()),
         },
     };
     let submission = Submission { lane, account: account.index, event_id, event_time, received_at_ms, record };
@@ -134,5 +137,80 @@ fn mode_name(mode: Mode) -> &'static str {
         Mode::Plaintext => "plaintext",
         Mode::Compat => "compat",
         Mode::Secure => "secure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Token, sign};
+
+    const NOW_MS: i64 = 1_700_000_000_123;
+
+    fn account(account_id: Option<&str>) -> Account {
+        Account {
+            name: "shop".into(),
+            path: "/wechat/shop".to_owned(),
+            account_id: account_id.map(str::to_owned),
+            credentials: Credentials {
+                mode: Mode::Compat,
+                token: Token::new("a-token-of-tests"),
+                previous_token: None,
+                aes_key: None,
+                previous_aes_key: None,
+                app_id: None,
+            },
+            other: Other::Ignore,
+            index: 7,
+        }
+    }
+
+    fn query() -> String {
+        format!("signature={}&timestamp=1&nonce=2&a=%20", sign(&Token::new("a-token-of-tests"), &["1", "2"]))
+    }
+
+    fn push(event: &str, to: &str) -> String {
+        format!(
+            "<xml><ToUserName>{to}</ToUserName><FromUserName>o1</FromUserName><CreateTime>1700000000</CreateTime>\
+             <MsgType>event</MsgType><Event>{event}</Event><CardId>p1</CardId></xml>"
+        )
+    }
+
+    fn delivered(decision: Decision) -> (Submission, Option<&'static str>) {
+        match decision {
+            Decision::Deliver { submission, event_type } => (submission, event_type),
+            Decision::Answer(answer) => panic!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn a_card_event_goes_to_the_events_with_its_own_time() {
+        let body = push("user_del_card", "gh_1");
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), body.as_bytes(), NOW_MS));
+        assert_eq!((submission.lane, event_type), (Lane::Events, Some("card.deleted")));
+        assert_eq!((submission.account, submission.event_time), (7, 1_700_000_000));
+        assert_eq!(submission.received_at_ms, NOW_MS);
+    }
+
+    #[test]
+    fn a_quarantined_push_keeps_its_body_and_query_as_received() {
+        let body = push("user_del_card", "gh_2");
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), body.as_bytes(), NOW_MS));
+        assert_eq!((submission.lane, event_type), (Lane::Dlq, None));
+        assert_eq!((submission.account, submission.event_time), (7, 0));
+        assert_eq!(submission.event_id, EventId::of_quarantined("shop", body.as_bytes()));
+        assert_eq!(submission.record.value, body.as_bytes());
+        for (name, value) in [("dlq_reason", "wrong_account"), ("dlq_mode", "compat"), ("dlq_query", &query())] {
+            assert!(submission.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_verified_is_never_delivered() {
+        let body = push("user_del_card", "gh_1");
+        for query in ["", "signature=x&timestamp=1&nonce=2", "msg_signature=x&timestamp=1&nonce=2", "signature=x"] {
+            let decision = receive(&account(None), query, body.as_bytes(), NOW_MS);
+            assert!(matches!(decision, Decision::Answer(Answer::BadQuery(_) | Answer::Forbidden)), "{decision:?}");
+        }
     }
 }

@@ -1,0 +1,52 @@
+//! Health and metrics.
+
+use std::sync::atomic::Ordering;
+
+use super::{House, body, exchange, request, status};
+use crate::http::Other;
+
+#[test]
+fn health_is_open_and_metrics_ask_for_the_token() {
+    let house = House::with(Other::Ignore, Some("s3cret"), 1 << 30);
+    let ask = |path: &str, header: &str| {
+        exchange(house.admin, &request("GET", path, "", &format!("{header}connection: close\r\n")))
+    };
+    assert_eq!(status(&ask("/livez", "")), "200");
+    assert_eq!(status(&ask("/readyz", "")), "200");
+    for header in ["", "authorization: Bearer s3cre\r\n", "authorization: Basic s3cret\r\n", "authorization: B\r\n"] {
+        let refused = ask("/metrics", header);
+        assert_eq!(status(&refused), "401");
+        assert!(refused.contains("www-authenticate: Bearer\r\n"), "{refused}");
+    }
+    let shown = ask("/metrics", "authorization: Bearer s3cret\r\n");
+    assert_eq!(status(&shown), "200");
+    assert!(shown.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{shown}");
+    assert!(shown.ends_with("# EOF\n"), "{shown}");
+    assert_eq!(status(&ask("/wechat/shop", "")), "404");
+}
+
+#[test]
+fn readiness_names_each_check_and_ends_when_draining_begins() {
+    let house = House::open();
+    let ready = || exchange(house.admin, &request("GET", "/readyz", "", "connection: close\r\n"));
+    let checks = |answer: &str| serde_json::from_str::<serde_json::Value>(body(answer)).unwrap();
+    let first = ready();
+    assert_eq!(status(&first), "200");
+    assert_eq!(
+        checks(&first),
+        serde_json::json!({"ready": true, "checks":
+            {"configuration": true, "durable": true, "spool": true, "kafka": null, "draining": false}})
+    );
+    house.draining.store(true, Ordering::Relaxed);
+    let last = ready();
+    assert_eq!((status(&last), &checks(&last)["ready"]), ("503", &serde_json::json!(false)));
+    assert_eq!(status(&exchange(house.admin, &request("GET", "/livez", "", "connection: close\r\n"))), "200");
+}
+
+#[test]
+fn a_full_spool_without_kafka_is_not_ready() {
+    let house = House::with(Other::Ignore, None, 0);
+    let answer = exchange(house.admin, &request("GET", "/readyz", "", "connection: close\r\n"));
+    assert_eq!(status(&answer), "503");
+    assert!(body(&answer).contains("\"durable\":false"), "{answer}");
+}
