@@ -1,8 +1,13 @@
 //! From a callback to a message: which mode (contract §2.1), verify, open.
+//!
+//! Each stage has only the stage before it as its constructor, so that no check can be left out. It refuses to know what the
+//! message says, and answers every failed verification alike.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use super::{AesKey, AppId, Query, QueryError, Token, XmlError};
+use super::xml::BLANKS;
+use super::{AesKey, AppId, Document, Query, QueryError, Token, Value, XmlError, open};
 
 /// How an account receives its pushes, as chosen in WeChat's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,21 +37,35 @@ pub struct Credentials {
     pub app_id: Option<AppId>,
 }
 
+impl Credentials {
+    fn tokens(&self) -> impl Iterator<Item = &Token> {
+        std::iter::once(&self.token).chain(&self.previous_token)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &AesKey> {
+        self.aes_key.iter().chain(&self.previous_aes_key)
+    }
+}
+
 /// A callback as it arrived, unverified: query and body.
-#[derive(Debug)]
 pub struct Callback<'a> {
     query: Query<'a>,
     body: &'a [u8],
 }
 
 /// A push whose signature is right. Only [`Callback::verify`] makes one.
-#[derive(Debug)]
 pub struct VerifiedPush<'a> {
-    _private: std::marker::PhantomData<&'a ()>,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    /// The text of `Encrypt`, covered by `msg_signature`.
+    Sealed(Cow<'a, str>),
+    /// The body with its clear fields, which no signature covers.
+    Clear(&'a [u8]),
 }
 
 /// A push's document in clear. Only [`VerifiedPush::open`] makes one.
-#[derive(Debug)]
 pub struct Message<'a> {
     xml: Cow<'a, [u8]>,
     body_authenticated: bool,
@@ -72,7 +91,7 @@ pub enum OpenError {
     /// It decrypts, but for another AppID.
     #[error("decrypted, but made for another AppID")]
     AppId,
-    /// The document cannot be read.
+    /// The body with the clear fields cannot be read. A decrypted document is not looked at here.
     #[error("malformed: {0}")]
     Malformed(#[from] XmlError),
 }
@@ -101,8 +120,12 @@ impl<'a> Callback<'a> {
     /// # Errors
     /// A missing parameter, or a wrong signature.
     pub fn handshake(&self, credentials: &Credentials) -> Result<&str, VerifyError> {
-        let _ = (credentials, &self.query, self.body);
-        unimplemented!()
+        let signature = required(&self.query.signature, "signature")?;
+        let timestamp = required(&self.query.timestamp, "timestamp")?;
+        let nonce = required(&self.query.nonce, "nonce")?;
+        let echostr = required(&self.query.echostr, "echostr")?;
+        let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature));
+        if signed { Ok(echostr) } else { Err(VerifyError::Signature) }
     }
 
     /// Verifies a push by contract §2.1, with the current and then the previous token, in constant time.
@@ -110,8 +133,31 @@ impl<'a> Callback<'a> {
     /// # Errors
     /// A missing parameter, a wrong signature, or a push that the account's mode forbids.
     pub fn verify(self, credentials: &Credentials) -> Result<VerifiedPush<'a>, VerifyError> {
-        let _ = credentials;
-        unimplemented!()
+        let Query { signature, msg_signature, .. } = &self.query;
+        let timestamp = required(&self.query.timestamp, "timestamp")?;
+        let nonce = required(&self.query.nonce, "nonce")?;
+        if signature.is_none() && msg_signature.is_none() {
+            return Err(QueryError::Missing("signature").into());
+        }
+        let sealed = match credentials.mode {
+            Mode::Secure | Mode::Compat => {
+                msg_signature.as_deref().and_then(|presented| Some((presented, encrypted(self.body)?)))
+            }
+            Mode::Plaintext => None,
+        };
+        let (signed, content) = match (sealed, signature, credentials.mode) {
+            (Some((presented, encrypt)), _, _) => {
+                let text = encrypt.trim_matches(BLANKS);
+                let signed = |token: &Token| token.signed_message(timestamp, nonce, text, presented);
+                (credentials.tokens().any(signed), Content::Sealed(encrypt))
+            }
+            (None, Some(presented), Mode::Compat | Mode::Plaintext) => {
+                let signed = |token: &Token| token.signed(timestamp, nonce, presented);
+                (credentials.tokens().any(signed), Content::Clear(self.body))
+            }
+            (None, None, _) | (None, _, Mode::Secure) => return Err(VerifyError::Signature),
+        };
+        if signed { Ok(VerifiedPush { content }) } else { Err(VerifyError::Signature) }
     }
 }
 
@@ -119,7 +165,10 @@ impl<'a> VerifiedPush<'a> {
     /// Whether `msg_signature` covered what will be read.
     #[must_use]
     pub fn body_authenticated(&self) -> bool {
-        unimplemented!()
+        match self.content {
+            Content::Sealed(_) => true,
+            Content::Clear(_) => false,
+        }
     }
 
     /// Decrypts (current key, then previous) or takes the clear document.
@@ -127,8 +176,19 @@ impl<'a> VerifiedPush<'a> {
     /// # Errors
     /// What cannot be decrypted, is for another AppID, or has nothing to read.
     pub fn open(self, credentials: &Credentials) -> Result<Message<'a>, OpenError> {
-        let _ = credentials;
-        unimplemented!()
+        let body_authenticated = self.body_authenticated();
+        let xml = match self.content {
+            Content::Sealed(encrypt) => Cow::Owned(decrypted(credentials, &encrypt)?),
+            Content::Clear(body) => {
+                let document = Document::parse(body)?;
+                let beside = |tag: &str| !["ToUserName", "Encrypt"].iter().any(|own| own.eq_ignore_ascii_case(tag));
+                if !document.children.iter().any(|child| beside(&child.tag)) {
+                    return Err(OpenError::Decrypt);
+                }
+                Cow::Borrowed(body)
+            }
+        };
+        Ok(Message { xml, body_authenticated })
     }
 }
 
@@ -145,3 +205,56 @@ impl Message<'_> {
         self.body_authenticated
     }
 }
+
+/// What stands in a query or body is personal: none of the stages prints it.
+impl fmt::Debug for Callback<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("query", &self.query).field("body_bytes", &self.body.len()).finish()
+    }
+}
+
+impl fmt::Debug for VerifiedPush<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedPush").field("body_authenticated", &self.body_authenticated()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { xml, body_authenticated } = self;
+        f.debug_struct("Message")
+            .field("xml_bytes", &xml.len())
+            .field("body_authenticated", body_authenticated)
+            .finish()
+    }
+}
+
+fn required<'q>(value: &'q Option<Cow<'_, str>>, name: &'static str) -> Result<&'q str, QueryError> {
+    value.as_deref().ok_or(QueryError::Missing(name))
+}
+
+/// The text of the body's `Encrypt`. A body that cannot be read has none.
+fn encrypted(body: &[u8]) -> Option<Cow<'_, str>> {
+    let document = Document::parse(body).ok()?;
+    let encrypt = document.children.into_iter().find(|child| child.tag.eq_ignore_ascii_case("Encrypt"))?;
+    match encrypt.value {
+        Value::Text(text) => Some(text),
+        Value::Elements(_) => None,
+    }
+}
+
+fn decrypted(credentials: &Credentials, encrypt: &str) -> Result<Vec<u8>, OpenError> {
+    let app_id = credentials.app_id.as_ref().ok_or(OpenError::Decrypt)?;
+    let mut failure = OpenError::Decrypt;
+    for key in credentials.keys() {
+        match open(key, app_id, encrypt) {
+            Ok(message) => return Ok(message),
+            Err(OpenError::Decrypt) => {}
+            Err(other) => failure = other,
+        }
+    }
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests;

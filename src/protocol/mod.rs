@@ -2,16 +2,19 @@
 //!
 //! Everything here is synchronous and total: bytes in, a value or an error out. It refuses to know the clock, randomness,
 //! HTTP, JSON, Kafka and what a card is; time and random bytes are arguments.
-//! `sign` stands beside `verify` and `seal` beside `open`, so that tests and the simulator make real pushes.
+//! `sign` stands beside `verify` and `seal` beside `open`, so that tests and the simulator make real pushes;
+//! `compose` writes the envelopes around them.
 
 mod callback;
 mod cipher;
+mod compose;
 mod envelope;
 mod signature;
 mod xml;
 
 pub use callback::{Query, QueryError};
-pub use cipher::{AesKey, AppId, KeyError, seal};
+pub use cipher::{AesKey, AppId, KeyError, open, seal};
+pub use compose::{compat_body, secure_body};
 pub use envelope::{Callback, Credentials, Message, Mode, OpenError, VerifiedPush, VerifyError};
 pub use signature::{Token, sign};
 pub use xml::{Child, Document, Value, XmlError};

@@ -1,14 +1,33 @@
 //! `signature` and `msg_signature`: SHA-1 over the bytewise sorted, concatenated parts.
+//!
+//! It refuses to know what the parts mean: they are opaque, and a signature of another shape is simply wrong.
 
-/// The account's token. Prints as `[redacted]`.
+use sha1::{Digest, Sha1};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Forty lower-case hex digits.
+type HexDigest = [u8; 40];
+
+/// The account's token. Prints as `[redacted]`, zeroed on drop.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token(Zeroizing<String>);
 
 impl Token {
     /// Takes a token as configured. Rules of shape (3–32 characters) are the configuration's business.
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
+        Self(Zeroizing::new(token.into()))
+    }
+
+    /// Whether `presented` is the signature over this token and `timestamp`, `nonce`.
+    pub(super) fn signed(&self, timestamp: &str, nonce: &str, presented: &str) -> bool {
+        same(&hex_digest(&mut [&self.0, timestamp, nonce]), presented)
+    }
+
+    /// Whether `presented` is the signature over this token, `timestamp`, `nonce` and the ciphertext.
+    pub(super) fn signed_message(&self, timestamp: &str, nonce: &str, encrypt: &str, presented: &str) -> bool {
+        same(&hex_digest(&mut [&self.0, timestamp, nonce, encrypt]), presented)
     }
 }
 
@@ -21,6 +40,66 @@ impl std::fmt::Debug for Token {
 /// The 40 lower-case hex digits over token and `parts`: (timestamp, nonce) for `signature`, (timestamp, nonce, ciphertext in base64) for `msg_signature`.
 #[must_use]
 pub fn sign(token: &Token, parts: &[&str]) -> String {
-    let _ = (token, parts);
-    unimplemented!()
+    let mut parts = [&[token.0.as_str()], parts].concat();
+    hex_digest(&mut parts).map(char::from).iter().collect()
+}
+
+fn hex_digest(parts: &mut [&str]) -> HexDigest {
+    parts.sort_unstable();
+    let mut hash = Sha1::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut hex = [0; 40];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(hash.finalize()) {
+        pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0x0F)]);
+    }
+    hex
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) }
+}
+
+/// Takes the same time wherever the two differ.
+fn same(expected: &HexDigest, presented: &str) -> bool {
+    expected.as_slice().ct_eq(presented.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_sorted_bytewise_before_they_are_hashed() {
+        let token = Token::new("b");
+        let sorted = sign(&token, &["a", "c"]);
+        assert_eq!(sorted, "a9993e364706816aba3e25717850c26c9cd0d89d", "SHA-1 of abc");
+        assert_eq!(sign(&token, &["c", "a"]), sorted);
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_nothing_else_does() {
+        let token = Token::new("shop-token");
+        let (plain, sealed) = (sign(&token, &["1", "2"]), sign(&token, &["1", "2", "+/x="]));
+        assert!(token.signed("1", "2", &plain));
+        assert!(token.signed_message("1", "2", "+/x=", &sealed));
+        assert!(!token.signed("1", "2", &sealed));
+        assert!(!token.signed_message("1", "2", "+/y=", &sealed));
+        assert!(!Token::new("other").signed("1", "2", &plain));
+    }
+
+    #[test]
+    fn a_signature_of_another_shape_is_wrong() {
+        let token = Token::new("shop-token");
+        let right = sign(&token, &["1", "2"]);
+        for wrong in ["", "x", &right[..39], &format!("{right}0"), &right.to_uppercase(), "签名"] {
+            assert!(!token.signed("1", "2", wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_print() {
+        assert_eq!(format!("{:?}", Token::new("shop-token")), "[redacted]");
+    }
 }
