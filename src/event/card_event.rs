@@ -1,21 +1,23 @@
-//! The types of contract §1.1 and the fields of §1.2, and reading a message into them.
+//! A typed card event, and any other message of the account: contract §1.2 and §3.3.
+//!
+//! Holds what is published. Refuses to know XML (that is [`super::read`]) and Kafka (that is [`super::record`]).
 
-use super::{EventId, Record};
-use crate::protocol::Message;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// What the receiver knows about a push beside its content.
-#[derive(Debug, Clone, Copy)]
-pub struct Receipt<'a> {
-    /// The configured account's name.
-    pub account: &'a str,
-    /// The configured `account_id`, when set: pushes for another `ToUserName` are [`EventError::WrongAccount`].
-    pub account_id: Option<&'a str>,
-    /// Receiver's clock, Unix milliseconds.
-    pub received_at_ms: i64,
-}
+use super::{
+    EventId, EventType, Fields,
+    children::Extra,
+    time::{UtcMillis, UtcSeconds},
+    value::OpenId,
+};
 
 /// A readable push: a card event, or anything else the account receives.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a push and encoded at once; a box would cost every card event an allocation"
+)]
 pub enum Incoming {
     /// A row of contract §1.1, `card.unknown` included.
     Card(CardEvent),
@@ -23,91 +25,164 @@ pub enum Incoming {
     Other(OtherMessage),
 }
 
-/// A typed card event.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CardEvent {}
-
-/// A message or event that is none of the cards'.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OtherMessage {}
-
-/// Why a readable document is no event: quarantined.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EventError {
-    /// Not the XML of an Official Account's push.
-    #[error("malformed: {0}")]
-    Malformed(&'static str),
-    /// A card event without a required element, or with one that does not read.
-    #[error("{0} is missing or does not read")]
-    MissingField(&'static str),
-    /// For another `ToUserName` than the configured `account_id`.
-    #[error("for another ToUserName than the account's account_id")]
-    WrongAccount,
+/// A typed card event. Serialises as the flat JSON of contract §1.2, and reads back from it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Value")]
+pub struct CardEvent {
+    #[serde(flatten)]
+    pub(super) common: Common,
+    #[serde(flatten)]
+    pub(super) fields: Fields,
+    pub(super) extra: Extra,
 }
 
-impl EventError {
-    /// Metric label, `dlq_reason` header and log field.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "malformed",
-            Self::MissingField(_) => "missing_field",
-            Self::WrongAccount => "wrong_account",
-        }
-    }
+/// What every card event has.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Common {
+    /// The stable identity: the same for every delivery of this event.
+    pub(super) event_id: EventId,
+    /// The type.
+    pub(super) event_type: EventType,
+    /// WeChat's name of the event, as received.
+    pub(super) wechat_event: String,
+    /// When it happened at WeChat.
+    pub(super) event_time: UtcSeconds,
+    /// The same in Unix milliseconds.
+    pub(super) event_time_ms: i64,
+    /// When it was received.
+    pub(super) received_at: UtcMillis,
+    /// The configured account's name.
+    pub(super) account: String,
+    /// The Official Account.
+    pub(super) account_id: String,
+    /// The user, or who else caused the event.
+    pub(super) openid: OpenId,
+    /// Whether WeChat's signature covered the body.
+    pub(super) body_authenticated: bool,
 }
 
-/// Reads an opened message.
-///
-/// # Errors
-/// What is not an Official Account's push, lacks a required element, or is for another account.
-pub fn read(message: &Message<'_>, receipt: Receipt<'_>) -> Result<Incoming, EventError> {
-    let _ = (message, receipt);
-    unimplemented!()
+/// A message or event that is none of the cards'. What a card event requires may be null here: it is published as it came.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherMessage {
+    /// The stable identity: the same for every delivery of this message.
+    pub(super) event_id: EventId,
+    pub(super) event_type: OtherType,
+    /// WeChat's name of the event, as received; null for a message.
+    pub(super) wechat_event: Option<String>,
+    /// When it happened at WeChat; null when `CreateTime` is absent or does not read.
+    pub(super) event_time: Option<UtcSeconds>,
+    /// The same in Unix milliseconds.
+    pub(super) event_time_ms: Option<i64>,
+    /// When it was received.
+    pub(super) received_at: UtcMillis,
+    /// The configured account's name.
+    pub(super) account: String,
+    /// The Official Account.
+    pub(super) account_id: Option<String>,
+    /// The user, or who else caused the message.
+    pub(super) openid: Option<OpenId>,
+    /// Whether WeChat's signature covered the body.
+    pub(super) body_authenticated: bool,
+    /// What kind of message: `text`, `event`, …; an open set.
+    pub(super) msg_type: Option<String>,
+    pub(super) extra: Extra,
+}
+
+/// The one type of contract §3.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum OtherType {
+    /// Not a card event.
+    #[serde(rename = "other")]
+    Other,
 }
 
 impl CardEvent {
     /// The stable identity, contract §1.4.
     #[must_use]
     pub fn event_id(&self) -> EventId {
-        unimplemented!()
+        self.common.event_id
     }
 
     /// `CreateTime`, Unix seconds.
     #[must_use]
     pub fn event_time(&self) -> i64 {
-        unimplemented!()
+        self.common.event_time.seconds()
     }
 
     /// `card.received`, …: the metric label.
     #[must_use]
     pub fn event_type(&self) -> &'static str {
-        unimplemented!()
+        self.common.event_type.as_str()
     }
 
-    /// The Kafka record of contract §1.3.
+    /// The user, or who else caused the event.
     #[must_use]
-    pub fn record(&self) -> Record {
-        unimplemented!()
+    pub fn openid(&self) -> &OpenId {
+        &self.common.openid
+    }
+
+    /// The card, when the type has one and the push named it.
+    #[must_use]
+    pub fn card_id(&self) -> Option<&str> {
+        self.fields.text("card_id")
+    }
+
+    /// The type's own fields.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// What no field took.
+    #[must_use]
+    pub fn extra(&self) -> &Extra {
+        &self.extra
     }
 }
 
 impl OtherMessage {
+    pub(super) const EVENT_TYPE: &'static str = "other";
+
     /// The stable identity, contract §1.4.
     #[must_use]
     pub fn event_id(&self) -> EventId {
-        unimplemented!()
+        self.event_id
     }
 
     /// `CreateTime`, Unix seconds; 0 when the message has none that reads.
     #[must_use]
     pub fn event_time(&self) -> i64 {
-        unimplemented!()
+        self.event_time.map_or(0, UtcSeconds::seconds)
     }
+}
 
-    /// The Kafka record of contract §3.3.
-    #[must_use]
-    pub fn record(&self) -> Record {
-        unimplemented!()
+/// Not derived: among flattened structs serde would take the first type whose fields fit, and all do.
+impl TryFrom<serde_json::Value> for CardEvent {
+    type Error = serde_json::Error;
+
+    fn try_from(json: serde_json::Value) -> Result<Self, Self::Error> {
+        #[derive(Deserialize)]
+        struct Rest {
+            extra: Extra,
+        }
+        let common = Common::deserialize(&json)?;
+        let fields = Fields::from_json(common.event_type, &json)?;
+        let Rest { extra } = Rest::deserialize(&json)?;
+        Ok(Self { common, fields, extra })
+    }
+}
+
+/// Prints what is not personal.
+impl std::fmt::Debug for CardEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Common { event_id, event_type, openid, .. } = &self.common;
+        write!(f, "CardEvent({event_id} {} {openid} {:?})", event_type.as_str(), self.extra)
+    }
+}
+
+/// Prints what is not personal.
+impl std::fmt::Debug for OtherMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OtherMessage({} {:?})", self.event_id, self.extra)
     }
 }

@@ -2,11 +2,22 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
+use super::{
+    CardEvent, EventId, OtherMessage,
+    table::Key,
+    time::{UtcMillis, UtcSeconds},
+};
+
+/// Brokers refuse records from the future; WeChat's clock may be this much ahead of ours.
+const AHEAD_MS: i64 = 5 * 60 * 1000;
+
 /// One header. Values are UTF-8 here; Kafka carries bytes.
 pub type Header = (Cow<'static, str>, String);
 
 /// What goes to Kafka, less the topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// The key's bytes; `None` is Kafka's null key, never an empty string.
     pub key: Option<String>,
@@ -18,8 +29,128 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
+/// Prints neither key nor value nor headers' values: all can be personal.
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Record({} headers, {} bytes)", self.headers.len(), self.value.len())
+    }
+}
+
+impl CardEvent {
+    /// The Kafka record of contract §1.3.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let common = &self.common;
+        let key = match common.event_type.key() {
+            Key::OpenId => Some(common.openid.as_str()),
+            Key::CardId => self.fields.text("card_id"),
+            Key::OrderId => self.fields.text("order_id"),
+            Key::AccountId => Some(common.account_id.as_str()),
+        };
+        let cloud_event = CloudEvent {
+            id: common.event_id,
+            event_type: common.event_type.as_str(),
+            account_id: &common.account_id,
+            time: Some(common.event_time),
+            subject: self.card_id(),
+        };
+        Record {
+            key: key.map(str::to_owned),
+            timestamp_ms: timestamp(Some(common.event_time), common.received_at),
+            headers: cloud_event.headers(),
+            value: encode(self),
+        }
+    }
+}
+
+impl OtherMessage {
+    /// The Kafka record of contract §3.3: as a card event's; without `ce_time` when the message has no time that reads.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let cloud_event = CloudEvent {
+            id: self.event_id,
+            event_type: Self::EVENT_TYPE,
+            account_id: self.account_id.as_deref().unwrap_or_default(),
+            time: self.event_time,
+            subject: None,
+        };
+        Record {
+            key: self.openid.as_ref().map(|openid| openid.as_str().to_owned()),
+            timestamp_ms: timestamp(self.event_time, self.received_at),
+            headers: cloud_event.headers(),
+            value: encode(self),
+        }
+    }
+}
+
+fn timestamp(event_time: Option<UtcSeconds>, received_at: UtcMillis) -> i64 {
+    let received_at = received_at.millis();
+    event_time.map(UtcSeconds::millis).filter(|at| *at <= received_at + AHEAD_MS).unwrap_or(received_at)
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "serde_json fails on writers, on keys that are no strings and on custom errors: there are none"
+)]
+fn encode(event: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut json, event).expect("an event is JSON");
+    json
+}
+
+/// The attributes of CloudEvents 1.0, which Kafka's binding in binary mode puts into headers.
+struct CloudEvent<'a> {
+    id: EventId,
+    event_type: &'static str,
+    account_id: &'a str,
+    time: Option<UtcSeconds>,
+    subject: Option<&'a str>,
+}
+
+impl CloudEvent<'_> {
+    fn headers(&self) -> Vec<Header> {
+        let event_type = self.event_type;
+        let mut headers = Vec::with_capacity(9); // eight, and `traceparent`
+        let mut add = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
+        add("content-type", "application/json".to_owned());
+        add("ce_specversion", "1.0".to_owned());
+        add("ce_id", self.id.to_string());
+        add("ce_type", format!("com.qq.weixin.{event_type}.v1"));
+        add("ce_source", source(self.account_id));
+        if let Some(time) = self.time {
+            add("ce_time", time.to_string());
+        }
+        if let Some(subject) = self.subject {
+            add("ce_subject", subject.to_owned());
+        }
+        add("ce_dataschema", data_schema(event_type));
+        headers
+    }
+}
+
+/// The URN of a type's schema.
+pub(super) fn data_schema(event_type: &str) -> String {
+    format!("urn:cardhook:{event_type}:v1")
+}
+
+/// A URI reference: an account's custom id may hold anything, so all but RFC 3986's unreserved characters are escaped.
+fn source(account_id: &str) -> String {
+    let mut source = String::with_capacity(8 + account_id.len());
+    source.push_str("/wechat/");
+    for byte in account_id.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            source.push(char::from(byte));
+        } else {
+            let digits = [byte >> 4, byte & 0x0f].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16));
+            source.push('%');
+            source.extend(digits.map(|digit| digit.to_ascii_uppercase()));
+        }
+    }
+    source
+}
+
 /// A verified push that could not become an event (contract §3.2).
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Quarantine<'a> {
     /// `decrypt`, `app_id`, `malformed`, `missing_field`, `wrong_account`.
     pub reason: &'static str,
@@ -37,19 +168,49 @@ pub struct Quarantine<'a> {
     pub body: &'a [u8],
 }
 
+/// Prints neither query nor body.
+impl std::fmt::Debug for Quarantine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Quarantine({}: {})", self.reason, self.detail)
+    }
+}
+
 impl Quarantine<'_> {
     /// The DLQ record: no key, timestamp = receipt, `dlq_…` headers, value = the body.
     #[must_use]
     pub fn record(&self) -> Record {
-        unimplemented!()
+        let mut headers = Vec::with_capacity(6);
+        add_dlq_headers(&mut headers, self.reason, self.detail, self.account, self.mode, self.received_at_ms);
+        headers.push((Cow::Borrowed("dlq_query"), self.query.to_owned()));
+        Record { key: None, timestamp_ms: self.received_at_ms, headers, value: self.body.to_owned() }
     }
 }
 
 impl Record {
-    /// The DLQ record of a record that the broker refused for good: value, key and headers of the refused one, `dlq_…` headers added.
+    /// The DLQ record of a record that the broker refused for good: value, key and headers of the refused one, `dlq_…` headers
+    /// added. Its timestamp is the receipt, since the refused one may be why it was refused.
     #[must_use]
-    pub fn rejected(self, detail: &str, account: &str, mode: &'static str, received_at_ms: i64) -> Self {
-        let _ = (detail, account, mode, received_at_ms);
-        unimplemented!()
+    pub fn rejected(mut self, detail: &str, account: &str, mode: &'static str, received_at_ms: i64) -> Self {
+        add_dlq_headers(&mut self.headers, "rejected", detail, account, mode, received_at_ms);
+        self.timestamp_ms = received_at_ms;
+        self
     }
+}
+
+fn add_dlq_headers(
+    headers: &mut Vec<Header>,
+    reason: &str,
+    detail: &str,
+    account: &str,
+    mode: &str,
+    received_at_ms: i64,
+) {
+    let received_at = UtcMillis::clamped(received_at_ms).to_string();
+    headers.extend([
+        (Cow::Borrowed("dlq_reason"), reason.to_owned()),
+        (Cow::Borrowed("dlq_detail"), detail.to_owned()),
+        (Cow::Borrowed("dlq_account"), account.to_owned()),
+        (Cow::Borrowed("dlq_mode"), mode.to_owned()),
+        (Cow::Borrowed("dlq_received_at"), received_at),
+    ]);
 }

@@ -1,0 +1,139 @@
+//! Handing out a document's children: each goes to one field, and what none took is `extra`.
+//!
+//! It knows the rules of contract §1.2 about tags and repeats, and refuses to know which event has which field.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{FieldValue, trim};
+use crate::protocol::{Child, Document, Value};
+
+/// The tags a field is read from: the first group of which the push has one. The tags in a group are one tag spelt differently.
+pub(super) type Tags = &'static [&'static [&'static str]];
+
+/// What no field took, under the tags as received.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Extra(BTreeMap<String, ExtraValue>);
+
+/// One entry of [`Extra`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ExtraValue {
+    /// The text, or the inner XML of a child that has elements; an empty element is an empty string.
+    One(String),
+    /// The values of a repeated tag, less the one that a field took.
+    Many(Vec<String>),
+}
+
+impl Extra {
+    /// The entry of one tag, as received.
+    #[must_use]
+    pub fn get(&self, tag: &str) -> Option<&ExtraValue> {
+        self.0.get(tag)
+    }
+
+    fn add(&mut self, tag: &str, value: &str, repeated: bool) {
+        match self.0.get_mut(tag) {
+            Some(ExtraValue::Many(values)) => values.push(value.to_owned()),
+            Some(ExtraValue::One(first)) => {
+                let values = vec![std::mem::take(first), value.to_owned()];
+                self.0.insert(tag.to_owned(), ExtraValue::Many(values));
+            }
+            None => {
+                let value = value.to_owned();
+                let entry = if repeated { ExtraValue::Many(vec![value]) } else { ExtraValue::One(value) };
+                self.0.insert(tag.to_owned(), entry);
+            }
+        }
+    }
+}
+
+/// Prints tags only: what a newer push carries may be personal.
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Where a child stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Free,
+    Taken,
+    /// A later occurrence of a tag whose first one a field looked at.
+    Repeat,
+}
+
+/// A document's children while fields take them.
+pub(super) struct Children<'d> {
+    children: &'d [Child<'d>],
+    standings: Vec<Standing>,
+}
+
+impl<'d> Children<'d> {
+    pub(super) fn new(document: &'d Document<'_>) -> Self {
+        Self { children: &document.children, standings: vec![Standing::Free; document.children.len()] }
+    }
+
+    /// Whether there is such an element at all, an empty one included.
+    pub(super) fn has(&self, tag: &str) -> bool {
+        self.children.iter().any(|child| child.tag.eq_ignore_ascii_case(tag))
+    }
+
+    /// Takes a field's value; one that does not parse stays for `extra`.
+    pub(super) fn take<T: FieldValue>(&mut self, tags: Tags) -> Option<T> {
+        let spellings = tags.iter().find(|spellings| self.first(spellings).is_some())?;
+        let (text, standing) = self.first(spellings)?;
+        let value = T::read(text).ok()?;
+        *standing = Standing::Taken;
+        value
+    }
+
+    /// Takes a text of the envelope, trimmed; `None` when absent or empty.
+    pub(super) fn take_trimmed(&mut self, tag: &'static str) -> Option<&'d str> {
+        let (text, standing) = self.first(&[tag])?;
+        *standing = Standing::Taken;
+        Some(trim(text)).filter(|text| !text.is_empty())
+    }
+
+    /// Drops every child of this tag.
+    pub(super) fn drop_all(&mut self, tag: &str) {
+        for (child, standing) in self.children.iter().zip(&mut self.standings) {
+            if child.tag.eq_ignore_ascii_case(tag) {
+                *standing = Standing::Taken;
+            }
+        }
+    }
+
+    /// Everything that is left.
+    pub(super) fn into_extra(self) -> Extra {
+        let mut extra = Extra::default();
+        for (child, standing) in self.children.iter().zip(self.standings) {
+            if standing != Standing::Taken {
+                let (Value::Text(value) | Value::Elements(value)) = &child.value;
+                extra.add(&child.tag, value, standing == Standing::Repeat);
+            }
+        }
+        extra
+    }
+
+    /// The first text of one tag that is not taken yet; later ones become repeats.
+    fn first(&mut self, spellings: &[&str]) -> Option<(&'d str, &mut Standing)> {
+        let mut first = None;
+        for (child, standing) in self.children.iter().zip(&mut self.standings) {
+            let Value::Text(text) = &child.value else { continue };
+            if *standing == Standing::Taken || !spellings.iter().any(|tag| child.tag.eq_ignore_ascii_case(tag)) {
+                continue;
+            }
+            if first.is_none() {
+                first = Some((text.as_ref(), standing));
+            } else {
+                *standing = Standing::Repeat;
+            }
+        }
+        first
+    }
+}

@@ -1,0 +1,160 @@
+//! From a message to an event: what it is, whether it has what is required, and whose it is.
+//!
+//! The tables are [`super::table`]'s, the rules for tags and repeats [`super::children`]'s.
+
+use super::{
+    CardEvent, EventId, EventType, Fields, Incoming, OtherMessage,
+    card_event::{Common, OtherType},
+    children::Children,
+    time::{UtcMillis, UtcSeconds},
+    value::OpenId,
+};
+use crate::protocol::{Document, Message, XmlError};
+
+/// What the receiver knows about a push beside its content.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt<'a> {
+    /// The configured account's name.
+    pub account: &'a str,
+    /// The configured `account_id`, when set: pushes for another `ToUserName` are [`EventError::WrongAccount`].
+    pub account_id: Option<&'a str>,
+    /// Receiver's clock, Unix milliseconds.
+    pub received_at_ms: i64,
+}
+
+/// Why an opened message is no event: quarantined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Not readable as XML.
+    #[error("malformed: {0}")]
+    Xml(#[from] XmlError),
+    /// Not an Official Account's push.
+    #[error("malformed: {0}")]
+    Malformed(&'static str),
+    /// A card event without a required element, or with one that does not read.
+    #[error("{0} is missing or does not read")]
+    MissingField(&'static str),
+    /// For another `ToUserName` than the configured `account_id`.
+    #[error("for another ToUserName than the account's account_id")]
+    WrongAccount,
+}
+
+impl EventError {
+    /// Metric label, `dlq_reason` header and log field.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Xml(_) | Self::Malformed(_) => "malformed",
+            Self::MissingField(_) => "missing_field",
+            Self::WrongAccount => "wrong_account",
+        }
+    }
+}
+
+/// Reads an opened message.
+///
+/// # Errors
+/// What is not an Official Account's push, lacks a required element, or is for another account.
+pub fn read(message: &Message<'_>, receipt: Receipt<'_>) -> Result<Incoming, EventError> {
+    read_document(&Document::parse(message.xml())?, message.body_authenticated(), receipt)
+}
+
+pub(super) fn read_document(
+    document: &Document<'_>,
+    body_authenticated: bool,
+    receipt: Receipt<'_>,
+) -> Result<Incoming, EventError> {
+    let mut children = Children::new(document);
+    if children.has("InfoType") || (children.has("AppId") && !children.has("ToUserName")) {
+        return Err(EventError::Malformed("a third-party platform's push"));
+    }
+    let envelope = Envelope::take(&mut children);
+    if let (Some(expected), Some(actual)) = (receipt.account_id, envelope.account_id)
+        && expected != actual
+    {
+        return Err(EventError::WrongAccount);
+    }
+    let known = Known { event_id: EventId::of(document), body_authenticated, receipt };
+    match EventType::of_push(envelope.event, &children) {
+        Some(event_type) => known.card(event_type, &envelope, children).map(Incoming::Card),
+        None => Ok(Incoming::Other(known.other(&envelope, children))),
+    }
+}
+
+/// The elements that card events and other messages have in common.
+struct Envelope<'d> {
+    account_id: Option<&'d str>,
+    openid: Option<&'d str>,
+    create_time: Option<UtcSeconds>,
+    event: Option<&'d str>,
+    msg_type: Option<&'d str>,
+}
+
+impl<'d> Envelope<'d> {
+    fn take(children: &mut Children<'d>) -> Self {
+        let msg_type = children.take_trimmed("MsgType");
+        children.drop_all("MsgType");
+        children.drop_all("Encrypt");
+        Self {
+            account_id: children.take_trimmed("ToUserName"),
+            openid: children.take_trimmed("FromUserName"),
+            create_time: children.take(&[&["CreateTime"]]),
+            event: children.take_trimmed("Event"),
+            msg_type,
+        }
+    }
+}
+
+/// What is known of a push whatever it is.
+struct Known<'a> {
+    event_id: EventId,
+    body_authenticated: bool,
+    receipt: Receipt<'a>,
+}
+
+impl Known<'_> {
+    fn card(
+        &self,
+        event_type: EventType,
+        envelope: &Envelope<'_>,
+        mut children: Children<'_>,
+    ) -> Result<CardEvent, EventError> {
+        let account_id = envelope.account_id.ok_or(EventError::MissingField("ToUserName"))?;
+        let openid = envelope.openid.ok_or(EventError::MissingField("FromUserName"))?;
+        let event_time = envelope.create_time.ok_or(EventError::MissingField("CreateTime"))?;
+        let wechat_event = envelope.event.ok_or(EventError::MissingField("Event"))?;
+        Ok(CardEvent {
+            common: Common {
+                event_id: self.event_id,
+                event_type,
+                wechat_event: wechat_event.to_owned(),
+                event_time,
+                event_time_ms: event_time.millis(),
+                received_at: UtcMillis::clamped(self.receipt.received_at_ms),
+                account: self.receipt.account.to_owned(),
+                account_id: account_id.to_owned(),
+                openid: OpenId::new(openid),
+                body_authenticated: self.body_authenticated,
+            },
+            fields: Fields::take(event_type, &mut children),
+            extra: children.into_extra(),
+        })
+    }
+
+    fn other(&self, envelope: &Envelope<'_>, children: Children<'_>) -> OtherMessage {
+        OtherMessage {
+            event_id: self.event_id,
+            event_type: OtherType::Other,
+            wechat_event: envelope.event.map(str::to_owned),
+            event_time: envelope.create_time,
+            event_time_ms: envelope.create_time.map(UtcSeconds::millis),
+            received_at: UtcMillis::clamped(self.receipt.received_at_ms),
+            account: self.receipt.account.to_owned(),
+            account_id: envelope.account_id.map(str::to_owned),
+            openid: envelope.openid.map(OpenId::new),
+            body_authenticated: self.body_authenticated,
+            msg_type: envelope.msg_type.map(str::to_owned),
+            extra: children.into_extra(),
+        }
+    }
+}

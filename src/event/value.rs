@@ -1,0 +1,218 @@
+//! The types a field of contract §1.2 can have, and how each reads its element's text.
+//!
+//! Knows nothing of which event has which field: that is [`super::table`].
+
+use std::fmt::{Debug, Display, Formatter};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::time::UtcSeconds;
+
+/// The element's text is none of the field's type: the field is null, and the raw text stands in `extra`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+/// A field's type.
+pub(super) trait FieldValue: Sized {
+    /// Reads an element's text; `None` is null.
+    fn read(text: &str) -> Result<Option<Self>, Unreadable>;
+
+    /// The value of a field that is text.
+    fn as_text(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Trims XML's white space, and no other: `str::trim` would take a no-break space that is data.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
+}
+
+/// A personal value in a line for people: its last four characters, or none of a short one.
+#[derive(Clone, Copy)]
+pub struct Masked<'a>(pub &'a str);
+
+impl Display for Masked<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")?;
+        match self.0.char_indices().nth_back(3) {
+            Some((start, _)) if start >= 6 => f.write_str(self.0.get(start..).unwrap_or_default()),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+macro_rules! masked_text {
+    ($($(#[$doc:meta])+ $Name:ident;)+) => {$(
+        $(#[$doc])+
+        ///
+        /// Prints masked; serialises as it is.
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $Name(String);
+
+        impl $Name {
+            /// Takes it as WeChat sent it.
+            #[must_use]
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The whole value, not for logs.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Display for $Name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+                Display::fmt(&Masked(&self.0), f)
+            }
+        }
+
+        impl Debug for $Name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({self})", stringify!($Name))
+            }
+        }
+
+        impl FieldValue for $Name {
+            fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+                Ok(String::read(text)?.map(Self))
+            }
+
+            fn as_text(&self) -> Option<&str> {
+                Some(&self.0)
+            }
+        }
+    )+};
+}
+
+masked_text! {
+    /// A user of one Official Account.
+    OpenId;
+    /// A user across the accounts of one Open Platform.
+    UnionId;
+    /// A card as the merchant made it; every user's copy has the same one.
+    CardId;
+    /// One user's copy of a card: up to 20 characters, leading zeros kept.
+    CardCode;
+}
+
+impl FieldValue for String {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl FieldValue for i64 {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        match trim(text) {
+            "" => Ok(None),
+            number => number.parse().map(Some).map_err(|_| Unreadable),
+        }
+    }
+}
+
+impl FieldValue for bool {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        match trim(text) {
+            "" => Ok(None),
+            "1" | "true" => Ok(Some(true)),
+            "0" | "false" => Ok(Some(false)),
+            _ => Err(Unreadable),
+        }
+    }
+}
+
+impl FieldValue for UtcSeconds {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        i64::read(text)?.map(|seconds| Self::new(seconds).ok_or(Unreadable)).transpose()
+    }
+}
+
+/// A time of an order; WeChat writes 0 for "not yet".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct OrderTime(pub UtcSeconds);
+
+impl FieldValue for OrderTime {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        Ok(UtcSeconds::read(text)?.filter(|time| time.seconds() != 0).map(Self))
+    }
+}
+
+/// How a card was redeemed: an open set (`FROM_API`, `FROM_MP`, …), without the parentheses that old pushes have around it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ConsumeSource(String);
+
+impl FieldValue for ConsumeSource {
+    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+        let bare = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+        Ok(String::read(bare)?.map(Self))
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_personal_value_prints_at_most_its_last_four_characters() {
+        assert_eq!(format!("{:?}", CardCode::new("072975907291")), "CardCode(…7291)");
+        assert_eq!(OpenId::new("o卡卡卡卡卡卡券").to_string(), "…卡卡卡券");
+        assert_eq!(OpenId::new("short").to_string(), "…");
+        assert_eq!(OpenId::new("").to_string(), "…");
+    }
+
+    #[test]
+    fn integers_are_ascii_decimal_with_an_optional_sign_in_64_bits() {
+        for (text, number) in
+            [("0", 0), ("007", 7), ("-3", -3), ("+3", 3), (" 5\n", 5), ("9223372036854775807", i64::MAX)]
+        {
+            assert_eq!(i64::read(text), Ok(Some(number)), "{text}");
+        }
+        for text in ["abc", "1.0", "1 0", "0x1", "１", "9223372036854775808", "+", "- 1", "\u{a0}1"] {
+            assert_eq!(i64::read(text), Err(Unreadable), "{text}");
+        }
+        assert_eq!(i64::read(" \r\n\t"), Ok(None));
+    }
+
+    #[test]
+    fn booleans_are_digits_or_words() {
+        for (text, truth) in [("0", false), ("1", true), ("false", false), ("true", true), (" true ", true)] {
+            assert_eq!(bool::read(text), Ok(Some(truth)));
+        }
+        assert_eq!(bool::read(""), Ok(None));
+        assert_eq!(bool::read("2"), Err(Unreadable));
+        assert_eq!(bool::read("yes"), Err(Unreadable));
+    }
+
+    #[test]
+    fn an_order_time_of_zero_is_null_and_one_beyond_9999_is_unreadable() {
+        assert_eq!(OrderTime::read("0"), Ok(None));
+        assert_eq!(OrderTime::read("1453295737"), Ok(UtcSeconds::new(1_453_295_737).map(OrderTime)));
+        assert_eq!(OrderTime::read("253402300800"), Err(Unreadable));
+        assert_eq!(OrderTime::read("-1"), Err(Unreadable));
+    }
+
+    #[test]
+    fn a_consume_source_loses_one_pair_of_parentheses() {
+        let read = |text| ConsumeSource::read(text).unwrap().map(|source| source.0);
+        assert_eq!(read("(FROM_API)").as_deref(), Some("FROM_API"));
+        assert_eq!(read("FROM_API").as_deref(), Some("FROM_API"));
+        assert_eq!(read("(FROM_API").as_deref(), Some("(FROM_API"));
+        assert_eq!(read("()"), None);
+    }
+}
