@@ -2,7 +2,24 @@
 //!
 //! The only place that reads the environment. It refuses to know how a value is used.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod account;
+mod kafka_options;
+mod overlay;
+mod print;
+mod raw;
+mod section;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod values;
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use crate::protocol::Credentials;
 
@@ -49,6 +66,63 @@ pub struct Config {
     pub dedup: Dedup,
     /// `[log]`
     pub log: Log,
+}
+
+impl Config {
+    /// Reads the file, then `environment` over it, then `overrides` (flags, by dotted key) over both.
+    ///
+    /// `token` and `token_file` are one thing said in two ways: setting either replaces both of a lower source.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &[(String, String)],
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut raw = file.map_or_else(|| Ok(raw::Raw::default()), raw::Raw::read)?;
+        let mut errors = Vec::new();
+        overlay::environment(&mut raw, environment, &mut errors);
+        overlay::flags(&mut raw, overrides, &mut errors);
+        validate::validate(raw, errors)
+    }
+}
+
+/// The exit code of a wrong configuration (`EX_CONFIG`).
+const EXIT_CONFIGURATION: u8 = 78;
+
+/// The configuration of a command: the file of `--config`, the real environment over it.
+///
+/// # Errors
+/// The exit code, 78, after every error was printed to standard error.
+pub fn load_for_cli(file: Option<&Path>) -> Result<Config, ExitCode> {
+    load_for_cli_with(file, &[])
+}
+
+/// As [`load_for_cli`], with flags (`kafka.brokers`, `a:9092,b:9092`) over both.
+///
+/// # Errors
+/// The exit code, 78, after every error was printed to standard error.
+pub fn load_for_cli_with(file: Option<&Path>, overrides: &[(String, String)]) -> Result<Config, ExitCode> {
+    Config::load(file, environment(), overrides).map_err(|errors| {
+        let mut stderr = std::io::stderr().lock();
+        for error in errors {
+            // A closed standard error leaves nobody to tell; the exit code still does.
+            let _ = writeln!(stderr, "{error}");
+        }
+        ExitCode::from(EXIT_CONFIGURATION)
+    })
+}
+
+/// The variables of the process that are meant for cardhook. What is not UTF-8 in them becomes U+FFFD, which
+/// [`Config::load`] refuses.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with(overlay::PREFIX))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
 }
 
 /// `[server]`: the public listener.
@@ -179,8 +253,14 @@ pub struct ConfigError {
     pub cure: String,
 }
 
+impl ConfigError {
+    fn new(key: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into(), cure: cure.into() }
+    }
+}
+
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.key, self.problem, self.cure)
+        write!(f, "{}: {}; {}", self.key, self.problem, self.cure)
     }
 }
