@@ -1,1 +1,163 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::dev::Server;
+use anyhow::Context as _;
+
+use crate::{
+    config::{self, Config, OtherPolicy},
+    delivery::{AnswerAfter, Delivery, Running, Settings},
+    http::{
+        self,
+        admin::{self, Admin},
+        public,
+    },
+    metrics::Metrics,
+};
+
+/// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
+const FINISH_REQUESTS: Duration = Duration::from_secs(4);
+/// What a flush gets at least, however long the requests took.
+const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
+
+/// A service that is built and listening, and not serving yet.
+#[derive(Debug)]
+pub struct App {
+    public: (SocketAddr, TcpListener),
+    admin: (SocketAddr, TcpListener),
+    config: Config,
+    metrics: Metrics,
+    delivery: Delivery,
+    running: Running,
+}
+
+impl App {
+    /// Opens the spool, starts the delivery and binds both listeners. Kafka may be away.
+    ///
+    /// # Errors
+    /// When the spool cannot be opened, a Kafka property is refused or an address cannot be bound.
+    pub fn build(config: Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        let public = bind("server.listen", config.server.listen)?;
+        let admin = bind("admin.listen", config.admin.listen)?;
+        let (delivery, running) = Delivery::start(settings(&config), metrics.clone())?;
+        Ok(Self { public, admin, config, metrics, delivery, running })
+    }
+
+    /// Where callbacks are received.
+    #[must_use]
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.0
+    }
+
+    /// Where health and metrics are shown.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.0
+    }
+
+    /// Serves until `shutdown` resolves; then stops: not ready, sockets closed, requests finished, producer flushed, spool
+    /// closed, within `delivery.shutdown_timeout` (and a second).
+    ///
+    /// # Errors
+    /// When a listener cannot be served.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { public: (public_addr, public), admin: (admin_addr, admin), config, metrics, delivery, running } =
+            self;
+        let draining = Arc::new(AtomicBool::new(false));
+        // The servers own the sockets: what they close is closed.
+        let public = public_server(public, &config, &delivery, &metrics)?;
+        let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
+        let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
+        let (public_handle, admin_handle) = (public.handle(), admin.handle());
+        let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
+        tracing::info!(public = %public_addr, admin = %admin_addr, "listening");
+        for account in &config.accounts {
+            tracing::info!(account = account.name, path = account.path, "account");
+        }
+
+        shutdown.await;
+        tracing::info!("stopping");
+        let until = Instant::now() + config.delivery.shutdown_timeout;
+        draining.store(true, Ordering::Relaxed);
+        public_handle.stop(true).await;
+        let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
+        tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
+        admin_handle.stop(false).await;
+        public_task.await.context("the public listener failed")?.context("the public listener failed")?;
+        admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn public_server(listener: TcpListener, config: &Config, delivery: &Delivery, metrics: &Metrics) -> io::Result<Server> {
+    let limits = public::Limits {
+        max_body_bytes: config.server.max_body_bytes,
+        workers: std::thread::available_parallelism().map_or(1, NonZero::get),
+        shutdown_timeout: FINISH_REQUESTS,
+    };
+    let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account)).collect();
+    public::server(vec![listener], accounts, delivery, metrics, limits)
+}
+
+fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?")
+    })?;
+    Ok((listener.local_addr()?, listener))
+}
+
+fn door(index: usize, account: &config::Account) -> http::Account {
+    http::Account {
+        name: account.name.as_str().into(),
+        path: account.path.clone(),
+        account_id: account.account_id.clone(),
+        credentials: account.credentials.clone(),
+        other: match account.other {
+            OtherPolicy::Ignore => http::Other::Ignore,
+            OtherPolicy::Publish => http::Other::Publish,
+        },
+        index,
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let kafka = &config.kafka;
+    let producer = (!kafka.brokers.is_empty()).then(|| client_properties(kafka));
+    Settings {
+        path: config.spool.path.clone(),
+        max_bytes: config.spool.max_bytes,
+        answer_after: match config.delivery.answer_after {
+            config::AnswerAfter::Kafka => AnswerAfter::Kafka,
+            config::AnswerAfter::Disk => AnswerAfter::Disk,
+            config::AnswerAfter::KafkaOnly => AnswerAfter::KafkaOnly,
+        },
+        ack_timeout: config.delivery.ack_timeout,
+        dedup_window: config.dedup.window,
+        dedup_max_bytes: config.dedup.max_bytes,
+        accounts: config.accounts.iter().map(|account| (account.name.clone(), "secure")).collect(),
+        producer,
+        topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
+    }
+}
+
+/// librdkafka's properties from `[kafka]`, less what only a producer has.
+#[must_use]
+pub fn client_properties(kafka: &config::Kafka) -> Vec<(String, String)> {
+    let mut properties = vec![("bootstrap.servers".to_owned(), kafka.brokers.join(","))];
+    properties.extend(kafka.options.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())));
+    properties
+        .extend(kafka.sasl_password.as_ref().map(|secret| ("sasl.password".to_owned(), secret.expose().to_owned())));
+    properties
+}

@@ -1,14 +1,127 @@
 //! The metrics of contract §5: names, labels from closed sets, and their text.
 //!
-//! Everything here is made once at start; the hot path touches atomics only.
+//! Everything here is made once at start; the hot path touches resolved counters only.
 
-use std::sync::{Arc, atomic::AtomicU64};
+mod process;
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+
+/// What a callback came to: the label `result` of `cardhook_callbacks_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackResult {
+    /// A card event, safe for the first time.
+    Accepted,
+    /// Of something that is safe already.
+    Duplicate,
+    /// Verified and unreadable.
+    Quarantined,
+    /// Not a card event.
+    Other,
+    /// A valid handshake.
+    Handshake,
+    /// Status 400.
+    BadRequest,
+    /// Status 403.
+    BadSignature,
+    /// Status 413.
+    TooLarge,
+    /// Status 408, where the head was whole.
+    Timeout,
+    /// Status 503.
+    Overloaded,
+}
+
+impl CallbackResult {
+    /// Every result, in the order of the declaration.
+    const ALL: [Self; 10] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Quarantined,
+        Self::Other,
+        Self::Handshake,
+        Self::BadRequest,
+        Self::BadSignature,
+        Self::TooLarge,
+        Self::Timeout,
+        Self::Overloaded,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Quarantined => "quarantined",
+            Self::Other => "other",
+            Self::Handshake => "handshake",
+            Self::BadRequest => "bad_request",
+            Self::BadSignature => "bad_signature",
+            Self::TooLarge => "too_large",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+/// What made an event safe: the label of `cardhook_answer_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The broker's ack.
+    Kafka,
+    /// The fsynced spool.
+    Disk,
+    /// There was nothing to make safe, or it was not.
+    Nothing,
+}
+
+impl AnsweredBy {
+    /// Every value, in the order of the declaration.
+    const ALL: [Self; 3] = [Self::Kafka, Self::Disk, Self::Nothing];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Disk => "disk",
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// The counters of one account, resolved once: the hot path looks nothing up by label but the event type.
+#[derive(Debug, Clone)]
+pub struct AccountMetrics {
+    account: Arc<str>,
+    callbacks: [Counter; CallbackResult::ALL.len()],
+    answer_seconds: [Histogram; AnsweredBy::ALL.len()],
+    events: Family<EventLabels, Counter>,
+}
+
+impl AccountMetrics {
+    /// Counts an answer. `result` is `None` where the contract counts none.
+    pub fn answered(&self, result: Option<CallbackResult>, by: AnsweredBy, after: Duration) {
+        if let Some(counter) = result.and_then(|result| self.callbacks.get(result as usize)) {
+            counter.inc();
+        }
+        if let Some(histogram) = self.answer_seconds.get(by as usize) {
+            histogram.observe(after.as_secs_f64());
+        }
+    }
+
+    /// Counts an event that became safe for the first time.
+    pub fn event(&self, event_type: &'static str) {
+        self.events.get_or_create(&EventLabels { account: Arc::clone(&self.account), event_type }).inc();
+    }
+}
 
 /// `account`, `result`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,7 +221,8 @@ impl Metrics {
     /// Registers every metric.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("cardhook");
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(process::Process::new(crate::clock::unix_millis())));
         let metrics = Self {
             registry: Arc::default(),
             callbacks: Family::default(),
@@ -129,7 +243,10 @@ impl Metrics {
             dedup_forgotten_early: Counter::default(),
             kafka_up: Gauge::default(),
         };
-        metrics.register(&mut registry);
+        for by in AnsweredBy::ALL {
+            drop(metrics.answer_seconds.get_or_create(&AnsweredByLabels { answered_by: by.label() }));
+        }
+        metrics.register(registry.sub_registry_with_prefix("cardhook"));
         Self { registry: Arc::new(registry), ..metrics }
     }
 
@@ -182,6 +299,19 @@ impl Metrics {
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The running release", build);
+    }
+
+    /// The counters of an account, which stand at 0 from now on.
+    #[must_use]
+    pub fn of_account(&self, account: &Arc<str>) -> AccountMetrics {
+        let labels = |result: CallbackResult| CallbackLabels { account: Arc::clone(account), result: result.label() };
+        AccountMetrics {
+            account: Arc::clone(account),
+            callbacks: CallbackResult::ALL.map(|result| self.callbacks.get_or_create_owned(&labels(result))),
+            answer_seconds: AnsweredBy::ALL
+                .map(|by| self.answer_seconds.get_or_create_owned(&AnsweredByLabels { answered_by: by.label() })),
+            events: self.events.clone(),
+        }
     }
 
     /// The OpenMetrics text of everything registered.

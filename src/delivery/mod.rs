@@ -2,123 +2,75 @@
 //!
 //! It refuses to know HTTP and what an event means: it sees records, ids and times.
 
+mod forget;
+mod forwarder;
+mod lane;
+mod model;
+mod properties;
+mod sink;
+mod spool;
+mod state;
+mod ticket;
+mod writer;
+
 use std::{
-    path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{self, SyncSender},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use crate::{
-    event::{EventId, Record},
-    metrics::Metrics,
-};
+pub use model::{AnswerAfter, Health, Lane, Overloaded, Safe, Settings, Submission};
+pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
 
-/// Which topic a record is for. The discriminants stand in the spool: never reuse one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Lane {
-    /// `kafka.topic`
-    Events = 0,
-    /// `kafka.dlq_topic`
-    Dlq = 1,
-    /// `kafka.other_topic`
-    Other = 2,
-}
+use crate::{clock, metrics::Metrics};
+use forwarder::Forwarder;
+use lane::Shared;
+use sink::Connect;
+use state::Stop;
+use ticket::{State, Ticket};
+use writer::{Command, Vitals, Writer};
 
-/// What an answer waits for (contract §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerAfter {
-    /// The broker's ack; the fsynced record after `ack_timeout`.
-    Kafka,
-    /// The fsynced record.
-    Disk,
-    /// Only the broker's ack.
-    KafkaOnly,
-}
+/// Submissions waiting for the writer at most; beyond, the answer is 503.
+const COMMANDS: usize = 8192;
 
-/// How to build a [`Delivery`].
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The spool's folder.
-    pub path: PathBuf,
-    /// Bound of the bytes of pending records.
-    pub max_bytes: u64,
-    /// What an answer waits for.
-    pub answer_after: AnswerAfter,
-    /// See contract §3.1.
-    pub ack_timeout: Duration,
-    /// How long ids are remembered.
-    pub dedup_window: Duration,
-    /// Bound of the remembered ids, bytes.
-    pub dedup_max_bytes: u64,
-    /// Account names with their mode (`secure`, …), by their index in [`Submission::account`].
-    pub accounts: Vec<(String, &'static str)>,
-    /// librdkafka properties, `bootstrap.servers` included; `None`: the spool is the store.
-    pub producer: Option<Vec<(String, String)>>,
-    /// Topic of each lane: events, dlq, other.
-    pub topics: [Arc<str>; 3],
-}
-
-/// One record to deliver.
-#[derive(Debug)]
-pub struct Submission {
-    /// Where it goes.
-    pub lane: Lane,
-    /// Index into [`Settings::accounts`].
-    pub account: usize,
-    /// Remembered per account.
-    pub event_id: EventId,
-    /// `CreateTime`, Unix seconds; 0 for a quarantined push.
-    pub event_time: i64,
-    /// Receipt, Unix milliseconds.
-    pub received_at_ms: i64,
-    /// What goes to Kafka.
-    pub record: Record,
-}
-
-/// Why a submission's answer may be `success`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Safe {
-    /// The broker acknowledged it; else it is in the fsynced spool.
-    pub by_kafka: bool,
-    /// It was known already.
-    pub duplicate: bool,
-}
-
-/// Not safe: answer 503.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Overloaded {
-    /// Spool full or failing, and Kafka not answering.
-    #[error("no durable place left")]
-    NoDurablePlace,
-    /// Neither safe nor failed at the deadline.
-    #[error("neither safe nor failed in time")]
-    Late,
-}
-
-/// What `/readyz` asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// The spool takes appends: neither failing nor at `spool.max_bytes`.
-    pub spool: bool,
-    /// Kafka acknowledges, or (nothing being in flight) a broker is reported up. `None` without brokers.
-    pub kafka: Option<bool>,
-    /// There is somewhere durable to put an event, by `answer_after`.
-    pub durable: bool,
+/// Why a delivery cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// librdkafka refuses a property: `kafka.options` is wrong.
+    #[error("the Kafka producer cannot be made: {0}")]
+    Producer(#[from] rdkafka::error::KafkaError),
+    /// The system gives no thread.
+    #[error("no thread for the delivery: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// The handle to the running delivery: cheap to clone, used from every HTTP worker.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    _private: (),
+    commands: SyncSender<Command>,
+    lanes: Arc<[Arc<Shared>]>,
+    vitals: Arc<Vitals>,
+    metrics: Metrics,
+    answer_after: AnswerAfter,
+    ack_timeout: Duration,
+    max_bytes: u64,
 }
 
-/// Why a delivery cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// To be completed.
-    #[error("{0}")]
-    Spool(String),
+/// The running delivery's threads; whoever started it stops it.
+#[derive(Debug)]
+pub struct Running {
+    delivery: Delivery,
+    writer: JoinHandle<()>,
+    forwarders: Vec<JoinHandle<()>>,
+    /// Disconnected once every forwarder has returned.
+    drained: mpsc::Receiver<()>,
 }
 
 impl Delivery {
@@ -126,9 +78,62 @@ impl Delivery {
     ///
     /// # Errors
     /// When the spool cannot be opened or the producer's properties are refused.
-    pub fn start(settings: Settings, metrics: Metrics) -> Result<Self, StartError> {
-        let _ = (settings, metrics);
-        unimplemented!()
+    pub fn start(settings: Settings, metrics: Metrics) -> Result<(Self, Running), StartError> {
+        let connect = settings.producer.as_deref().map(|options| Arc::new(sink::Kafka(properties::producer(options))));
+        Self::start_with(settings, metrics, connect.map(|kafka| kafka as Arc<dyn Connect>))
+    }
+
+    fn start_with(
+        settings: Settings,
+        metrics: Metrics,
+        connect: Option<Arc<dyn Connect>>,
+    ) -> Result<(Self, Running), StartError> {
+        let names: Vec<String> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
+        let spool = spool::Spool::open(&settings.path, &names)?;
+        let answer_after = if connect.is_some() { settings.answer_after } else { AnswerAfter::Disk };
+        let (commands, queue) = mpsc::sync_channel(COMMANDS);
+        metrics.spool_capacity_bytes.set(settings.max_bytes.cast_signed());
+        metrics.kafka_up.set(i64::from(connect.is_some()));
+
+        let mut forwarders = Vec::new();
+        if let Some(connect) = connect {
+            for (lane, topic) in Lane::FORWARDED.into_iter().zip(&settings.topics) {
+                let last = spool.last_of(lane)?;
+                let nudge = nudge(commands.clone());
+                let shared = Shared::new(lane, Arc::clone(topic), answer_after, metrics.clone(), last, nudge);
+                forwarders.push(Forwarder::new(
+                    Arc::new(shared),
+                    Arc::clone(&connect),
+                    Reader::open_database(&spool.database())?,
+                    settings.ack_timeout,
+                    spool.account_numbers(),
+                    refuse(lane, commands.clone()),
+                ));
+            }
+        }
+        // The events' producer connects at once: a wrong property is found now, and the first event does not wait.
+        if let Some(events) = forwarders.first_mut() {
+            events.connect_now()?;
+        }
+        let lanes: Vec<_> = forwarders.iter().map(|forwarder| Arc::clone(&forwarder.shared)).collect();
+        let vitals = Arc::new(Vitals::new(spool.oldest()?));
+        let writer = Writer {
+            spool,
+            commands: queue,
+            lanes: lanes.clone(),
+            accounts: settings.accounts,
+            max_bytes: settings.max_bytes,
+            forgetter: forget::Forgetter::new(settings.dedup_window, settings.dedup_max_bytes),
+            vitals: Arc::clone(&vitals),
+            metrics: metrics.clone(),
+            unsaved: writer::Unsaved::default(),
+            looked_at: Instant::now(),
+        };
+        let ack_timeout = settings.ack_timeout;
+        let max_bytes = settings.max_bytes;
+        let delivery = Self { commands, lanes: lanes.into(), vitals, metrics, answer_after, ack_timeout, max_bytes };
+        let running = Running::spawn(delivery.clone(), writer, forwarders)?;
+        Ok((delivery, running))
     }
 
     /// Makes one record safe and says how, waiting for what `answer_after` asks, until `deadline` at the latest.
@@ -136,24 +141,94 @@ impl Delivery {
     /// # Errors
     /// When it is not safe: no durable place, or too late.
     pub async fn submit(&self, submission: Submission, deadline: Instant) -> Result<Safe, Overloaded> {
-        let _ = (submission, deadline);
-        unimplemented!()
+        let ticket = Ticket::new();
+        let waits_until = deadline.min(Instant::now() + self.ack_timeout);
+        self.commands
+            .try_send(Command::Append(submission, Arc::clone(&ticket)))
+            .map_err(|_| Overloaded::NoDurablePlace)?;
+        let mut state = ticket.settled(waits_until).await;
+        if state == State::Waiting {
+            state = ticket.settled(deadline).await;
+        }
+        let by_kafka = match state {
+            State::SafeInKafka => true,
+            // Only `answer_after = "kafka"` moves a ticket to `Stored`: the fsynced record is enough when its wait is over.
+            State::SafeOnDisk | State::Stored => false,
+            State::Waiting => return Err(Overloaded::Late),
+            State::Refused => return Err(Overloaded::NoDurablePlace),
+        };
+        Ok(Safe { by_kafka, duplicate: ticket.is_duplicate() })
     }
 
-    /// For `/readyz`. Never blocks.
+    /// For `/readyz`. Never waits for disk or network.
     #[must_use]
     pub fn health(&self) -> Health {
-        unimplemented!()
+        let room = u64::try_from(self.metrics.spool_bytes.get()).unwrap_or(0) < self.max_bytes;
+        let spool = room && self.vitals.healthy.load(Ordering::Relaxed);
+        let kafka = self.lanes.first().map(|events| events.is_up());
+        let durable = match self.answer_after {
+            AnswerAfter::KafkaOnly => kafka.unwrap_or(false),
+            AnswerAfter::Kafka | AnswerAfter::Disk => spool || kafka.unwrap_or(false),
+        };
+        Health { spool, kafka, durable }
     }
 
-    /// Refreshes the gauges (records, bytes, oldest, parked, ids). Never blocks.
+    /// Refreshes what changes with time alone: the age of the oldest pending record.
     pub fn refresh_gauges(&self) {
-        unimplemented!()
-    }
-
-    /// Flushes within `limit`, then closes the spool. Blocks.
-    pub fn stop(self, limit: Duration) {
-        let _ = limit;
-        unimplemented!()
+        let oldest = self.vitals.oldest_ms.load(Ordering::Relaxed);
+        let age_ms = if oldest == 0 { 0 } else { (clock::unix_millis() - oldest).max(0) };
+        #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds fits in 52 bits")]
+        self.metrics.spool_oldest_seconds.set(age_ms as f64 / 1000.0);
     }
 }
+
+fn nudge(commands: SyncSender<Command>) -> Box<dyn Fn() + Send + Sync> {
+    // A full queue wakes the writer as well.
+    Box::new(move || drop(commands.try_send(Command::Nudge)))
+}
+
+fn refuse(lane: Lane, commands: SyncSender<Command>) -> forwarder::Refuse {
+    // Waits for room: the writer never waits for a forwarder. Without a writer the record stays in the spool.
+    Box::new(move |item, reason| drop(commands.send(Command::Refused(lane, item, reason))))
+}
+
+impl Running {
+    fn spawn(delivery: Delivery, writer: Writer, forwarders: Vec<Forwarder>) -> Result<Self, StartError> {
+        let (alive, drained) = mpsc::sync_channel::<()>(0);
+        let writer = std::thread::Builder::new().name("spool".into()).spawn(move || writer.run())?;
+        let mut threads = Vec::new();
+        for forwarder in forwarders {
+            let alive = alive.clone();
+            let name = format!("forward-{}", threads.len());
+            threads.push(std::thread::Builder::new().name(name).spawn(move || {
+                let _alive = alive;
+                forwarder.run();
+            })?);
+        }
+        Ok(Self { delivery, writer, forwarders: threads, drained })
+    }
+
+    /// Sends what waits in memory, at most until `limit`; then closes the spool. What is not acknowledged by then stays in
+    /// the spool and goes out at the next start. Blocks.
+    pub fn stop(self, limit: Duration) {
+        for lane in self.delivery.lanes.iter() {
+            lane.set_stop(Stop::Draining);
+        }
+        if self.drained.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("the flush ran out of time; what was in flight is sent again at the next start");
+        }
+        for lane in self.delivery.lanes.iter() {
+            lane.set_stop(Stop::Now);
+        }
+        for forwarder in self.forwarders {
+            // A forwarder that panicked has said so; the spool is closed all the same.
+            let _ = forwarder.join();
+        }
+        if self.delivery.commands.send(Command::Stop).is_ok() {
+            let _ = self.writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

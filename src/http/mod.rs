@@ -1,3 +1,12 @@
 //! The two listeners: public callbacks, and admin (health, metrics).
 //!
-//! The one place that maps errors to HTTP. It refuses to know Kafka and SQLite.
+//! [`answer`] is the one place that maps errors to HTTP. The decision about a push is pure ([`receive`]); reading the body,
+//! handing over to the delivery and counting stand around it ([`public`]). It refuses to know Kafka and SQLite.
+
+pub mod admin;
+mod answer;
+mod connection;
+pub mod public;
+mod receive;
+
+pub use receive::{Account, Other};

@@ -1,0 +1,108 @@
+//! The words of the delivery's interface: lanes, settings, submissions, answers.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::event::{EventId, Record};
+
+/// Which topic a record is for. The discriminants stand in the spool: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Lane {
+    /// `kafka.topic`
+    Events = 0,
+    /// `kafka.dlq_topic`
+    Dlq = 1,
+    /// `kafka.other_topic`
+    Other = 2,
+    /// No topic: refused by the broker on the DLQ topic too, kept in the spool.
+    Parked = 3,
+}
+
+impl Lane {
+    /// Every lane, in the order of the discriminants.
+    pub const ALL: [Self; 4] = [Self::Events, Self::Dlq, Self::Other, Self::Parked];
+    /// Those that have a topic.
+    pub const FORWARDED: [Self; 3] = [Self::Events, Self::Dlq, Self::Other];
+}
+
+/// What an answer waits for (contract §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerAfter {
+    /// The broker's ack; the fsynced record after `ack_timeout`.
+    Kafka,
+    /// The fsynced record.
+    Disk,
+    /// Only the broker's ack.
+    KafkaOnly,
+}
+
+/// How to build a [`Delivery`].
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The spool's folder.
+    pub path: PathBuf,
+    /// Bound of the bytes of pending records.
+    pub max_bytes: u64,
+    /// What an answer waits for.
+    pub answer_after: AnswerAfter,
+    /// See contract §3.1.
+    pub ack_timeout: Duration,
+    /// How long ids are remembered.
+    pub dedup_window: Duration,
+    /// Bound of the remembered ids, bytes.
+    pub dedup_max_bytes: u64,
+    /// Account names with their mode (`secure`, …), by their index in [`Submission::account`].
+    pub accounts: Vec<(String, &'static str)>,
+    /// librdkafka properties, `bootstrap.servers` included; `None`: the spool is the store.
+    pub producer: Option<Vec<(String, String)>>,
+    /// Topic of each lane: events, dlq, other.
+    pub topics: [Arc<str>; 3],
+}
+
+/// One record to deliver.
+#[derive(Debug)]
+pub struct Submission {
+    /// Where it goes.
+    pub lane: Lane,
+    /// Index into [`Settings::accounts`].
+    pub account: usize,
+    /// Remembered per account.
+    pub event_id: EventId,
+    /// `CreateTime`, Unix seconds; 0 for a quarantined push.
+    pub event_time: i64,
+    /// Receipt, Unix milliseconds.
+    pub received_at_ms: i64,
+    /// What goes to Kafka.
+    pub record: Record,
+}
+
+/// Why a submission's answer may be `success`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Safe {
+    /// The broker acknowledged it; else it is in the fsynced spool.
+    pub by_kafka: bool,
+    /// It was known already.
+    pub duplicate: bool,
+}
+
+/// Not safe: answer 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overloaded {
+    /// Spool full or failing, and Kafka not answering.
+    #[error("no durable place left")]
+    NoDurablePlace,
+    /// Neither safe nor failed at the deadline.
+    #[error("neither safe nor failed in time")]
+    Late,
+}
+
+/// What `/readyz` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// The spool takes appends: neither failing nor at `spool.max_bytes`.
+    pub spool: bool,
+    /// Kafka acknowledges, or (nothing being in flight) a broker is reported up. `None` without brokers.
+    pub kafka: Option<bool>,
+    /// There is somewhere durable to put an event, by `answer_after`.
+    pub durable: bool,
+}

@@ -1,0 +1,197 @@
+//! The sink: where a lane's records go. Kafka in the service, a double in the forwarder's tests.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
+};
+use serde::Deserialize;
+
+use super::{
+    lane::Shared,
+    state::{Failure, Item},
+};
+
+/// How long the polling thread may sleep; how long a stop waits for it.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Why a record was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// No room now: try again soon.
+    QueueFull,
+    /// As a failed report would say.
+    Failed(Failure),
+}
+
+/// A connection of one lane to its topic. Every taken record is reported once: `Shared::acked` or `Shared::failed`.
+pub(super) trait Sink: Send {
+    /// Takes a record, or says why not. Never blocks.
+    fn send(&self, item: &Item) -> Result<(), NotTaken>;
+    /// Gives back what has not left yet, reported as [`Failure::Purged`].
+    fn purge(&self);
+}
+
+/// Makes sinks: one at start, a new one after a failure.
+pub(super) trait Connect: Send + Sync {
+    /// A sink that reports to `lane` under `generation`.
+    fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError>;
+}
+
+/// librdkafka properties.
+#[derive(Debug)]
+pub(super) struct Kafka(pub(super) ClientConfig);
+
+impl Connect for Kafka {
+    fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError> {
+        let context = Context { lane: Arc::clone(lane), generation };
+        let producer: Arc<BaseProducer<Context>> = Arc::new(self.0.create_with_context(context)?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let polling = {
+            let (producer, stop) = (Arc::clone(&producer), Arc::clone(&stop));
+            std::thread::Builder::new().name("kafka-poll".into()).spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    producer.poll(POLL);
+                }
+            })
+        };
+        let polling = polling.map_err(|_| KafkaError::ClientCreation("no thread for polling".into()))?;
+        Ok(Box::new(KafkaSink { producer, lane: Arc::clone(lane), stop, polling: Some(polling) }))
+    }
+}
+
+struct KafkaSink {
+    producer: Arc<BaseProducer<Context>>,
+    lane: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    polling: Option<JoinHandle<()>>,
+}
+
+impl Sink for KafkaSink {
+    fn send(&self, item: &Item) -> Result<(), NotTaken> {
+        let record = &item.record;
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
+        let seq = usize::try_from(item.seq).unwrap_or(usize::MAX);
+        let mut send = BaseRecord::with_opaque_to(&self.lane.topic, seq)
+            .payload(record.value.as_slice())
+            .timestamp(record.timestamp_ms)
+            .headers(headers);
+        if let Some(key) = record.key.as_deref() {
+            send = send.key(key.as_bytes());
+        }
+        self.producer.send::<[u8], [u8]>(send).map_err(|(error, _)| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => NotTaken::QueueFull,
+            code => {
+                let failure = classify(code);
+                self.lane.count(failure);
+                NotTaken::Failed(failure)
+            }
+        })
+    }
+
+    fn purge(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
+    }
+}
+
+impl Drop for KafkaSink {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(polling) = self.polling.take() {
+            // The thread ends by itself within `POLL`; that it panicked is no reason to panic here.
+            let _ = polling.join();
+        }
+    }
+}
+
+struct Context {
+    lane: Arc<Shared>,
+    generation: u64,
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
+        match result {
+            Ok(_) => self.lane.acked(self.generation, seq as u64),
+            Err((error, _)) => self.lane.failed(self.generation, seq as u64, classify(error.rdkafka_error_code())),
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let up = serde_json::from_slice::<Statistics>(statistics)
+            .is_ok_and(|statistics| statistics.brokers.values().any(|broker| broker.state == "UP"));
+        self.lane.broker_up.store(up, Ordering::Relaxed);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.lane.broker_up.store(false, Ordering::Relaxed);
+            self.lane.set_away("all brokers are down");
+        } else {
+            tracing::debug!(target: "librdkafka", %error, "{reason}");
+        }
+    }
+}
+
+/// The part of librdkafka's statistics that says whether a broker is there.
+#[derive(Deserialize)]
+struct Statistics<'a> {
+    #[serde(borrow, default)]
+    brokers: std::collections::HashMap<std::borrow::Cow<'a, str>, Broker<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Broker<'a> {
+    #[serde(borrow)]
+    state: std::borrow::Cow<'a, str>,
+}
+
+/// What an error code means for the record and for those behind it. An unlisted code ends in a new producer and another try.
+fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Some(Code::PurgeQueue | Code::PurgeInflight) => Failure::Purged,
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Failure::Refused("too_large"),
+        Some(Code::InvalidRecord | Code::InvalidTimestamp | Code::InvalidArgument | Code::PolicyViolation) => {
+            Failure::Refused("invalid_record")
+        }
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic) => {
+            Failure::Topic("unknown_topic")
+        }
+        Some(Code::TopicAuthorizationFailed) => Failure::Topic("topic_authorization_failed"),
+        Some(Code::ClusterAuthorizationFailed) => Failure::Topic("cluster_authorization_failed"),
+        Some(Code::Fatal) => Failure::Producer("fatal"),
+        _ => Failure::Producer("other"),
+    }
+}

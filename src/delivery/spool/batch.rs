@@ -1,0 +1,234 @@
+//! One group commit: removals, appends with their remembered ids, moves to the DLQ, forgetting; all or nothing.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, codec, next_seq, row_id, seq_of};
+use crate::{
+    delivery::Lane,
+    event::{EventId, Record},
+};
+
+/// One record to append.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::delivery) struct Entry<'a> {
+    pub(in crate::delivery) lane: Lane,
+    pub(in crate::delivery) account: usize,
+    pub(in crate::delivery) received_at_ms: i64,
+    pub(in crate::delivery) record: &'a Record,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Appended {
+    /// Stored under this seq, once the batch is committed.
+    New(u64),
+    /// Known already, and its first copy is still pending under this seq.
+    Pending(u64),
+    /// Known already, and gone to Kafka.
+    Delivered,
+    /// New, but the pending records have reached their bound.
+    Full,
+}
+
+/// An open transaction and what its counters will be.
+#[derive(Debug)]
+pub(in crate::delivery) struct Batch<'a> {
+    transaction: Transaction<'a>,
+    committed: &'a mut Counters,
+    counters: Counters,
+    accounts: &'a [i64],
+    headers: Vec<u8>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn begin(
+        connection: &'a mut Connection,
+        committed: &'a mut Counters,
+        accounts: &'a [i64],
+    ) -> Result<Self, SpoolError> {
+        let counters = *committed;
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        Ok(Self { transaction, committed, counters, accounts, headers: Vec::with_capacity(512) })
+    }
+
+    /// Remembers an id and stores its record, unless the id is known or the bound is reached.
+    pub(in crate::delivery) fn append(
+        &mut self,
+        entry: &Entry<'_>,
+        id: EventId,
+        event_time: i64,
+        max_bytes: u64,
+    ) -> Result<Appended, SpoolError> {
+        let full = self.counters.bytes + size_of(entry.record) > max_bytes;
+        if full {
+            return Ok(self.known(entry, id, event_time)?.unwrap_or(Appended::Full));
+        }
+        let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
+        let remembered = self
+            .transaction
+            .prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?
+            .execute(params![event_time, id.as_bytes(), self.account(entry), seq.cast_signed()])?;
+        if remembered == 0 {
+            return Ok(self.known(entry, id, event_time)?.unwrap_or(Appended::Delivered));
+        }
+        self.counters.remembered += 1;
+        self.counters.last_seq = seq;
+        self.insert(seq, entry)?;
+        Ok(Appended::New(seq))
+    }
+
+    fn known(&self, entry: &Entry<'_>, id: EventId, event_time: i64) -> Result<Option<Appended>, SpoolError> {
+        let seq: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?
+            .query_row(params![event_time, id.as_bytes(), self.account(entry)], |row| row.get(0))
+            .optional()?;
+        let Some(seq) = seq.map(i64::cast_unsigned) else { return Ok(None) };
+        let pending =
+            self.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([row_id(entry.lane, seq)])?;
+        Ok(Some(if pending { Appended::Pending(seq) } else { Appended::Delivered }))
+    }
+
+    fn account(&self, entry: &Entry<'_>) -> i64 {
+        self.accounts.get(entry.account).copied().unwrap_or(-1)
+    }
+
+    fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
+        let record = entry.record;
+        codec::encode_headers(&record.headers, &mut self.headers);
+        self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+            row_id(entry.lane, seq),
+            self.account(entry),
+            entry.received_at_ms,
+            record.timestamp_ms,
+            record.key.as_deref().map(str::as_bytes),
+            self.headers,
+            record.value,
+        ])?;
+        self.counters.records += 1;
+        self.counters.bytes += size_of(record);
+        Ok(())
+    }
+
+    /// Removes acknowledged records. `acked` holds (seq, bytes) and is sorted here, so that runs of neighbours are one statement.
+    pub(in crate::delivery) fn remove(&mut self, lane: Lane, acked: &mut [(u64, u64)]) -> Result<(), SpoolError> {
+        acked.sort_unstable();
+        let mut delete = self.transaction.prepare_cached("DELETE FROM pending WHERE id BETWEEN ? AND ?")?;
+        for run in acked.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
+            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
+            let removed = delete.execute([row_id(lane, *first), row_id(lane, *last)])?;
+            let bytes: u64 = run.iter().map(|(_, bytes)| bytes).sum();
+            self.counters.records = self.counters.records.saturating_sub(removed as u64);
+            self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
+        }
+        Ok(())
+    }
+
+    /// Stores a record without an identity to remember: a DLQ record whose first form was remembered. Returns its seq.
+    pub(in crate::delivery) fn store(&mut self, entry: &Entry<'_>) -> Result<u64, SpoolError> {
+        let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
+        self.counters.last_seq = seq;
+        self.insert(seq, entry)?;
+        Ok(seq)
+    }
+
+    /// Sets a record of the DLQ lane aside: it is kept, shown, and not sent again.
+    pub(in crate::delivery) fn park(&mut self, seq: u64) -> Result<(), SpoolError> {
+        let ids = [row_id(Lane::Parked, seq), row_id(Lane::Dlq, seq)];
+        let parked = self.transaction.prepare_cached("UPDATE pending SET id = ? WHERE id = ?")?.execute(ids)?;
+        self.counters.parked += parked as u64;
+        Ok(())
+    }
+
+    /// Forgets up to `limit` ids after `position` whose event time and receipt are both before `cutoff` (Unix seconds).
+    /// Returns where to go on, or `None` when the cutoff was reached.
+    pub(in crate::delivery) fn forget(
+        &mut self,
+        position: &Position,
+        cutoff: i64,
+        limit: usize,
+    ) -> Result<Option<Position>, SpoolError> {
+        let rows = self.after(position, cutoff, limit)?;
+        let next = (rows.len() == limit).then(|| rows.last().map(|(row, _)| row.clone())).flatten();
+        let stale: Vec<Position> =
+            rows.into_iter().filter(|(_, seq)| received(*seq) < cutoff).map(|(row, _)| row).collect();
+        self.delete_remembered(&stale)?;
+        Ok(next)
+    }
+
+    /// Forgets the oldest ids until the rest fits in `max_bytes`, at most `limit` now. Returns how many.
+    pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: usize) -> Result<u64, SpoolError> {
+        let over = (self.counters.remembered * BYTES_PER_ID).saturating_sub(max_bytes).div_ceil(BYTES_PER_ID);
+        if over == 0 {
+            return Ok(0);
+        }
+        let limit = limit.min(usize::try_from(over).unwrap_or(usize::MAX));
+        let oldest = self.after(&Position::default(), i64::MAX, limit)?;
+        let oldest: Vec<Position> = oldest.into_iter().map(|(row, _)| row).collect();
+        self.delete_remembered(&oldest)?;
+        Ok(oldest.len() as u64)
+    }
+
+    fn after(&self, position: &Position, before: i64, limit: usize) -> Result<Vec<(Position, u64)>, SpoolError> {
+        let mut rows = self.transaction.prepare_cached(
+            "SELECT event_time, event_id, account, seq FROM remembered
+             WHERE (event_time, event_id, account) > (?, ?, ?) AND event_time < ? ORDER BY event_time, event_id, account LIMIT ?",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows =
+            rows.query_map(params![position.event_time, position.event_id, position.account, before, limit], |row| {
+                let place = Position { event_time: row.get(0)?, event_id: row.get(1)?, account: row.get(2)? };
+                Ok((place, row.get::<_, i64>(3)?.cast_unsigned()))
+            })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn delete_remembered(&mut self, rows: &[Position]) -> Result<(), SpoolError> {
+        let mut delete = self
+            .transaction
+            .prepare_cached("DELETE FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?;
+        for row in rows {
+            let deleted = delete.execute(params![row.event_time, row.event_id, row.account])?;
+            self.counters.remembered = self.counters.remembered.saturating_sub(deleted as u64);
+        }
+        Ok(())
+    }
+
+    /// Writes the counters and commits: fsynced when this returns.
+    pub(in crate::delivery) fn commit(self) -> Result<(), SpoolError> {
+        let Counters { last_seq, records, bytes, parked, remembered } = self.counters;
+        let row = [last_seq, records, bytes, parked, remembered].map(u64::cast_signed);
+        self.transaction
+            .prepare_cached("UPDATE counters SET last_seq = ?, records = ?, bytes = ?, parked = ?, remembered = ?")?
+            .execute(row)?;
+        self.transaction.commit()?;
+        *self.committed = self.counters;
+        Ok(())
+    }
+}
+
+/// A place among the remembered ids, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::delivery) struct Position {
+    event_time: i64,
+    event_id: Vec<u8>,
+    account: i64,
+}
+
+impl Default for Position {
+    /// Before the first one.
+    fn default() -> Self {
+        Self { event_time: i64::MIN, event_id: Vec::new(), account: i64::MIN }
+    }
+}
+
+/// When the record of this seq was received, Unix seconds.
+fn received(seq: u64) -> i64 {
+    (seq_of(seq.cast_signed()) >> COUNTER_BITS).cast_signed()
+}
+
+/// Bytes of a record as `spool.max_bytes` counts them.
+pub(in crate::delivery) fn size_of(record: &Record) -> u64 {
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    (record.key.as_deref().map_or(0, str::len) + headers + record.value.len()) as u64
+}

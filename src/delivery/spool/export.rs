@@ -1,0 +1,68 @@
+//! Reading a spool out, page by page, and taking out what was written out.
+
+use std::{io, path::Path};
+
+use super::{Reader, Spool, SpoolError, Stored, size_of};
+use crate::delivery::Lane;
+
+/// Records of one page.
+const PAGE_RECORDS: usize = 512;
+/// Bytes of their values.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why an export stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Spooled {
+    /// The spool does not read, or is in use.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The output does not take it.
+    #[error("cannot write out: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Reader {
+    /// Every pending record of a lane, in order, a page at a time.
+    ///
+    /// # Errors
+    /// When the spool does not read, or `write` fails.
+    pub fn each_page(
+        &self,
+        lane: Lane,
+        mut write: impl FnMut(&[Stored]) -> Result<(), Spooled>,
+    ) -> Result<(), Spooled> {
+        let mut after = 0;
+        loop {
+            let page = self.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
+            write(&page.records)?;
+            if page.complete {
+                return Ok(());
+            }
+            after = page.last;
+        }
+    }
+}
+
+/// Writes the lanes out and removes each page once it was written. The ids stay remembered.
+///
+/// # Errors
+/// When the spool is in use or does not read, or `write` fails: what was not written out stays.
+pub fn take_out(
+    folder: &Path,
+    lanes: &[Lane],
+    mut write: impl FnMut(&[Stored]) -> Result<(), Spooled>,
+) -> Result<(), Spooled> {
+    // A folder without a spool is an error here, not a reason to make one.
+    let reader = Reader::open(folder)?;
+    let mut spool = Spool::open(folder, &[])?;
+    for lane in lanes {
+        reader.each_page(*lane, |page| {
+            write(page)?;
+            let mut removed: Vec<_> = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
+            let mut batch = spool.batch()?;
+            batch.remove(*lane, &mut removed)?;
+            Ok(batch.commit()?)
+        })?;
+    }
+    Ok(())
+}

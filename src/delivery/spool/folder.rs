@@ -1,0 +1,134 @@
+//! The spool's folder: permissions, the lock that keeps a second service out, network file systems, the reserve.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+/// Freed when the disk is full, so that a removal has room for its WAL frames.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// File systems on which SQLite's WAL (shared memory, locks) does not work. Numbers of `statfs(2)`.
+const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x0102_1997, "9P"),
+    (0x7461_636f, "OCFS2"),
+    (0x0bd0_0bd0, "Lustre"),
+];
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be made, opened or written.
+    #[error("{path}: {source} (spool.path must be a folder that this user may write)")]
+    Io {
+        /// What could not be used.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("{path} is in use by another cardhook: stop that one, or give this one a spool.path of its own")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
+    /// Nothing to look into.
+    #[error("there is no spool in {path}: name the spool.path of a service that has run")]
+    NoSpool {
+        /// The folder.
+        path: String,
+    },
+    /// WAL does not work there.
+    #[error(
+        "{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a local disk"
+    )]
+    NetworkFileSystem {
+        /// The folder.
+        path: String,
+        /// Its file system.
+        kind: &'static str,
+    },
+}
+
+/// The folder while this process has it. The lock is given back when it is dropped, and by the kernel at a kill.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+        let failed = |at: &Path| {
+            let path = at.display().to_string();
+            move |source| FolderError::Io { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        refuse_network_file_system(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
+        let lock_path = path.join("lock");
+        let lock = private_file(&lock_path).map_err(failed(&lock_path))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| FolderError::InUse { path: path.display().to_string() })?;
+        let folder = Self { path: path.to_owned(), _lock: lock };
+        // SQLite gives its -wal and -shm files the permissions of the database.
+        let database = folder.database();
+        private_file(&database).map_err(failed(&database))?;
+        folder.restore_reserve();
+        Ok(folder)
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        database(&self.path)
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
+    }
+
+    /// Gives the reserve's blocks back to the disk. False when there was none.
+    pub(super) fn release_reserve(&self) -> bool {
+        fs::remove_file(self.reserve()).is_ok()
+    }
+
+    /// Makes the reserve where there is none and the disk has room; a full disk is no error here.
+    pub(super) fn restore_reserve(&self) {
+        let path = self.reserve();
+        if path.exists() {
+            return;
+        }
+        let Ok(file) = private_file(&path) else { return };
+        if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES).is_err() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// The database file within a spool's folder.
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join("spool.db")
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
+}
+
+fn refuse_network_file_system(path: &Path) -> Result<(), FolderError> {
+    let Ok(stat) = rustix::fs::statfs(path) else { return Ok(()) };
+    // The field's width and sign differ by platform; the numbers fit in 32 bits.
+    let magic = u64::from(u32::try_from(stat.f_type & 0xffff_ffff).unwrap_or_default());
+    match NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic) {
+        Some((_, kind)) => Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a lane holds behind its lock: the queue in memory, what is in flight, what waits to be removed.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{spool, ticket::Ticket};
+use crate::event::Record;
+
+/// Records that wait in memory; beyond, they wait in the spool only.
+const QUEUE_RECORDS: usize = 8192;
+/// Their bytes.
+const QUEUE_BYTES: u64 = 8 * 1024 * 1024;
+/// Records handed to the producer and not reported yet.
+const IN_FLIGHT_RECORDS: usize = 8192;
+/// Their bytes.
+const IN_FLIGHT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A record on its way.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) seq: u64,
+    /// The account's index in `Settings::accounts`, where it is still configured.
+    pub(super) account: Option<usize>,
+    pub(super) received_at_ms: i64,
+    pub(super) record: Record,
+    /// In the spool; else it bypassed a failing one.
+    pub(super) stored: bool,
+    pub(super) ticket: Option<Arc<Ticket>>,
+}
+
+impl Item {
+    pub(super) fn bytes(&self) -> u64 {
+        spool::size_of(&self.record)
+    }
+}
+
+/// What a failed report means for the records behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The broker will never take this record.
+    Refused(&'static str),
+    /// The topic is missing or forbidden: this lane waits, with back-off.
+    Topic(&'static str),
+    /// The producer is of no use any more.
+    Producer(&'static str),
+    /// Taken back by our own purge.
+    Purged,
+}
+
+impl Failure {
+    /// The label of `cardhook_publish_errors_total`.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Refused(reason) | Self::Topic(reason) | Self::Producer(reason) => Some(reason),
+            Self::Purged => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) item: Item,
+    pub(super) sent_at: Instant,
+    pub(super) failure: Option<Failure>,
+}
+
+/// The part of a lane behind its lock.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of its own life")]
+pub(super) struct LaneState {
+    /// Handed over in memory, in order.
+    pub(super) queue: VecDeque<Item>,
+    queue_bytes: u64,
+    /// The spool holds records that are not in `queue`.
+    pub(super) gapped: bool,
+    /// The highest seq committed to the spool.
+    pub(super) last_stored: u64,
+    /// Handed to the producer, by seq; failed ones stay until all have been reported.
+    pub(super) in_flight: BTreeMap<u64, InFlight>,
+    pub(super) in_flight_bytes: u64,
+    /// Of `in_flight`, not reported yet.
+    pub(super) outstanding: usize,
+    /// Acknowledged, to be removed from the spool: (seq, bytes).
+    pub(super) acked: Vec<(u64, u64)>,
+    /// Tickets of records that are only in the spool, and of duplicates.
+    pub(super) joined: HashMap<u64, Vec<Arc<Ticket>>>,
+    pub(super) away: bool,
+    /// A report failed: nothing is fed until all in flight are reported.
+    pub(super) recovering: bool,
+    /// The forwarder's producer; reports of older ones are ignored.
+    pub(super) generation: u64,
+    /// The forwarder sleeps until a record in flight is reported.
+    pub(super) wants_room: bool,
+    /// The producer works: the next failure starts with the shortest pause again.
+    pub(super) acked_since_failure: bool,
+    pub(super) stop: Stop,
+}
+
+/// How far a lane's stop is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    #[default]
+    Running,
+    /// Feed what waits in memory, read no more from the spool.
+    Draining,
+    /// Return.
+    Now,
+}
+
+impl LaneState {
+    /// As at a start: what the spool holds up to `last_stored` is still to be read.
+    pub(super) fn after(last_stored: u64) -> Self {
+        Self { last_stored, gapped: last_stored > 0, ..Self::default() }
+    }
+
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.queue.len() < QUEUE_RECORDS && self.queue_bytes + bytes <= QUEUE_BYTES
+    }
+
+    pub(super) fn push(&mut self, item: Item) {
+        self.queue_bytes += item.bytes();
+        self.queue.push_back(item);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.queue.pop_front()?;
+        self.queue_bytes -= item.bytes();
+        Some(item)
+    }
+
+    pub(super) fn can_fly(&self) -> bool {
+        self.in_flight.len() < IN_FLIGHT_RECORDS && self.in_flight_bytes < IN_FLIGHT_BYTES
+    }
+
+    /// Notes a record as handed to the producer.
+    pub(super) fn fly(&mut self, item: Item) {
+        self.in_flight_bytes += item.bytes();
+        self.outstanding += 1;
+        self.in_flight.insert(item.seq, InFlight { item, sent_at: Instant::now(), failure: None });
+    }
+
+    /// Takes a record back that the producer did not take.
+    pub(super) fn land(&mut self, seq: u64) -> Option<Item> {
+        let flown = self.in_flight.remove(&seq)?;
+        self.outstanding -= 1;
+        self.in_flight_bytes -= flown.item.bytes();
+        Some(flown.item)
+    }
+
+    /// Notes a failed report; the record stays until all in flight are reported.
+    pub(super) fn give_up(&mut self, seq: u64, failure: Failure) {
+        let Some(flown) = self.in_flight.get_mut(&seq) else { return };
+        if flown.failure.replace(failure).is_none() {
+            self.outstanding -= 1;
+        }
+        self.recovering = true;
+    }
+
+    /// Takes everything back after the last report, in order.
+    pub(super) fn land_all(&mut self) -> Vec<InFlight> {
+        self.in_flight_bytes = 0;
+        self.outstanding = 0;
+        std::mem::take(&mut self.in_flight).into_values().collect()
+    }
+
+    /// The spool's records up to `cursor` are taken: the next ones come from memory, unless some were stored meanwhile.
+    pub(super) fn close_gap(&mut self, cursor: u64) {
+        self.gapped = self.last_stored > cursor;
+    }
+
+    /// When the oldest record in flight was sent.
+    pub(super) fn oldest_sent(&self) -> Option<Instant> {
+        self.in_flight.values().map(|flown| flown.sent_at).next()
+    }
+}

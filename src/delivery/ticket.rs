@@ -1,0 +1,85 @@
+//! What one answer waits for: a ticket that the writer and the forwarder settle and the request awaits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use futures_util::{future::poll_fn, task::AtomicWaker};
+
+/// How far a ticket is. The order matters: a state is only ever left for a higher one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum State {
+    /// Not stored yet.
+    Waiting = 0,
+    /// Fsynced in the spool; the answer still waits for the broker.
+    Stored = 1,
+    /// Safe in the spool, and no answer waits any longer.
+    SafeOnDisk = 2,
+    /// Acknowledged by the broker.
+    SafeInKafka = 3,
+    /// No durable place.
+    Refused = 4,
+}
+
+/// The state's bits; the bit above them says that the event was known already.
+const STATE: u8 = 0x0f;
+const DUPLICATE: u8 = 0x10;
+
+/// Shared by one request and whoever settles it: one allocation a request.
+#[derive(Debug, Default)]
+pub(super) struct Ticket {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Ticket {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Moves the ticket on and wakes its request. Going back is ignored.
+    pub(super) fn settle(&self, state: State) {
+        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
+            (bits & STATE < state as u8).then_some(bits & DUPLICATE | state as u8)
+        });
+        if before.is_ok() && state > State::Stored {
+            self.waker.wake();
+        }
+    }
+
+    /// Says that the event was known already. Before [`settle`](Self::settle).
+    pub(super) fn mark_duplicate(&self) {
+        self.state.fetch_or(DUPLICATE, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.state.load(Ordering::Acquire) & DUPLICATE != 0
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) & STATE {
+            0 => State::Waiting,
+            1 => State::Stored,
+            2 => State::SafeOnDisk,
+            3 => State::SafeInKafka,
+            _ => State::Refused,
+        }
+    }
+
+    /// Waits until the ticket is settled beyond `Stored`, or until `limit`; says how far it is then.
+    pub(super) async fn settled(&self, limit: Instant) -> State {
+        let settled = poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.state() > State::Stored { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // A time-out is no error here: the state says how far it is.
+        let _ = tokio::time::timeout_at(limit.into(), settled).await;
+        self.state()
+    }
+}

@@ -1,0 +1,357 @@
+//! The writer thread: the only one that writes the spool. It commits what has gathered as one fsynced batch.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Lane, Submission,
+    forget::Forgetter,
+    lane::Shared,
+    spool::{Appended, Entry, Spool, SpoolError},
+    state::Item,
+    ticket::{State, Ticket},
+};
+use crate::{event::EventId, metrics::Metrics};
+
+/// Commands committed together at most.
+const BATCH: usize = 1024;
+/// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often the age of the oldest pending record is read.
+const LOOK: Duration = Duration::from_secs(1);
+/// Events past a failing spool whose ids are remembered, in memory.
+const UNSAVED: usize = 65_536;
+
+/// What the writer is asked.
+pub(super) enum Command {
+    /// Append a record; the ticket says what became of it.
+    Append(Submission, Arc<Ticket>),
+    /// Acknowledged records are to be removed.
+    Nudge,
+    /// The broker refused a record for good.
+    Refused(Lane, Box<Item>, &'static str),
+    /// Remove what is to be removed, close the spool and return.
+    Stop,
+}
+
+/// What others may ask of the writer without a command.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    /// The last transaction was committed, and the pending records are below their bound.
+    pub(super) healthy: AtomicBool,
+    /// Receipt of the oldest pending record, Unix milliseconds; 0: none.
+    pub(super) oldest_ms: AtomicI64,
+}
+
+impl Vitals {
+    /// As after a start: the spool was just opened for writing.
+    pub(super) fn new(oldest_ms: Option<i64>) -> Self {
+        Self { healthy: true.into(), oldest_ms: oldest_ms.unwrap_or(0).into() }
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) spool: Spool,
+    pub(super) commands: Receiver<Command>,
+    /// The lanes, by `Lane as usize`; empty when the spool is the store.
+    pub(super) lanes: Vec<Arc<Shared>>,
+    pub(super) accounts: Vec<(String, &'static str)>,
+    pub(super) max_bytes: u64,
+    pub(super) forgetter: Forgetter,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) metrics: Metrics,
+    pub(super) unsaved: Unsaved,
+    pub(super) looked_at: Instant,
+}
+
+/// A batch's appends and what became of each.
+type Appends = Vec<(Submission, Arc<Ticket>)>;
+
+impl Writer {
+    /// Runs until it is told to stop, or nobody is left to tell it.
+    pub(super) fn run(mut self) {
+        let mut appends = Appends::with_capacity(BATCH);
+        let mut refused = VecDeque::new();
+        loop {
+            let mut stop = false;
+            let mut command = match self.commands.recv_timeout(IDLE) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Command::Stop),
+            };
+            while let Some(taken) = command.take() {
+                match taken {
+                    Command::Append(submission, ticket) => appends.push((submission, ticket)),
+                    Command::Nudge => {}
+                    Command::Refused(lane, item, reason) => refused.push_back((lane, item, reason)),
+                    Command::Stop => stop = true,
+                }
+                if appends.len() < BATCH && !stop {
+                    command = self.commands.try_recv().ok();
+                }
+            }
+            self.commit(&mut appends, &mut refused);
+            if stop {
+                self.spool.tidy();
+                return;
+            }
+        }
+    }
+
+    fn commit(&mut self, appends: &mut Appends, refused: &mut VecDeque<(Lane, Box<Item>, &'static str)>) {
+        let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
+        match self.transact(appends, &mut removals) {
+            Ok(outcomes) => {
+                self.recovered();
+                self.settle(appends, outcomes);
+            }
+            Err(error) => {
+                self.failed(&error);
+                self.bypass(appends);
+                self.remove_alone(removals);
+            }
+        }
+        while let Some((lane, item, reason)) = refused.pop_front() {
+            if let Err((item, error)) = self.put_aside(lane, item, reason) {
+                self.failed(&error);
+                refused.push_front((lane, item, reason));
+                break;
+            }
+        }
+        self.look_around();
+    }
+
+    /// One transaction: removals, appends, some forgetting.
+    fn transact(
+        &mut self,
+        appends: &Appends,
+        removals: &mut [(Lane, Vec<(u64, u64)>)],
+    ) -> Result<Vec<Appended>, SpoolError> {
+        let probing = !self.vitals.healthy.load(Ordering::Relaxed);
+        let idle = appends.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
+        if idle && !probing && !self.forgetter.is_due() {
+            return Ok(Vec::new());
+        }
+        let mut batch = self.spool.batch()?;
+        for (lane, acked) in removals.iter_mut().filter(|(_, acked)| !acked.is_empty()) {
+            batch.remove(*lane, acked)?;
+        }
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for (submission, _) in appends {
+            let known = self.unsaved.get(submission);
+            outcomes.push(match known {
+                Some(seq) => Appended::Pending(seq),
+                None => batch.append(&entry(submission), submission.event_id, submission.event_time, self.max_bytes)?,
+            });
+        }
+        let early = self.forgetter.forget(&mut batch)?;
+        batch.commit()?;
+        self.metrics.dedup_forgotten_early.inc_by(early);
+        Ok(outcomes)
+    }
+
+    /// After the commit: hands new records over, in order, and settles or joins the tickets.
+    fn settle(&mut self, appends: &mut Appends, outcomes: Vec<Appended>) {
+        let mut new: [Vec<Item>; 3] = Default::default();
+        let mut known = Vec::new();
+        for ((submission, ticket), outcome) in appends.drain(..).zip(outcomes) {
+            match outcome {
+                Appended::New(seq) => {
+                    let lane = submission.lane;
+                    let item = item(submission, seq, true, ticket);
+                    if let Some(items) = new.get_mut(lane as usize) {
+                        items.push(item);
+                    }
+                }
+                Appended::Pending(_) | Appended::Delivered => known.push((submission, ticket, outcome)),
+                Appended::Full => self.bypass_one(submission, ticket),
+            }
+        }
+        if self.lanes.is_empty() {
+            new.iter()
+                .flatten()
+                .filter_map(|item| item.ticket.as_ref())
+                .for_each(|ticket| ticket.settle(State::SafeOnDisk));
+        }
+        for (lane, items) in self.lanes.iter().zip(new) {
+            if !items.is_empty() {
+                lane.hand_over(items.into_iter());
+            }
+        }
+        for (submission, ticket, outcome) in known {
+            ticket.mark_duplicate();
+            match (self.lanes.get(submission.lane as usize), outcome) {
+                (Some(lane), Appended::Pending(seq)) => lane.join(seq, self.unsaved.get(&submission).is_none(), ticket),
+                (None, _) => ticket.settle(State::SafeOnDisk),
+                (Some(_), Appended::Delivered | Appended::New(_) | Appended::Full) => ticket.settle(State::SafeInKafka),
+            }
+        }
+    }
+
+    fn bypass(&mut self, appends: &mut Appends) {
+        for (submission, ticket) in std::mem::take(appends) {
+            match (self.unsaved.get(&submission), self.lanes.get(submission.lane as usize)) {
+                (Some(seq), Some(lane)) => {
+                    ticket.mark_duplicate();
+                    lane.join(seq, false, ticket);
+                }
+                _ => self.bypass_one(submission, ticket),
+            }
+        }
+    }
+
+    /// The spool does not take it: to Kafka from memory, or refused.
+    fn bypass_one(&mut self, submission: Submission, ticket: Arc<Ticket>) {
+        let Some(lane) = self.lanes.get(submission.lane as usize) else {
+            return ticket.settle(State::Refused);
+        };
+        let seq = self.spool.take_seq(submission.received_at_ms);
+        let identity = (submission.account, submission.event_id);
+        if lane.bypass(item(submission, seq, false, ticket)) {
+            self.unsaved.insert(identity, seq);
+            self.metrics.spool_bypassed.inc();
+        }
+    }
+
+    /// On a full disk a removal has the reserve; what cannot be removed now is removed later.
+    fn remove_alone(&mut self, mut removals: Vec<(Lane, Vec<(u64, u64)>)>) {
+        if removals.iter().all(|(_, acked)| acked.is_empty()) {
+            return;
+        }
+        let mut removed = self.try_remove(&mut removals);
+        if removed.as_ref().is_err_and(SpoolError::is_full) && self.spool.release_reserve() {
+            removed = self.try_remove(&mut removals);
+        }
+        if removed.is_err() {
+            for (lane, (_, acked)) in self.lanes.iter().zip(removals) {
+                lane.restore_acked(acked);
+            }
+        }
+    }
+
+    fn try_remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)]) -> Result<(), SpoolError> {
+        let mut batch = self.spool.batch()?;
+        for (lane, acked) in removals {
+            batch.remove(*lane, acked)?;
+        }
+        batch.commit()
+    }
+
+    /// A refused event goes to the DLQ topic; what that refuses too is parked.
+    fn put_aside(&mut self, lane: Lane, item: Box<Item>, reason: &'static str) -> Result<(), (Box<Item>, SpoolError)> {
+        if lane == Lane::Dlq {
+            tracing::error!(reason, "the DLQ topic refuses a record too; it is parked in the spool");
+            let parked = if item.stored { self.park(item.seq) } else { Ok(()) };
+            return parked.map_err(|error| (item, error));
+        }
+        let (account, mode) =
+            item.account.and_then(|index| self.accounts.get(index)).map_or(("", ""), |(name, mode)| (name, *mode));
+        let record = item.record.clone().rejected(reason, account, mode, item.received_at_ms);
+        let entry = Entry {
+            lane: Lane::Dlq,
+            account: item.account.unwrap_or(usize::MAX),
+            received_at_ms: item.received_at_ms,
+            record: &record,
+        };
+        match self.move_to_dlq(lane, &item, &entry) {
+            Ok(seq) => {
+                if let Some(dlq) = self.lanes.get(Lane::Dlq as usize) {
+                    let moved = Item { seq, record, stored: true, ..*item };
+                    dlq.hand_over(std::iter::once(moved));
+                }
+                Ok(())
+            }
+            Err(error) => Err((item, error)),
+        }
+    }
+
+    fn park(&mut self, seq: u64) -> Result<(), SpoolError> {
+        let mut batch = self.spool.batch()?;
+        batch.park(seq)?;
+        batch.commit()
+    }
+
+    fn move_to_dlq(&mut self, lane: Lane, item: &Item, entry: &Entry<'_>) -> Result<u64, SpoolError> {
+        let mut batch = self.spool.batch()?;
+        if item.stored {
+            batch.remove(lane, &mut [(item.seq, item.bytes())])?;
+        }
+        let seq = batch.store(entry)?;
+        batch.commit()?;
+        Ok(seq)
+    }
+
+    fn failed(&mut self, error: &SpoolError) {
+        self.metrics.spool_write_errors.inc();
+        if self.vitals.healthy.swap(false, Ordering::Relaxed) {
+            tracing::error!(%error, "the spool cannot be written; events go to Kafka from memory until it can");
+        }
+    }
+
+    fn recovered(&self) {
+        if !self.vitals.healthy.swap(true, Ordering::Relaxed) {
+            tracing::info!("the spool can be written again");
+            self.spool.tidy();
+        }
+    }
+
+    /// Gauges, after every batch.
+    fn look_around(&mut self) {
+        let counters = self.spool.counters();
+        self.metrics.spool_records.set(counters.records.cast_signed());
+        self.metrics.spool_bytes.set(counters.bytes.cast_signed());
+        self.metrics.spool_parked.set(counters.parked.cast_signed());
+        self.metrics.dedup_entries.set(counters.remembered.cast_signed());
+        if self.looked_at.elapsed() >= LOOK {
+            self.looked_at = Instant::now();
+            self.vitals.oldest_ms.store(self.spool.oldest().ok().flatten().unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+}
+
+fn entry(submission: &Submission) -> Entry<'_> {
+    Entry {
+        lane: submission.lane,
+        account: submission.account,
+        received_at_ms: submission.received_at_ms,
+        record: &submission.record,
+    }
+}
+
+fn item(submission: Submission, seq: u64, stored: bool, ticket: Arc<Ticket>) -> Item {
+    let Submission { account, received_at_ms, record, .. } = submission;
+    Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket) }
+}
+
+/// The ids of events that are past a failing spool: remembered in memory, the oldest forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    seqs: HashMap<(usize, EventId), u64>,
+    order: VecDeque<(usize, EventId)>,
+}
+
+impl Unsaved {
+    fn get(&self, submission: &Submission) -> Option<u64> {
+        if self.seqs.is_empty() {
+            return None;
+        }
+        self.seqs.get(&(submission.account, submission.event_id)).copied()
+    }
+
+    fn insert(&mut self, identity: (usize, EventId), seq: u64) {
+        if self.order.len() >= UNSAVED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seqs.remove(&oldest);
+        }
+        self.order.push_back(identity);
+        self.seqs.insert(identity, seq);
+    }
+}

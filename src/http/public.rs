@@ -1,0 +1,199 @@
+//! The public listener: `GET` and `POST` on each account's path, and nothing else.
+//!
+//! Reads requests within their limits, hands records over to the delivery, counts. What is decided about a push stands
+//! in `receive`, what is answered in `answer`. It refuses to know what a card is.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::TcpListener,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_http::{HttpService, KeepAlive, Method, Payload, Request, RequestHead, Response, header};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt as _, fn_service};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::net::TcpStream;
+
+use super::{
+    answer::Answer,
+    connection::{Connection, PATIENCE, Turn},
+    receive::{Account, Decision, handshake, receive},
+};
+use crate::{
+    clock,
+    delivery::{Delivery, Safe},
+    metrics::{AccountMetrics, CallbackResult, Metrics},
+};
+
+/// From the head to the latest answer: the contract's 4 s, less the time to write it.
+const ANSWER_WITHIN: Duration = Duration::from_millis(3900);
+
+/// Longer than the 60 s for which nginx keeps idle upstream connections: who closes second never closes under a request.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long what a refused client still sends is read and thrown away, so that it sees the refusal and no reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Limits of the public listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest accepted body, bytes.
+    pub max_body_bytes: usize,
+    /// Worker threads, 1 to 512.
+    pub workers: usize,
+    /// How long a graceful stop waits for requests under way. Whole seconds count, at least one.
+    pub shutdown_timeout: Duration,
+}
+
+/// Builds the server; it runs while the returned future is polled, and `handle().stop(true)` ends it: listening sockets
+/// close at once, requests under way are finished.
+///
+/// # Errors
+/// When a listener cannot be used.
+pub fn server(
+    listeners: Vec<TcpListener>,
+    accounts: Vec<Account>,
+    delivery: &Delivery,
+    metrics: &Metrics,
+    limits: Limits,
+) -> io::Result<Server> {
+    let doors = accounts.into_iter().map(|account| {
+        let metrics = metrics.of_account(&account.name);
+        (account.path.clone(), Door { account, metrics })
+    });
+    let public =
+        Public { doors: Arc::new(doors.collect()), delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes };
+    let mut builder = Server::build()
+        .workers(limits.workers.clamp(1, 512))
+        .disable_signals()
+        .shutdown_timeout(limits.shutdown_timeout.as_secs().max(1));
+    let stopping = builder.graceful_shutdown_signal();
+    for listener in listeners {
+        let (public, stopping) = (public.clone(), stopping.clone());
+        builder = builder.listen("public", listener, move || {
+            let public = Rc::new(public.clone());
+            let stopping = stopping.clone();
+            let http = HttpService::build()
+                .keep_alive(KeepAlive::Timeout(IDLE))
+                // The connection watches every head itself.
+                .client_request_timeout(Duration::ZERO)
+                .client_disconnect_timeout(LINGER)
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .on_connect_ext(|connection: &Connection, data| {
+                    data.insert(Rc::clone(connection.turn()));
+                })
+                .h1(fn_service(move |request: Request| {
+                    let public = Rc::clone(&public);
+                    async move { Ok::<_, Infallible>(public.serve(request).await) }
+                }));
+            fn_service(|tcp: TcpStream| async {
+                let peer = tcp.peer_addr().ok();
+                Ok((Connection::new(tcp), peer))
+            })
+            .and_then(http)
+        })?;
+    }
+    Ok(builder.run())
+}
+
+/// An account and its counters.
+struct Door {
+    account: Account,
+    metrics: AccountMetrics,
+}
+
+#[derive(Clone)]
+struct Public {
+    doors: Arc<HashMap<String, Door>>,
+    delivery: Delivery,
+    max_body_bytes: usize,
+}
+
+impl Public {
+    async fn serve(&self, mut request: Request) -> Response<Bytes> {
+        let turn = request.conn_data::<Rc<Turn>>().cloned();
+        if let Some(turn) = &turn {
+            turn.begin();
+        }
+        let mut payload = request.take_payload();
+        let answer = match self.doors.get(request.path()) {
+            Some(door) => self.knock(door, request.head(), &mut payload).await,
+            None => Answer::NotFound,
+        };
+        if let Some(turn) = &turn {
+            turn.end(payload);
+        }
+        answer.into_response()
+    }
+
+    async fn knock(&self, door: &Door, head: &RequestHead, payload: &mut Payload) -> Answer {
+        let started = Instant::now();
+        let query = head.uri.query().unwrap_or_default();
+        let answer = match head.method {
+            Method::GET => handshake(&door.account, query),
+            Method::POST => self.push(door, head, query, payload, started).await.unwrap_or_else(|refusal| refusal),
+            _ => Answer::MethodNotAllowed,
+        };
+        door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+        tracing::debug!(account = %door.account.name, result = answer.result().map(CallbackResult::label), "answered");
+        answer
+    }
+
+    async fn push(
+        &self,
+        door: &Door,
+        head: &RequestHead,
+        query: &str,
+        payload: &mut Payload,
+        started: Instant,
+    ) -> Result<Answer, Answer> {
+        if declared_length(head).is_some_and(|length| length > self.max_body_bytes as u64) {
+            return Err(Answer::TooLarge);
+        }
+        let body = tokio::time::timeout_at((started + PATIENCE).into(), collect(payload, self.max_body_bytes))
+            .await
+            .map_err(|_elapsed| Answer::Timeout)??;
+        let (submission, event_type) = match receive(&door.account, query, &body, clock::unix_millis()) {
+            Decision::Answer(answer) => return Ok(answer),
+            Decision::Deliver { submission, event_type } => (submission, event_type),
+        };
+        let lane = submission.lane;
+        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await.map_err(Answer::Overloaded)?;
+        if let (Some(event_type), Safe { duplicate: false, .. }) = (event_type, safe) {
+            door.metrics.event(event_type);
+        }
+        Ok(Answer::Safe(lane, safe))
+    }
+}
+
+fn declared_length(head: &RequestHead) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body of at most `limit` bytes. One that arrives in one piece is not copied.
+async fn collect(payload: &mut Payload, limit: usize) -> Result<Bytes, Answer> {
+    let mut whole = Bytes::new();
+    let mut pieces = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|_broken| Answer::BrokenBody)?;
+        if whole.len() + pieces.len() + piece.len() > limit {
+            return Err(Answer::TooLarge);
+        }
+        if whole.is_empty() && pieces.is_empty() {
+            whole = piece;
+        } else {
+            pieces.extend_from_slice(&std::mem::take(&mut whole));
+            pieces.extend_from_slice(&piece);
+        }
+    }
+    Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
+}
