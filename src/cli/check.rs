@@ -2,48 +2,46 @@
 //!
 //! It refuses to change anything.
 
-use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::DefaultClientContext,
-    config::ClientConfig,
     metadata::MetadataTopic,
     types::RDKafkaErrorCode,
 };
 
-use crate::config::{self, Config, OtherPolicy};
+use super::{
+    kafka_client::{ANSWER_WITHIN, client_config},
+    load_config, note,
+};
+use crate::config::{Config, OtherPolicy};
 
-/// How long the brokers may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What `check` is asked.
+/// Validate the configuration and print the effective one, without secrets
 #[derive(Debug, clap::Args)]
-pub struct CheckArgs {
-    /// The configuration file; without it the environment alone counts.
+pub(super) struct CheckArgs {
+    /// The configuration (TOML); the environment's `CARDHOOK__…` override it
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Also ask the brokers for the topics.
+    config: PathBuf,
+    /// Also ask the brokers for the topics
     #[arg(long)]
-    pub connect: bool,
+    connect: bool,
 }
 
-/// Prints the effective configuration, and with `--connect` what the brokers say of each topic, as TOML comments.
-///
-/// # Errors
-/// When the brokers cannot be asked or standard output cannot be written.
-pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let config = match config::load_for_cli(args.config.as_deref()) {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
-    std::io::stdout().lock().write_all(config.effective().as_bytes())?;
+/// What the brokers say stands as TOML comments below the configuration.
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let config = load_config(&args.config)?;
+    io::stdout().lock().write_all(config.effective().as_bytes())?;
     if !args.connect {
         return Ok(ExitCode::SUCCESS);
     }
     if config.kafka.brokers.is_empty() {
-        writeln!(std::io::stderr().lock(), "kafka.brokers is empty: there is nobody to ask")?;
+        note("kafka.brokers is empty: there is nobody to ask");
         return Ok(ExitCode::SUCCESS);
     }
     let all_well = ask(&config)?;
@@ -55,22 +53,22 @@ fn ask(config: &Config) -> anyhow::Result<bool> {
     let admin = client(config)?;
     let mut all_well = true;
     for topic in topics(config) {
-        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).with_context(|| {
+        let metadata = admin.inner().fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| {
             format!("the brokers {} do not answer: are address, TLS and SASL right?", config.kafka.brokers.join(", "))
         })?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found.map(state) {
             Some(Ok(state)) => {
                 let in_sync = min_in_sync_replicas(&admin, topic).unwrap_or_else(|| "not told".into());
-                writeln!(std::io::stdout().lock(), "# {topic}: {state}, min.insync.replicas {in_sync}")?;
+                writeln!(io::stdout().lock(), "# {topic}: {state}, min.insync.replicas {in_sync}")?;
             }
             Some(Err(problem)) => {
                 all_well = false;
-                writeln!(std::io::stderr().lock(), "{topic}: {problem}")?;
+                note(format_args!("{topic}: {problem}"));
             }
             None => {
                 all_well = false;
-                writeln!(std::io::stderr().lock(), "{topic}: the brokers do not speak of it")?;
+                note(format_args!("{topic}: the brokers do not speak of it"));
             }
         }
     }
@@ -87,17 +85,9 @@ fn topics(config: &Config) -> Vec<&str> {
 }
 
 fn client(config: &Config) -> anyhow::Result<AdminClient<DefaultClientContext>> {
-    let kafka = &config.kafka;
-    let mut client = ClientConfig::new();
-    for (name, value) in &kafka.options {
-        client.set(name, value.expose());
-    }
-    if let Some(password) = &kafka.sasl_password {
-        client.set("sasl.password", password.expose());
-    }
+    let mut client = client_config(&config.kafka);
     // Asking for a topic would otherwise make it on brokers that allow that.
-    client.set("bootstrap.servers", kafka.brokers.join(",")).set("allow.auto.create.topics", "false");
-    client.create().context("kafka.options: librdkafka refuses them together")
+    client.set("allow.auto.create.topics", "false").create().context("kafka.options: librdkafka refuses them together")
 }
 
 /// Partitions and replicas in words, or why the topic cannot be written to.
@@ -124,7 +114,7 @@ fn state(topic: &MetadataTopic) -> Result<String, String> {
 /// Not everyone may ask for a topic's settings, and nothing hangs on it: `None` then.
 fn min_in_sync_replicas(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
     let answers = runtime.block_on(admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options)).ok()?;
     let settings = answers.into_iter().next()?.ok()?;
     settings.get("min.insync.replicas")?.value.clone()

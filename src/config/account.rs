@@ -3,13 +3,7 @@
 //! As everywhere in this folder a value stands in for what is wrong, so that one error does not hide the next; the
 //! error list keeps such a half account from ever leaving.
 
-use super::{
-    Account, ConfigError, OtherPolicy,
-    raw::Value,
-    section::Section,
-    validate::not_yet,
-    values,
-};
+use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
 use crate::protocol::{AesKey, AppId, Credentials, Mode, Token};
 
 const MODES: [(&str, Mode); 3] = [("secure", Mode::Secure), ("compat", Mode::Compat), ("plaintext", Mode::Plaintext)];
@@ -20,7 +14,8 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let name = section.optional("name", name, "a name is 1 to 32 of a-z, 0-9 and -");
     let name = required(&mut section, "name", name, "give each account a name, such as \"shop\"").unwrap_or_default();
     let path = section.get("path", format!("/wechat/{name}"), path, "write a path such as \"/wechat/shop\"");
-    let account_id = section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
+    let account_id =
+        section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
     let credentials = credentials(&mut section);
     let other = other(&mut section);
     later(&mut section);
@@ -56,11 +51,7 @@ fn required<T>(section: &mut Section, name: &str, value: Option<T>, cure: &str) 
 }
 
 fn other(section: &mut Section) -> OtherPolicy {
-    let choices = [
-        ("ignore", Some(OtherPolicy::Ignore)),
-        ("publish", Some(OtherPolicy::Publish)),
-        ("forward", None),
-    ];
+    let choices = [("ignore", Some(OtherPolicy::Ignore)), ("publish", Some(OtherPolicy::Publish)), ("forward", None)];
     let cure = "write \"ignore\" or \"publish\"";
     section.get("other", Some(OtherPolicy::Ignore), values::one_of(&choices), cure).unwrap_or_else(|| {
         not_yet(section, "other", "\"forward\"", cure);
@@ -107,7 +98,11 @@ fn path(value: &Value) -> Result<String, String> {
 /// An id of WeChat's: its shape is not ours to judge, but a blank in it is a slip.
 fn opaque(value: &Value) -> Result<String, String> {
     let id = values::text(value)?;
-    if id.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(id) } else { Err("holds a blank or a character outside ASCII".into()) }
+    if id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(id)
+    } else {
+        Err("holds a blank or a character outside ASCII".into())
+    }
 }
 
 /// WeChat's console accepts no other tokens, so another one is a slip of copying.

@@ -78,9 +78,10 @@ fn judge(name: &str, value: &Value, origin: &Origin) -> Result<String, ConfigErr
     match ClientConfig::new().set(name, &text).create_native_config() {
         Ok(_) => Ok(text),
         // librdkafka's words quote the value.
-        Err(KafkaError::ClientConfig(_, words, ..)) if !is_secret(name) => {
-            fail(format!("is refused by librdkafka: {words}"), "correct it by librdkafka's CONFIGURATION.md, or remove it")
-        }
+        Err(KafkaError::ClientConfig(_, words, ..)) if !is_secret(name) => fail(
+            format!("is refused by librdkafka: {words}"),
+            "correct it by librdkafka's CONFIGURATION.md, or remove it",
+        ),
         Err(_) => fail(
             "is refused by librdkafka (not shown)".into(),
             "correct name and value by librdkafka's CONFIGURATION.md, or remove it",

@@ -14,10 +14,8 @@ mod validate;
 mod values;
 
 use std::{
-    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -86,32 +84,6 @@ impl Config {
         overlay::flags(&mut raw, overrides, &mut errors);
         validate::validate(raw, errors)
     }
-}
-
-/// The exit code of a wrong configuration (`EX_CONFIG`).
-const EXIT_CONFIGURATION: u8 = 78;
-
-/// The configuration of a command: the file of `--config`, the real environment over it.
-///
-/// # Errors
-/// The exit code, 78, after every error was printed to standard error.
-pub fn load_for_cli(file: Option<&Path>) -> Result<Config, ExitCode> {
-    load_for_cli_with(file, &[])
-}
-
-/// As [`load_for_cli`], with flags (`kafka.brokers`, `a:9092,b:9092`) over both.
-///
-/// # Errors
-/// The exit code, 78, after every error was printed to standard error.
-pub fn load_for_cli_with(file: Option<&Path>, overrides: &[(String, String)]) -> Result<Config, ExitCode> {
-    Config::load(file, environment(), overrides).map_err(|errors| {
-        let mut stderr = std::io::stderr().lock();
-        for error in errors {
-            // A closed standard error leaves nobody to tell; the exit code still does.
-            let _ = writeln!(stderr, "{error}");
-        }
-        ExitCode::from(EXIT_CONFIGURATION)
-    })
 }
 
 /// The variables of the process that are meant for cardhook. What is not UTF-8 in them becomes U+FFFD, which

@@ -63,9 +63,7 @@ impl Value {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or(Self::Other("a number beyond 64 bits"), Self::Integer),
             DeValue::Boolean(truth) => Self::Boolean(*truth),
-            DeValue::Array(items) => {
-                Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
-            }
+            DeValue::Array(items) => Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect()),
             DeValue::Float(_) => Self::Other("a fraction"),
             DeValue::Datetime(_) => Self::Other("a date"),
             DeValue::Table(_) => Self::Other("a table"),

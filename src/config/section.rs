@@ -147,10 +147,7 @@ impl Section {
 
     /// Takes out all entries, for the section whose names are open: name, value, origin.
     pub(super) fn drain(&mut self) -> Vec<(String, Value, Origin)> {
-        std::mem::take(&mut self.entries)
-            .into_iter()
-            .map(|(name, entry)| (name, entry.value, entry.origin))
-            .collect()
+        std::mem::take(&mut self.entries).into_iter().map(|(name, entry)| (name, entry.value, entry.origin)).collect()
     }
 
     /// Every error of the section; the keys that nobody asked for are errors too.

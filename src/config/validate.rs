@@ -3,11 +3,16 @@
 //! A value stands in for what is wrong, so that one error does not hide the next; a `Config` leaves only when there is
 //! no error at all.
 
-use std::{collections::{HashMap, HashSet}, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::{
-    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server,
-    Spool, account, kafka_options,
+    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Spool,
+    account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
@@ -100,14 +105,22 @@ fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) 
     }
     let topics = [("topic", "wechat.card.events"), ("dlq_topic", "wechat.card.dlq"), ("other_topic", "wechat.other")];
     let [topic, dlq_topic, other_topic] = topics.map(|(name, default)| {
-        section.get(name, default.into(), topic, "a topic is 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-', and not . or ..")
+        section.get(
+            name,
+            default.into(),
+            topic,
+            "a topic is 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-', and not . or ..",
+        )
     });
-    for (name, topic, others) in [
-        ("dlq_topic", &dlq_topic, [&topic].as_slice()),
-        ("other_topic", &other_topic, [&topic, &dlq_topic].as_slice()),
-    ] {
+    for (name, topic, others) in
+        [("dlq_topic", &dlq_topic, [&topic].as_slice()), ("other_topic", &other_topic, [&topic, &dlq_topic].as_slice())]
+    {
         if others.contains(&topic) {
-            section.fail(name, format!("{topic:?} is another topic's name already"), "give each of the three its own name");
+            section.fail(
+                name,
+                format!("{topic:?} is another topic's name already"),
+                "give each of the three its own name",
+            );
         }
     }
     format(&mut section);
@@ -194,7 +207,11 @@ fn log(mut section: Section, errors: &mut Vec<ConfigError>) -> Log {
 
 fn across_accounts(accounts: &[Account], errors: &mut Vec<ConfigError>) {
     if accounts.is_empty() {
-        errors.push(ConfigError::new("account", "is missing", "write at least one [[account]] with a name and a token"));
+        errors.push(ConfigError::new(
+            "account",
+            "is missing",
+            "write at least one [[account]] with a name and a token",
+        ));
     }
     let (mut names, mut paths) = (HashSet::new(), HashMap::new());
     // A name that could not be read has its error already.

@@ -38,7 +38,9 @@ pub(super) fn boolean(value: &Value) -> Result<bool, String> {
 /// A list of texts: an array in the file, separated by commas elsewhere; nothing at all is an empty list.
 pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     match value {
-        Value::List(items) => items.iter().map(text).collect::<Result<_, _>>().map_err(|_| "of other things than texts".into()),
+        Value::List(items) => {
+            items.iter().map(text).collect::<Result<_, _>>().map_err(|_| "of other things than texts".into())
+        }
         Value::Untyped(text) if text.trim().is_empty() => Ok(Vec::new()),
         Value::Untyped(text) => Ok(text.split(',').map(|item| item.trim().to_owned()).collect()),
         _ => Err("is no list".into()),
@@ -66,7 +68,8 @@ pub(super) fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl FnOnce(&Value) -> R
 pub(super) fn duration(limits: RangeInclusive<Duration>) -> impl FnOnce(&Value) -> Result<Duration, String> {
     move |value| {
         let text = text(value)?;
-        let milliseconds = with_unit(&text, &DURATION_UNITS).ok_or("is no duration such as \"2s\", \"5m\" or \"48h\"")?;
+        let milliseconds =
+            with_unit(&text, &DURATION_UNITS).ok_or("is no duration such as \"2s\", \"5m\" or \"48h\"")?;
         within(Duration::from_millis(milliseconds), &limits, show_duration)
     }
 }
@@ -110,7 +113,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 }
 
 fn show(value: u64, units: &[(&str, u64)]) -> Option<String> {
-    let (name, factor) = units.iter().find(|(_, factor)| value >= *factor && value % factor == 0)?;
+    let (name, factor) = units.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor))?;
     Some(format!("{}{name}", value / factor))
 }
 
