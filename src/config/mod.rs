@@ -2,7 +2,22 @@
 //!
 //! The only place that reads the environment. It refuses to know how a value is used.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod account;
+mod kafka_options;
+mod overlay;
+mod print;
+mod raw;
+mod section;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod values;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::protocol::Credentials;
 
@@ -49,6 +64,37 @@ pub struct Config {
     pub dedup: Dedup,
     /// `[log]`
     pub log: Log,
+}
+
+impl Config {
+    /// Reads the file, then `environment` over it, then `overrides` (flags, by dotted key) over both.
+    ///
+    /// `token` and `token_file` are one thing said in two ways: setting either replaces both of a lower source.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &[(String, String)],
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut raw = file.map_or_else(|| Ok(raw::Raw::default()), raw::Raw::read)?;
+        let mut errors = Vec::new();
+        overlay::environment(&mut raw, environment, &mut errors);
+        overlay::flags(&mut raw, overrides, &mut errors);
+        validate::validate(raw, errors)
+    }
+}
+
+/// The variables of the process that are meant for cardhook. What is not UTF-8 in them becomes U+FFFD, which
+/// [`Config::load`] refuses.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with(overlay::PREFIX))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
 }
 
 /// `[server]`: the public listener.
@@ -179,8 +225,14 @@ pub struct ConfigError {
     pub cure: String,
 }
 
+impl ConfigError {
+    fn new(key: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into(), cure: cure.into() }
+    }
+}
+
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.key, self.problem, self.cure)
+        write!(f, "{}: {}; {}", self.key, self.problem, self.cure)
     }
 }

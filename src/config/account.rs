@@ -1,0 +1,119 @@
+//! One `[[account]]`, judged. It refuses to know what a token or a key is used for.
+//!
+//! As everywhere in this folder a value stands in for what is wrong, so that one error does not hide the next; the
+//! error list keeps such a half account from ever leaving.
+
+use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
+use crate::protocol::{AesKey, AppId, Credentials, Mode, Token};
+
+const MODES: [(&str, Mode); 3] = [("secure", Mode::Secure), ("compat", Mode::Compat), ("plaintext", Mode::Plaintext)];
+const CONSOLE: &str = "copy it from WeChat's console, 设置与开发 → 基本配置";
+
+/// Reads one account.
+pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Account {
+    let name = section.optional("name", name, "a name is 1 to 32 of a-z, 0-9 and -");
+    let name = required(&mut section, "name", name, "give each account a name, such as \"shop\"").unwrap_or_default();
+    let path = section.get("path", format!("/wechat/{name}"), path, "write a path such as \"/wechat/shop\"");
+    let account_id =
+        section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
+    let credentials = credentials(&mut section);
+    let other = other(&mut section);
+    later(&mut section);
+    errors.extend(section.finish());
+    Account { name, path, account_id, credentials, other }
+}
+
+fn credentials(section: &mut Section) -> Credentials {
+    let mode = section.get("mode", Mode::Secure, values::one_of(&MODES), "write the mode that WeChat's console shows");
+    let app_id = section.optional("app_id", opaque, CONSOLE).map(AppId::new);
+    let token = section.secret("token", token, CONSOLE);
+    let token = required(section, "token", token, "write the token of WeChat's console as token or token_file");
+    let previous_token = section.secret("previous_token", self::token, CONSOLE);
+    let aes_key = section.secret("aes_key", aes_key, CONSOLE);
+    let previous_aes_key = section.secret("previous_aes_key", self::aes_key, CONSOLE);
+    let (app_id, aes_key) = if mode == Mode::Plaintext {
+        (app_id, aes_key)
+    } else {
+        let cure = "compat and secure mode need it; copy it from WeChat's console";
+        (required(section, "app_id", app_id, cure), required(section, "aes_key", aes_key, cure))
+    };
+    // No push verifies against the empty stand-in, and no half account leaves this folder anyway.
+    let token = token.unwrap_or_else(|| Token::new(""));
+    Credentials { mode, token, previous_token, aes_key, previous_aes_key, app_id }
+}
+
+/// Adds an error where a required key was not written. Where it was written wrongly there is one already.
+fn required<T>(section: &mut Section, name: &str, value: Option<T>, cure: &str) -> Option<T> {
+    if value.is_none() && !section.failed(name) {
+        section.fail(name, "is missing", cure);
+    }
+    value
+}
+
+fn other(section: &mut Section) -> OtherPolicy {
+    let choices = [("ignore", Some(OtherPolicy::Ignore)), ("publish", Some(OtherPolicy::Publish)), ("forward", None)];
+    let cure = "write \"ignore\" or \"publish\"";
+    section.get("other", Some(OtherPolicy::Ignore), values::one_of(&choices), cure).unwrap_or_else(|| {
+        not_yet(section, "other", "\"forward\"", cure);
+        OtherPolicy::Ignore
+    })
+}
+
+/// Keys of parts that come later.
+fn later(section: &mut Section) {
+    if section.optional("upstream", values::text, "remove it").is_some() {
+        not_yet(section, "upstream", "forwarding", "remove it");
+    }
+    if section.get("forward_cards", false, values::boolean, "remove it") {
+        not_yet(section, "forward_cards", "forwarding", "remove it or write false");
+    }
+    if section.optional("max_age", values::duration(values::ANY_DURATION), "remove it").is_some() {
+        not_yet(section, "max_age", "refusing old pushes", "remove it");
+    }
+    if section.secret("app_secret", |_| Ok(()), "remove it").is_some() {
+        not_yet(section, "app_secret", "WeChat's card API", "remove app_secret and app_secret_file");
+    }
+}
+
+fn name(value: &Value) -> Result<String, String> {
+    let name = values::text(value)?;
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.len() <= 32 && name.bytes().all(legal) { Ok(name) } else { Err("is no account name".into()) }
+}
+
+/// Only characters that no proxy and no router rewrites or gives a meaning.
+fn path(value: &Value) -> Result<String, String> {
+    let path = values::text(value)?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let walks = path.split('/').any(|segment| segment == "." || segment == "..");
+    if !path.starts_with('/') {
+        Err("does not start with /".into())
+    } else if path.contains("//") || walks || !path.bytes().all(legal) {
+        Err("holds more than letters, digits, single slashes and - . _ ~".into())
+    } else {
+        Ok(path)
+    }
+}
+
+/// An id of WeChat's: its shape is not ours to judge, but a blank in it is a slip.
+fn opaque(value: &Value) -> Result<String, String> {
+    let id = values::text(value)?;
+    if id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(id)
+    } else {
+        Err("holds a blank or a character outside ASCII".into())
+    }
+}
+
+/// WeChat's console accepts no other tokens, so another one is a slip of copying.
+fn token(secret: &str) -> Result<Token, String> {
+    if (3..=32).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Ok(Token::new(secret))
+    } else {
+        Err("is not 3 to 32 letters and digits".into())
+    }
+}
+
+fn aes_key(secret: &str) -> Result<AesKey, String> {
+    AesKey::parse(secret).map_err(|error| format!("is no EncodingAESKey: {error}"))
+}

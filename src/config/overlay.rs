@@ -1,0 +1,114 @@
+//! Environment variables and flags over what the file says. Their texts stay untyped: the key's type reads them later.
+//!
+//! It refuses to know which keys exist, and to read the real environment (see [`super::environment`]).
+
+use super::{
+    ConfigError,
+    raw::{Origin, Raw, Value},
+    section::Section,
+};
+
+/// What every variable of cardhook begins with.
+pub(super) const PREFIX: &str = "CARDHOOK__";
+
+/// The key that a variable or a flag speaks of.
+enum Place {
+    Account { account: String, key: String },
+    Key { section: String, key: String },
+}
+
+/// `CARDHOOK__SERVER__LISTEN`, `CARDHOOK__ACCOUNT__SHOP__TOKEN`, `CARDHOOK__KAFKA__OPTIONS__SECURITY_PROTOCOL`.
+pub(super) fn environment(
+    raw: &mut Raw,
+    variables: impl IntoIterator<Item = (String, String)>,
+    errors: &mut Vec<ConfigError>,
+) {
+    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    // The order of an environment is chance; that of accounts, and of errors, is not to be.
+    variables.sort_unstable();
+    for (variable, value) in variables {
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            errors.push(ConfigError::new(variable, "is not UTF-8 (not shown)", "write the value in UTF-8"));
+        } else if let Some(place) = variable_place(&variable) {
+            set(raw, place, value, Origin::Environment(variable), errors);
+        } else {
+            errors.push(ConfigError::new(
+                variable,
+                "is no known variable",
+                "write CARDHOOK__SECTION__KEY, CARDHOOK__ACCOUNT__NAME__KEY or CARDHOOK__KAFKA__OPTIONS__PROPERTY in upper case",
+            ));
+        }
+    }
+}
+
+/// `server.listen`, `account.shop.token`, `kafka.options.security.protocol`, each with its text.
+pub(super) fn flags(raw: &mut Raw, flags: &[(String, String)], errors: &mut Vec<ConfigError>) {
+    for (name, value) in flags {
+        if let Some(place) = flag_place(name) {
+            set(raw, place, value.clone(), Origin::Flag, errors);
+        } else {
+            errors.push(ConfigError::new(
+                name,
+                "is no key (command line)",
+                "write section.key, account.name.key or kafka.options.property",
+            ));
+        }
+    }
+}
+
+fn variable_place(variable: &str) -> Option<Place> {
+    let rest = variable.strip_prefix(PREFIX)?;
+    if rest.is_empty() || rest.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    let rest = rest.to_ascii_lowercase();
+    if let Some(account) = rest.strip_prefix("account__") {
+        // A name may have `--` or end in `-`, a key never has `__`: the last pair is the border.
+        let (account, key) = account.rsplit_once("__")?;
+        return Some(Place::Account { account: account.replace('_', "-"), key: key.into() });
+    }
+    if let Some(property) = rest.strip_prefix("kafka__options__") {
+        return Some(Place::Key { section: "kafka.options".into(), key: property.replace('_', ".") });
+    }
+    let (section, key) = rest.split_once("__")?;
+    Some(Place::Key { section: section.into(), key: key.into() })
+}
+
+fn flag_place(name: &str) -> Option<Place> {
+    if let Some(account) = name.strip_prefix("account.") {
+        let (account, key) = account.split_once('.')?;
+        return Some(Place::Account { account: account.into(), key: key.into() });
+    }
+    if let Some(property) = name.strip_prefix("kafka.options.") {
+        return Some(Place::Key { section: "kafka.options".into(), key: property.into() });
+    }
+    let (section, key) = name.split_once('.')?;
+    Some(Place::Key { section: section.into(), key: key.into() })
+}
+
+fn set(raw: &mut Raw, place: Place, value: String, origin: Origin, errors: &mut Vec<ConfigError>) {
+    match place {
+        Place::Key { section, key } => raw.section(&section).set(&key, Value::Untyped(value), origin),
+        Place::Account { account, key } if key == "name" => errors.push(ConfigError::new(
+            format!("account.{account}.name"),
+            format!("cannot be set here ({origin})"),
+            "leave it out: the name stands before the key",
+        )),
+        Place::Account { account, key } => {
+            account_section(raw, &account, &origin).set(&key, Value::Untyped(value), origin);
+        }
+    }
+}
+
+/// The account of that name; a new one when no source named it before.
+fn account_section<'a>(raw: &'a mut Raw, name: &str, origin: &Origin) -> &'a mut Section {
+    let key = format!("account.{name}");
+    let index = raw.accounts.iter().position(|account| account.key() == key).unwrap_or_else(|| {
+        let mut account = Section::new(&key);
+        account.set("name", Value::Untyped(name.to_owned()), origin.clone());
+        raw.accounts.push(account);
+        raw.accounts.len() - 1
+    });
+    #[expect(clippy::indexing_slicing, reason = "the index was found, or pushed, just now")]
+    &mut raw.accounts[index]
+}

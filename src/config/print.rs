@@ -1,0 +1,145 @@
+//! The effective configuration as TOML, every default written out, every secret as `[redacted]`.
+//!
+//! It refuses to know where a value came from.
+
+use std::fmt::{Display, Write};
+
+use super::{
+    Account, AnswerAfter, Config, LogFormat, OtherPolicy, kafka_options,
+    values::{show_duration, show_size},
+};
+use crate::protocol::{AppId, Mode};
+
+const REDACTED: &str = "[redacted]";
+
+impl Config {
+    /// The effective configuration as TOML without secrets.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let mut page = Page(String::new());
+        page.section("[server]");
+        page.text("listen", self.server.listen);
+        page.bare("max_body_bytes", self.server.max_body_bytes);
+        page.bare("allow_from", "[]");
+        page.bare("trusted_proxies", "[]");
+        page.section("[admin]");
+        page.text("listen", self.admin.listen);
+        page.secret("token", self.admin.token.is_some());
+        for account in &self.accounts {
+            page.account(account);
+        }
+        self.print_kafka(&mut page);
+        page.section("[spool]");
+        page.text("path", self.spool.path.display());
+        page.text("max_bytes", show_size(self.spool.max_bytes));
+        page.section("[delivery]");
+        page.text("answer_after", answer_after(self.delivery.answer_after));
+        page.text("ack_timeout", show_duration(self.delivery.ack_timeout));
+        page.text("shutdown_timeout", show_duration(self.delivery.shutdown_timeout));
+        page.section("[dedup]");
+        page.text("window", show_duration(self.dedup.window));
+        page.text("max_bytes", show_size(self.dedup.max_bytes));
+        page.section("[log]");
+        page.text("level", self.log.level.as_str().to_ascii_lowercase());
+        page.text("format", log_format(self.log.format));
+        page.0
+    }
+
+    fn print_kafka(&self, page: &mut Page) {
+        let kafka = &self.kafka;
+        let brokers: Vec<_> = kafka.brokers.iter().map(quoted).collect();
+        page.section("[kafka]");
+        page.bare("brokers", format!("[{}]", brokers.join(", ")));
+        page.text("topic", &kafka.topic);
+        page.text("dlq_topic", &kafka.dlq_topic);
+        page.text("other_topic", &kafka.other_topic);
+        page.text("format", "json");
+        page.secret("sasl_password", kafka.sasl_password.is_some());
+        page.section("[kafka.options]");
+        for (name, value) in &kafka.options {
+            page.text(&quoted(name), if kafka_options::is_secret(name) { REDACTED } else { value.expose() });
+        }
+    }
+}
+
+/// TOML in the making.
+struct Page(String);
+
+impl Page {
+    fn section(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn bare(&mut self, key: &str, value: impl Display) {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn text(&mut self, key: &str, value: impl Display) {
+        self.bare(key, quoted(value));
+    }
+
+    fn secret(&mut self, key: &str, present: bool) {
+        if present {
+            self.text(key, REDACTED);
+        }
+    }
+
+    fn account(&mut self, account: &Account) {
+        let credentials = &account.credentials;
+        self.section("[[account]]");
+        self.text("name", &account.name);
+        self.text("path", &account.path);
+        if let Some(app_id) = credentials.app_id.as_ref().map(AppId::as_str) {
+            self.text("app_id", app_id);
+        }
+        if let Some(account_id) = &account.account_id {
+            self.text("account_id", account_id);
+        }
+        self.secret("token", true);
+        self.secret("previous_token", credentials.previous_token.is_some());
+        self.secret("aes_key", credentials.aes_key.is_some());
+        self.secret("previous_aes_key", credentials.previous_aes_key.is_some());
+        self.text("mode", mode(credentials.mode));
+        self.text("other", other(account.other));
+    }
+}
+
+/// As TOML writes a text, escapes included.
+fn quoted(text: impl Display) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Secure => "secure",
+        Mode::Compat => "compat",
+        Mode::Plaintext => "plaintext",
+    }
+}
+
+fn other(other: OtherPolicy) -> &'static str {
+    match other {
+        OtherPolicy::Ignore => "ignore",
+        OtherPolicy::Publish => "publish",
+    }
+}
+
+fn answer_after(answer_after: AnswerAfter) -> &'static str {
+    match answer_after {
+        AnswerAfter::Kafka => "kafka",
+        AnswerAfter::Disk => "disk",
+        AnswerAfter::KafkaOnly => "kafka_only",
+    }
+}
+
+fn log_format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}

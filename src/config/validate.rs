@@ -1,0 +1,236 @@
+//! From what was written to a [`Config`]: every key of contract §4.1, its type, its default and its limits.
+//!
+//! A value stands in for what is wrong, so that one error does not hide the next; a `Config` leaves only when there is
+//! no error at all.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Spool,
+    account, kafka_options,
+    raw::{Raw, Value},
+    section::{Section, suggestion},
+    values,
+};
+
+const SECTIONS: [&str; 8] = ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "log"];
+const ANSWERS: [(&str, AnswerAfter); 3] =
+    [("kafka", AnswerAfter::Kafka), ("disk", AnswerAfter::Disk), ("kafka_only", AnswerAfter::KafkaOnly)];
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const ADDRESS: &str = "write an IP address and a port, such as \"0.0.0.0:8080\"";
+const SIZE: &str = "write bytes, or a text with KiB, MiB, GiB or TiB";
+const DURATION: &str = "write a whole number with ms, s, m or h, in quotes";
+
+/// Judges everything that was written.
+pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Config, Vec<ConfigError>> {
+    let mut section = |name: &str| raw.sections.remove(name).unwrap_or_else(|| Section::new(name));
+    let server = server(section("server"), &mut errors);
+    let admin = admin(section("admin"), &mut errors);
+    let kafka = kafka(section("kafka"), section("kafka.options"), &mut errors);
+    let spool = spool(section("spool"), &mut errors);
+    let delivery = delivery(section("delivery"), &kafka, &mut errors);
+    let dedup = dedup(section("dedup"), &mut errors);
+    let log = log(section("log"), &mut errors);
+    for name in raw.sections.keys() {
+        let cure = suggestion(name, SECTIONS.into_iter().chain(["[account]"]));
+        errors.push(ConfigError::new(name, "is no known section", cure));
+    }
+    let accounts: Vec<_> = raw.accounts.into_iter().map(|section| account::read(section, &mut errors)).collect();
+    across_accounts(&accounts, &mut errors);
+    across_listeners(server.listen, admin.listen, &mut errors);
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, log };
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
+}
+
+/// For a key whose part of cardhook is still to come.
+pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str) {
+    section.fail(name, format!("is not supported yet: {what} comes with a later release"), cure);
+}
+
+fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
+    let listen = section.get("listen", SocketAddr::from(([0, 0, 0, 0], 8080)), values::address, ADDRESS);
+    let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=16 << 20), SIZE);
+    for (name, what) in [("allow_from", "refusing sources"), ("trusted_proxies", "believing X-Forwarded-For")] {
+        if !section.get(name, Vec::new(), values::list, "write an empty list, or leave it out").is_empty() {
+            not_yet(&mut section, name, what, "write an empty list, or leave it out");
+        }
+    }
+    errors.extend(section.finish());
+    Server { listen, max_body_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX) }
+}
+
+fn admin(mut section: Section, errors: &mut Vec<ConfigError>) -> Admin {
+    let listen = section.get("listen", SocketAddr::from(([127, 0, 0, 1], 9090)), values::address, ADDRESS);
+    let token = section.secret("token", bearer, "write letters, digits and signs without blanks");
+    if token.is_none() && !section.failed("token") && !listen.ip().is_loopback() {
+        section.fail(
+            "token",
+            format!("is missing, and {listen} is no loopback address"),
+            "write token or token_file, or listen on 127.0.0.1",
+        );
+    }
+    errors.extend(section.finish());
+    Admin { listen, token }
+}
+
+/// What an `Authorization` header can carry.
+fn bearer(secret: &str) -> Result<Secret, String> {
+    if !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Secret::new(secret))
+    } else {
+        Err("is empty, or holds a blank or a character outside ASCII".into())
+    }
+}
+
+fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) -> Kafka {
+    let both = "write brokers = [\"host:9092\"], or brokers = [] to keep events in the spool only";
+    if !section.has("brokers") {
+        section.fail("brokers", "is missing", both);
+    }
+    let brokers = section.get("brokers", Vec::new(), values::list, both);
+    for broker in brokers.iter().filter(|broker| !is_broker(broker)) {
+        section.fail("brokers", format!("{broker:?} is no host:port"), "write each as \"host:9092\"");
+    }
+    let topics = [("topic", "wechat.card.events"), ("dlq_topic", "wechat.card.dlq"), ("other_topic", "wechat.other")];
+    let [topic, dlq_topic, other_topic] = topics.map(|(name, default)| {
+        section.get(
+            name,
+            default.into(),
+            topic,
+            "a topic is 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-', and not . or ..",
+        )
+    });
+    for (name, topic, others) in
+        [("dlq_topic", &dlq_topic, [&topic].as_slice()), ("other_topic", &other_topic, [&topic, &dlq_topic].as_slice())]
+    {
+        if others.contains(&topic) {
+            section.fail(
+                name,
+                format!("{topic:?} is another topic's name already"),
+                "give each of the three its own name",
+            );
+        }
+    }
+    format(&mut section);
+    let sasl_password = section.secret("sasl_password", password, "write the password, or remove the key");
+    if sasl_password.is_some() && options.has("sasl.password") {
+        section.fail("sasl_password", "stands beside kafka.options.\"sasl.password\"", "keep one of them");
+    }
+    errors.extend(section.finish());
+    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options: kafka_options::read(options, errors) }
+}
+
+fn format(section: &mut Section) {
+    let choices = [("json", true), ("cloudevents", false), ("avro", false)];
+    if !section.get("format", true, values::one_of(&choices), "write \"json\"") {
+        not_yet(section, "format", "every format other than \"json\"", "write \"json\", or leave it out");
+    }
+    if section.optional("schema_registry", values::text, "remove it").is_some() {
+        not_yet(section, "schema_registry", "the format \"avro\"", "remove it");
+    }
+}
+
+fn password(secret: &str) -> Result<Secret, String> {
+    if secret.is_empty() || secret.contains('\0') {
+        Err("is empty, or holds a NUL".into())
+    } else {
+        Ok(Secret::new(secret))
+    }
+}
+
+fn is_broker(broker: &str) -> bool {
+    let Some((host, port)) = broker.rsplit_once(':') else { return false };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_legal = match in_brackets {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
+    };
+    host_is_legal && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn topic(value: &Value) -> Result<String, String> {
+    let topic = values::text(value)?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if topic.len() <= 249 && topic != "." && topic != ".." && topic.bytes().all(legal) {
+        Ok(topic)
+    } else {
+        Err("is no topic's name".into())
+    }
+}
+
+fn spool(mut section: Section, errors: &mut Vec<ConfigError>) -> Spool {
+    let path = section.get("path", "/var/lib/cardhook".into(), values::text, "write a folder on a local disk");
+    let max_bytes = section.get("max_bytes", 8 << 30, values::size(values::STORE_SIZES), SIZE);
+    errors.extend(section.finish());
+    Spool { path: PathBuf::from(path), max_bytes }
+}
+
+fn delivery(mut section: Section, kafka: &Kafka, errors: &mut Vec<ConfigError>) -> Delivery {
+    let asked = section.get("answer_after", AnswerAfter::Kafka, values::one_of(&ANSWERS), "write one of the three");
+    let answer_after = if kafka.brokers.is_empty() { AnswerAfter::Disk } else { asked };
+    // WeChat waits 5 s for an answer; what is left of them belongs to the network.
+    let ack_limits = Duration::from_millis(1)..=Duration::from_secs(3);
+    let ack_timeout = section.get("ack_timeout", Duration::from_secs(2), values::duration(ack_limits), DURATION);
+    let stop_limits = Duration::from_millis(100)..=Duration::from_mins(5);
+    let shutdown_timeout =
+        section.get("shutdown_timeout", Duration::from_secs(8), values::duration(stop_limits), DURATION);
+    errors.extend(section.finish());
+    Delivery { answer_after, ack_timeout, shutdown_timeout }
+}
+
+fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {
+    let limits = Duration::from_secs(1)..=*values::ANY_DURATION.end();
+    let window = section.get("window", Duration::from_hours(48), values::duration(limits), DURATION);
+    let max_bytes = section.get("max_bytes", 6 << 30, values::size(values::STORE_SIZES), SIZE);
+    errors.extend(section.finish());
+    Dedup { window, max_bytes }
+}
+
+fn log(mut section: Section, errors: &mut Vec<ConfigError>) -> Log {
+    let level = section.get("level", tracing::Level::INFO, values::one_of(&LEVELS), "write one of the five");
+    let format = section.get("format", LogFormat::Text, values::one_of(&FORMATS), "write \"text\" or \"json\"");
+    errors.extend(section.finish());
+    Log { level, format }
+}
+
+fn across_accounts(accounts: &[Account], errors: &mut Vec<ConfigError>) {
+    if accounts.is_empty() {
+        errors.push(ConfigError::new(
+            "account",
+            "is missing",
+            "write at least one [[account]] with a name and a token",
+        ));
+    }
+    let (mut names, mut paths) = (HashSet::new(), HashMap::new());
+    // A name that could not be read has its error already.
+    for Account { name, path, .. } in accounts.iter().filter(|account| !account.name.is_empty()) {
+        if !names.insert(name) {
+            let problem = format!("{name:?} is another account's name already");
+            errors.push(ConfigError::new(format!("account.{name}.name"), problem, "give each account its own name"));
+        } else if let Some(first) = paths.insert(path, name) {
+            let problem = format!("{path:?} is the path of account {first:?} already");
+            errors.push(ConfigError::new(format!("account.{name}.path"), problem, "give each account its own path"));
+        }
+    }
+}
+
+/// Port 0 is another free port each time.
+fn across_listeners(server: SocketAddr, admin: SocketAddr, errors: &mut Vec<ConfigError>) {
+    let same_ip = server.ip() == admin.ip() || server.ip().is_unspecified() || admin.ip().is_unspecified();
+    if server.port() != 0 && server.port() == admin.port() && same_ip {
+        let problem = format!("{admin} is taken by server.listen, {server}");
+        errors.push(ConfigError::new("admin.listen", problem, "give the admin listener another port"));
+    }
+}
