@@ -105,7 +105,10 @@ fn state(topic: &MetadataTopic) -> Result<String, String> {
     let partitions = topic.partitions();
     let leaderless = partitions.iter().filter(|partition| partition.leader() < 0).count();
     if leaderless > 0 {
-        return Err(format!("{leaderless} of {} partitions have no leader; start the missing brokers", partitions.len()));
+        return Err(format!(
+            "{leaderless} of {} partitions have no leader; start the missing brokers",
+            partitions.len()
+        ));
     }
     let replicas = partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or_default();
     Ok(format!("partitions {}, replicas {replicas}", partitions.len()))

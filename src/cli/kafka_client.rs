@@ -11,22 +11,14 @@ use rdkafka::{
     metadata::Metadata,
 };
 
-use crate::config::Kafka;
+use crate::{app::client_properties, config::Kafka};
 
 /// How long a question to the brokers may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The properties with which a consumer or an admin client of `kafka` connects.
 pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", kafka.brokers.join(","));
-    for (name, value) in &kafka.options {
-        client.set(name, value.expose());
-    }
-    if let Some(password) = &kafka.sasl_password {
-        client.set("sasl.password", password.expose());
-    }
-    client
+    client_properties(kafka).into_iter().collect()
 }
 
 /// Where reading begins.

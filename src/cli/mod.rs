@@ -5,14 +5,12 @@
 mod check;
 mod dev;
 mod kafka_client;
-mod mask;
 mod schema;
 mod send;
 mod serve;
 mod signal;
 mod simulator;
 mod spool;
-mod stand_in;
 mod tail;
 mod topics;
 
@@ -25,7 +23,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, environment};
 
 /// `EX_CONFIG` of sysexits(3).
 const CONFIGURATION: u8 = 78;
@@ -129,7 +127,7 @@ fn note(line: impl Display) {
 
 /// Reads the configuration; every error at once.
 fn load_config(file: &Path) -> anyhow::Result<Config> {
-    Ok(Config::load(file).map_err(Misconfigured)?)
+    Ok(Config::load(Some(file), environment(), &[]).map_err(Misconfigured)?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
-//! Stand-in until the branches are merged.
+//! `cardhook schema`: prints the JSON Schema of the events.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-/// Print the schema of the events
+use crate::event::schema::schema;
+
+/// Print the JSON Schema (2020-12) of the events
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {}
 
 pub(super) fn run(_: &SchemaArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("stand-in")
+    writeln!(io::stdout().lock(), "{:#}", schema())?;
+    Ok(ExitCode::SUCCESS)
 }

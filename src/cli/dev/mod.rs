@@ -28,6 +28,7 @@ use super::{
 use crate::{
     app::App,
     config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool},
+    telemetry,
 };
 
 const PARTITIONS: i32 = 3;
@@ -73,10 +74,11 @@ async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) ->
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
     let mut reader = TopicReader::open(client, &topic, From::Beginning)?;
+    telemetry::init(&config.log);
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;
     let traffic = Traffic::new(&wechat)?;
-    note(account.banner(&wechat, &traffic.sample_push()?, app.admin_addr(), &brokers, &topic)?);
+    note(account.banner(&wechat, &traffic.sample_push(), app.admin_addr(), &brokers, &topic)?);
 
     let stop = signal::first_stops_second_ends()?;
     let mut ended = Ok(());

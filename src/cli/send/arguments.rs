@@ -12,9 +12,10 @@ use clap::{Args, ValueEnum};
 use crate::{
     cli::{
         Usage, load_config,
-        simulator::{Sample, Target},
+        simulator::{Target, wechat_event},
     },
     config::{Account, Config},
+    event::EventType,
     protocol::{AesKey, AppId, Credentials, Document, Mode, Token, Value},
 };
 
@@ -126,10 +127,12 @@ impl From<ModeArg> for Mode {
 #[derive(Debug)]
 pub(super) enum Content {
     /// An event of the simulator's.
-    Sample(Sample),
+    Event(EventType),
     /// A file, as it is.
     File {
         xml: Vec<u8>,
+        /// What the envelope says, as the body does.
+        to_user: Option<String>,
         /// What the query says, as the body does.
         openid: Option<String>,
     },
@@ -159,11 +162,11 @@ impl SendArgs {
     /// # Errors
     /// An unknown event, flags that do not fit together, or a file that cannot be read.
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
-        let samples = self.events.iter().map(|name| sample(name).map(Content::Sample));
+        let events = self.events.iter().map(|name| event(name).map(Content::Event));
         let files = self.file.iter().map(|path| file(path));
         let fields = &self.fields;
         Ok(Plan {
-            contents: samples.chain(files).collect::<anyhow::Result<_>>()?,
+            contents: events.chain(files).collect::<anyhow::Result<_>>()?,
             target: self.target.target()?,
             count: self.count,
             interval: self.rate,
@@ -246,9 +249,9 @@ impl TargetArgs {
     }
 }
 
-fn sample(name: &str) -> anyhow::Result<Sample> {
-    Sample::of(name).ok_or_else(|| {
-        let known = Sample::names().map(|(wechat_event, event_type)| format!("  {wechat_event:<30} {event_type}"));
+fn event(name: &str) -> anyhow::Result<EventType> {
+    EventType::of_name(name).ok_or_else(|| {
+        let known = EventType::ALL.iter().map(|row| format!("  {:<30} {}", wechat_event(*row), row.as_str()));
         Usage(format!("{name} is no event. There are:\n{}", known.collect::<Vec<_>>().join("\n"))).into()
     })
 }
@@ -256,13 +259,18 @@ fn sample(name: &str) -> anyhow::Result<Sample> {
 fn file(path: &Path) -> anyhow::Result<Content> {
     let xml = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     // What cannot be read is sent all the same: the receiver is to be tried with it.
-    let openid = Document::parse(&xml).ok().and_then(|document| {
-        document.children.into_iter().find_map(|child| match child.value {
-            Value::Text(text) if child.tag.eq_ignore_ascii_case("FromUserName") => Some(text.trim().to_owned()),
-            Value::Text(_) | Value::Elements(_) => None,
-        })
-    });
-    Ok(Content::File { openid: openid.filter(|openid| !openid.is_empty()), xml })
+    let document = Document::parse(&xml).ok();
+    let text = |tag: &str| {
+        let children = document.iter().flat_map(|document| &document.children);
+        let mut same = children.filter(|child| child.tag.eq_ignore_ascii_case(tag));
+        match &same.next()?.value {
+            Value::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::Elements(_) => None,
+        }
+    };
+    let (to_user, openid) = (text("ToUserName"), text("FromUserName"));
+    drop(document);
+    Ok(Content::File { xml, to_user, openid })
 }
 
 fn secret(path: &Path) -> anyhow::Result<String> {
@@ -308,7 +316,7 @@ mod tests {
 
     #[test]
     fn an_unknown_event_names_those_that_there_are() {
-        let error = sample("user_eats_card").unwrap_err().to_string();
+        let error = event("user_eats_card").unwrap_err().to_string();
         assert!(error.contains("user_get_card") && error.contains("card.received"));
     }
 }

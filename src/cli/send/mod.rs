@@ -23,7 +23,7 @@ use self::{
     arguments::{Content, Plan},
     report::Report,
 };
-use super::simulator::{Choices, Clear, Customer, Customers, WeChat};
+use super::simulator::{Choices, Clear, Customer, Customers, WeChat, sample};
 use crate::clock;
 
 pub(super) fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
@@ -109,11 +109,12 @@ impl Sending {
 
     fn clear(&self, content: &Content, customer: &Customer) -> Clear {
         let timestamp = clock::unix_millis() / 1000;
-        let sample = match content {
-            Content::File { xml, openid } => {
-                return Clear { xml: xml.clone(), openid: openid.clone(), timestamp };
+        let event_type = match content {
+            Content::File { xml, to_user, openid } => {
+                let to_user = to_user.as_deref().unwrap_or(self.wechat.to_user()).to_owned();
+                return Clear { xml: xml.clone(), to_user, openid: openid.clone(), timestamp };
             }
-            Content::Sample(sample) => sample,
+            Content::Event(event_type) => *event_type,
         };
         let choices = Choices {
             to_user: self.wechat.to_user(),
@@ -121,14 +122,17 @@ impl Sending {
             outer_str: self.plan.outer_str.as_deref(),
             create_time: timestamp,
         };
-        let mut body = sample.body(customer, &choices);
-        let mut openid = &customer.openid;
+        let mut body = sample(event_type, customer, &choices);
+        let (mut to_user, mut openid) = (choices.to_user, customer.openid.as_str());
         for (tag, text) in &self.plan.set {
             body.set(tag, text);
-            if tag.eq_ignore_ascii_case("FromUserName") {
-                openid = text;
+            match tag.to_ascii_lowercase().as_str() {
+                "tousername" => to_user = text,
+                "fromusername" => openid = text,
+                _ => (),
             }
         }
-        Clear { xml: body.to_xml(), openid: Some(openid.clone()).filter(|openid| !openid.is_empty()), timestamp }
+        let openid = Some(openid).filter(|openid| !openid.is_empty()).map(str::to_owned);
+        Clear { xml: body.to_xml(), to_user: to_user.to_owned(), openid, timestamp }
     }
 }

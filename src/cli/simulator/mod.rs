@@ -11,5 +11,5 @@ mod wechat;
 pub(super) use body::Body;
 pub(super) use customer::{Customer, Customers};
 pub(super) use push::{Clear, Push};
-pub(super) use samples::{Choices, Sample};
+pub(super) use samples::{Choices, sample, wechat_event};
 pub(super) use wechat::{Answer, Attempt, Target, WeChat};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Body, Customer};
+use crate::event::EventType;
 
 /// What an element of a sample holds.
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +34,12 @@ const STAFF: Holds = Text("oSIM_cashier_of_the_shop_0001");
 
 const CARD_AND_CODE: Elements = &[("CardId", CardId), ("UserCardCode", Code)];
 
-/// The events of contract §1.1, and one that no release knows yet.
-const SAMPLES: &[(&str, &str, Elements)] = &[
-    ("card_pass_check", "card.approved", &[("CardId", CardId), ("RefuseReason", Text(""))]),
-    ("card_not_pass_check", "card.rejected", &[("CardId", CardId), ("RefuseReason", Text("卡券名称与商品不符"))]),
-    (
-        "user_get_card",
-        "card.received",
-        &[
+/// An event type's elements. Those of `card.unknown` are of an event that no release knows yet.
+fn elements(event_type: EventType) -> Elements {
+    match event_type {
+        EventType::Approved => &[("CardId", CardId), ("RefuseReason", Text(""))],
+        EventType::Rejected => &[("CardId", CardId), ("RefuseReason", Text("卡券名称与商品不符"))],
+        EventType::Received => &[
             ("CardId", CardId),
             ("IsGiveByFriend", Bare("0")),
             ("UserCardCode", Code),
@@ -52,23 +51,14 @@ const SAMPLES: &[(&str, &str, Elements)] = &[
             ("IsRecommendByFriend", Bare("0")),
             ("SourceScene", Text("SOURCE_SCENE_QRCODE")),
         ],
-    ),
-    (
-        "user_gifting_card",
-        "card.gifted",
-        &[
+        EventType::Gifted => &[
             ("CardId", CardId),
             ("UserCardCode", Code),
             ("IsReturnBack", Bare("0")),
             ("FriendUserName", Friend),
             ("IsChatRoom", Bare("0")),
         ],
-    ),
-    ("user_del_card", "card.deleted", CARD_AND_CODE),
-    (
-        "user_consume_card",
-        "card.consumed",
-        &[
+        EventType::Consumed => &[
             ("CardId", CardId),
             ("UserCardCode", Code),
             ("ConsumeSource", Text("FROM_API")),
@@ -79,11 +69,7 @@ const SAMPLES: &[(&str, &str, Elements)] = &[
             ("OuterStr", OuterStrOrEmpty),
             ("LocationId", Bare("0")),
         ],
-    ),
-    (
-        "user_pay_from_pay_cell",
-        "card.paid",
-        &[
+        EventType::Paid => &[
             ("CardId", CardId),
             ("UserCardCode", Code),
             ("TransId", TransId),
@@ -91,20 +77,12 @@ const SAMPLES: &[(&str, &str, Elements)] = &[
             ("Fee", Bare("980")),
             ("OriginalFee", Bare("1000")),
         ],
-    ),
-    ("user_view_card", "card.viewed", &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)]),
-    ("user_enter_session_from_card", "card.session_entered", CARD_AND_CODE),
-    (
-        "update_member_card",
-        "member_card.updated",
-        &[("CardId", CardId), ("UserCardCode", Code), ("ModifyBonus", Bare("100")), ("ModifyBalance", Bare("0"))],
-    ),
-    ("submit_membercard_user_info", "member_card.activated", CARD_AND_CODE),
-    ("card_sku_remind", "card.stock_low", &[("CardId", CardId), ("Detail", Text("the card's quantity is equal to 0"))]),
-    (
-        "card_pay_order",
-        "card.coin_order",
-        &[
+        EventType::Viewed => &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)],
+        EventType::Updated => {
+            &[("CardId", CardId), ("UserCardCode", Code), ("ModifyBonus", Bare("100")), ("ModifyBalance", Bare("0"))]
+        }
+        EventType::StockLow => &[("CardId", CardId), ("Detail", Text("the card's quantity is equal to 0"))],
+        EventType::CoinOrder => &[
             ("OrderId", OrderId),
             ("Status", Text("ORDER_STATUS_FINANCE_SUCC")),
             ("CreateOrderTime", Now),
@@ -118,31 +96,15 @@ const SAMPLES: &[(&str, &str, Elements)] = &[
             ("Memo", Text("新账户赠送")),
             ("ReceiptInfo", Text("")),
         ],
-    ),
-    (
-        "card_merchant_check_result",
-        "card.merchant_checked",
-        &[("MerchantId", Bare("420000001")), ("IsPass", Bare("1")), ("Reason", Text(""))],
-    ),
-    ("giftcard_pay_done", "gift_card.paid", &[("PageId", PAGE_ID), ("OrderId", OrderId)]),
-    (
-        "giftcard_send_to_friend",
-        "gift_card.sent",
-        &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false")), ("IsReturnBack", Text("false"))],
-    ),
-    (
-        "giftcard_user_accept",
-        "gift_card.accepted",
-        &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false"))],
-    ),
-    ("user_future_card", "card.unknown", &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)]),
-];
-
-/// One event type's elements.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Sample {
-    event: &'static str,
-    elements: Elements,
+        EventType::MerchantChecked => &[("MerchantId", Bare("420000001")), ("IsPass", Bare("1")), ("Reason", Text(""))],
+        EventType::GiftPaid => &[("PageId", PAGE_ID), ("OrderId", OrderId)],
+        EventType::GiftSent => {
+            &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false")), ("IsReturnBack", Text("false"))]
+        }
+        EventType::GiftAccepted => &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false"))],
+        EventType::Unknown => &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)],
+        EventType::Deleted | EventType::SessionEntered | EventType::Activated => CARD_AND_CODE,
+    }
 }
 
 /// What a caller may choose beside the customer.
@@ -158,48 +120,39 @@ pub(in crate::cli) struct Choices<'a> {
     pub(in crate::cli) create_time: i64,
 }
 
-impl Sample {
-    /// The sample of a name from either of the first two columns of contract §1.1.
-    pub(in crate::cli) fn of(name: &str) -> Option<Self> {
-        let same = |known: &str| known.eq_ignore_ascii_case(name);
-        let &(event, _, elements) = SAMPLES.iter().find(|(event, event_type, _)| same(event) || same(event_type))?;
-        Some(Self { event, elements })
-    }
+/// WeChat's `Event`; for `card.unknown` one that no release knows yet.
+pub(in crate::cli) fn wechat_event(event_type: EventType) -> &'static str {
+    event_type.wechat_event().unwrap_or("user_future_card")
+}
 
-    /// All names: WeChat's and ours.
-    pub(in crate::cli) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
-        SAMPLES.iter().map(|&(event, event_type, _)| (event, event_type))
+/// The body of an event of this type for one customer.
+pub(in crate::cli) fn sample(event_type: EventType, customer: &Customer, choices: &Choices<'_>) -> Body {
+    let mut body = Body::default();
+    body.text("ToUserName", choices.to_user.to_owned());
+    body.text("FromUserName", customer.openid.clone());
+    body.bare("CreateTime", choices.create_time.to_string());
+    body.text("MsgType", "event");
+    body.text("Event", wechat_event(event_type));
+    for &(tag, holds) in elements(event_type) {
+        let text: Cow<'static, str> = match holds {
+            Text(text) => text.into(),
+            Bare(text) => {
+                body.bare(tag, text);
+                continue;
+            }
+            Now => {
+                body.bare(tag, choices.create_time.to_string());
+                continue;
+            }
+            OuterStr if choices.outer_str.is_none() => continue,
+            OuterStr | OuterStrOrEmpty => choices.outer_str.unwrap_or_default().to_owned().into(),
+            CardId => choices.card_id.to_owned().into(),
+            Code => customer.code.clone().into(),
+            Friend => customer.friend.clone().into(),
+            OrderId => customer.order_id.clone().into(),
+            TransId => customer.trans_id.clone().into(),
+        };
+        body.text(tag, text);
     }
-
-    /// Its body for one customer.
-    pub(in crate::cli) fn body(&self, customer: &Customer, choices: &Choices<'_>) -> Body {
-        let mut body = Body::default();
-        body.text("ToUserName", choices.to_user.to_owned());
-        body.text("FromUserName", customer.openid.clone());
-        body.bare("CreateTime", choices.create_time.to_string());
-        body.text("MsgType", "event");
-        body.text("Event", self.event);
-        for &(tag, holds) in self.elements {
-            let text: Cow<'static, str> = match holds {
-                Text(text) => text.into(),
-                Bare(text) => {
-                    body.bare(tag, text);
-                    continue;
-                }
-                Now => {
-                    body.bare(tag, choices.create_time.to_string());
-                    continue;
-                }
-                OuterStr if choices.outer_str.is_none() => continue,
-                OuterStr | OuterStrOrEmpty => choices.outer_str.unwrap_or_default().to_owned().into(),
-                CardId => choices.card_id.to_owned().into(),
-                Code => customer.code.clone().into(),
-                Friend => customer.friend.clone().into(),
-                OrderId => customer.order_id.clone().into(),
-                TransId => customer.trans_id.clone().into(),
-            };
-            body.text(tag, text);
-        }
-        body
-    }
+    body
 }

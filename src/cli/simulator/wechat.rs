@@ -110,7 +110,7 @@ impl WeChat {
 
     /// Makes the push of a clear body; `seed` decides its random bytes.
     pub(in crate::cli) fn push(&self, clear: Clear, seed: u64) -> Push {
-        Push::compose(clear, &self.target.credentials, &self.target.to_user, seed)
+        Push::compose(clear, &self.target.credentials, seed)
     }
 
     /// The address of a push: the server URL may have a query of its own, which goes first.

@@ -10,9 +10,10 @@ use std::{
 };
 
 use super::line::{Event, printable};
+use crate::event::CardCode;
 
 /// A card in a user's hands: `card_id` and code.
-type Card = (String, String);
+type Card = (String, CardCode);
 
 #[derive(Debug)]
 struct Holding {
@@ -54,7 +55,7 @@ impl Funnel {
     }
 
     fn received(&mut self, event: &Event) {
-        let Some(card) = card(event, event.code.as_deref()) else { return };
+        let Some(card) = card(event, event.code.as_ref()) else { return };
         if self.holdings.contains_key(&card) {
             return;
         }
@@ -69,7 +70,7 @@ impl Funnel {
     }
 
     fn consumed(&mut self, event: &Event) {
-        let holding = card(event, event.code.as_deref()).and_then(|card| self.holdings.get_mut(&card));
+        let holding = card(event, event.code.as_ref()).and_then(|card| self.holdings.get_mut(&card));
         match holding {
             Some(holding) if !holding.consumed => {
                 holding.consumed = true;
@@ -106,12 +107,12 @@ impl Funnel {
     }
 }
 
-fn card(event: &Event, code: Option<&str>) -> Option<Card> {
-    Some((event.card_id.as_deref()?.to_owned(), code?.to_owned()))
+fn card(event: &Event, code: Option<&CardCode>) -> Option<Card> {
+    Some((event.card_id.as_deref()?.to_owned(), code?.clone()))
 }
 
 fn card_before(event: &Event) -> Option<Card> {
-    card(event, event.old_code.as_deref())
+    card(event, event.old_code.as_ref())
 }
 
 #[cfg(test)]

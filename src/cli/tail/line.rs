@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::Deserialize;
 
-use crate::cli::mask::mask;
+use crate::event::{CardCode, OpenId};
 
 /// The fields of contract §1.2 that a line or the funnel shows.
 #[derive(Debug, Deserialize)]
@@ -12,28 +12,31 @@ use crate::cli::mask::mask;
 pub(super) struct Event {
     event_time: String,
     pub(super) event_type: String,
-    openid: Option<String>,
-    pub(super) code: Option<String>,
-    pub(super) old_code: Option<String>,
+    openid: Option<OpenId>,
+    pub(super) code: Option<CardCode>,
+    pub(super) old_code: Option<CardCode>,
     pub(super) card_id: Option<String>,
     pub(super) outer_str: Option<String>,
 }
 
 impl Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = |personal: &Option<String>| personal.as_deref().map_or_else(|| "-".to_owned(), mask);
-        let plain = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
         write!(
             f,
             "{} {:<22} openid={} code={} card_id={} outer_str={}",
             printable(&self.event_time),
             printable(&self.event_type),
-            printable(&masked(&self.openid)),
-            printable(&masked(&self.code)),
-            plain(&self.card_id),
-            plain(&self.outer_str),
+            // These two print masked.
+            shown(self.openid.as_ref()),
+            shown(self.code.as_ref()),
+            shown(self.card_id.as_ref()),
+            shown(self.outer_str.as_ref()),
         )
     }
+}
+
+fn shown(field: Option<&impl Display>) -> String {
+    field.map_or_else(|| "-".to_owned(), |field| printable(&field.to_string()))
 }
 
 /// What users and campaigns wrote must not steer the terminal: control characters are escaped.
@@ -59,7 +62,7 @@ mod tests {
         let event: Event = serde_json::from_slice(value).unwrap();
         assert_eq!(
             event.to_string(),
-            "2026-08-30T10:24:02Z card.received          openid=oTE***sT code=012***01 card_id=pTEST-card \
+            "2026-08-30T10:24:02Z card.received          openid=…qRsT code=…8901 card_id=pTEST-card \
              outer_str=poster \"7\"\\u{1b}[2J"
         );
     }
