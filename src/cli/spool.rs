@@ -6,7 +6,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use super::load_config;

@@ -1,0 +1,101 @@
+//! What the simulated customers do: every event type comes by, the common ones first.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    cli::simulator::{Choices, Clear, Customer, Customers, Push, WeChat, sample},
+    clock,
+    event::EventType::{
+        self, Activated, Approved, CoinOrder, Consumed, Deleted, GiftAccepted, GiftPaid, GiftSent, Gifted,
+        MerchantChecked, Paid, Received, Rejected, SessionEntered, StockLow, Unknown, Updated, Viewed,
+    },
+};
+
+const PACE: Duration = Duration::from_millis(400);
+const CARD_ID: &str = "pSIM_ten_yuan_off_a_coffee_1";
+const CHANNELS: [&str; 3] = ["poster-metro-3", "newsletter-42", "till-receipt"];
+
+/// One customer each, from first to last event. The four that everybody looks for come within the first five steps.
+const JOURNEYS: &[&[EventType]] = &[
+    &[Approved],
+    &[Received, Consumed],
+    &[Received, Deleted],
+    &[Received, Activated, Viewed, Updated],
+    &[Received, Paid, Consumed],
+    &[Received, SessionEntered, Gifted],
+    &[GiftPaid, GiftSent, GiftAccepted],
+    &[Rejected],
+    &[StockLow],
+    &[CoinOrder],
+    &[MerchantChecked],
+    &[Unknown],
+];
+
+/// A WeChat with customers.
+pub(super) struct Traffic<'a> {
+    wechat: &'a WeChat,
+    customers: Customers,
+    seed: u64,
+}
+
+impl<'a> Traffic<'a> {
+    /// New customers in every run.
+    pub(super) fn new(wechat: &'a WeChat) -> anyhow::Result<Self> {
+        let seed = getrandom::u64().context("the system gives no random numbers")?;
+        Ok(Self { wechat, customers: Customers::new(seed), seed })
+    }
+
+    /// Sends one event after the other, at a steady pace, for ever.
+    pub(super) async fn flow(&self) {
+        let mut due = Instant::now();
+        for (number, journey) in (0_u64..).zip(JOURNEYS.iter().cycle()) {
+            let customer = self.customers.customer(number);
+            let channel = CHANNELS.iter().cycle().nth(usize::try_from(number % 3).unwrap_or_default()).copied();
+            for event_type in *journey {
+                sleep_until(due).await;
+                due += PACE;
+                self.wechat.deliver(&self.push(*event_type, &customer, channel)).await;
+            }
+        }
+    }
+
+    /// A push that nobody has sent yet: for the user to post.
+    pub(super) fn sample_push(&self) -> Push {
+        self.push(Received, &self.customers.customer(u64::MAX), Some("curl"))
+    }
+
+    fn push(&self, event_type: EventType, customer: &Customer, outer_str: Option<&str>) -> Push {
+        let (now, to_user) = (clock::unix_millis(), self.wechat.to_user());
+        let choices = Choices { to_user, card_id: CARD_ID, outer_str, create_time: now / 1000 };
+        let clear = Clear {
+            xml: sample(event_type, customer, &choices).to_xml(),
+            to_user: to_user.to_owned(),
+            openid: Some(customer.openid.clone()),
+            timestamp: choices.create_time,
+        };
+        self.wechat.push(clear, self.seed ^ now.unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_event_type_comes_by() {
+        let played: HashSet<EventType> = JOURNEYS.iter().flat_map(|journey| journey.iter().copied()).collect();
+        assert_eq!(played, EventType::ALL.iter().copied().collect());
+    }
+
+    #[test]
+    fn approved_received_consumed_and_deleted_come_within_the_first_two_seconds() {
+        let first: Vec<EventType> = JOURNEYS.iter().flat_map(|journey| journey.iter().copied()).take(5).collect();
+        assert!([Approved, Received, Consumed, Deleted].iter().all(|event_type| first.contains(event_type)));
+        assert!(PACE * 5 <= Duration::from_secs(2));
+    }
+}

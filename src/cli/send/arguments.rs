@@ -1,0 +1,322 @@
+//! What to send, where, and how fast: the flags of `send` into a plan.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use crate::{
+    cli::{
+        Usage, load_config,
+        simulator::{Target, wechat_event},
+    },
+    config::{Account, Config},
+    event::EventType,
+    protocol::{AesKey, AppId, Credentials, Document, Mode, Token, Value},
+};
+
+const TO_USER: &str = "gh_51b0cardhook";
+const CARD_ID: &str = "pSIM_a_card_of_the_simulator";
+
+/// Post events as WeChat does: a simulator
+#[derive(Debug, Args)]
+#[command(after_help = "Several EVENTs are one customer's journey: same openid, card and code, one after the other.
+
+Examples:
+  cardhook send user_get_card --config cardhook.toml --outer-str poster-7
+  cardhook send card.received card.consumed --config cardhook.toml --account shop --count 1000 --rate 200
+  cardhook send user_get_card --set IsGiveByFriend=1 --set OutetStr= --config cardhook.toml
+  cardhook send --file body.xml --url https://shop.example/wechat/shop \\
+      --token-file token --aes-key-file aes_key --app-id wx0123456789abcdef --mode secure")]
+pub(in crate::cli) struct SendArgs {
+    /// WeChat's `Event` (`user_get_card`) or cardhook's `event_type` (`card.received`)
+    #[arg(value_name = "EVENT", required_unless_present = "file")]
+    events: Vec<String>,
+    /// A clear body to send as it is, encrypted as the mode says (repeatable)
+    #[arg(long, value_name = "BODY.xml")]
+    file: Vec<PathBuf>,
+    /// How often to send each EVENT and file
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Pushes a second; as fast as they are answered when not given
+    #[arg(long, value_name = "PER_SECOND", value_parser = interval)]
+    rate: Option<Duration>,
+    /// Pushes under way at the same time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    connections: u64,
+    /// Keep connections open; WeChat opens one for every push
+    #[arg(long)]
+    keep_alive: bool,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    fields: FieldArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where")]
+struct TargetArgs {
+    /// The configuration file: URL, mode, token and key of an account
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The configuration's account; not needed when there is only one
+    #[arg(long, value_name = "NAME", requires = "config")]
+    account: Option<String>,
+    /// The server URL; with --config in place of the configured listener's
+    #[arg(long, required_unless_present = "config")]
+    url: Option<String>,
+    /// A file that holds the token
+    #[arg(long, value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
+    token_file: Option<PathBuf>,
+    /// A file that holds the EncodingAESKey
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    aes_key_file: Option<PathBuf>,
+    /// The account's AppID
+    #[arg(long, value_name = "wx…", conflicts_with = "config")]
+    app_id: Option<String>,
+    /// How to send: the account's mode, or secure, when not given
+    #[arg(long, value_enum)]
+    mode: Option<ModeArg>,
+    /// `ToUserName`
+    #[arg(long, value_name = "gh_…")]
+    to_user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What (without them every event has a user and a code of its own)")]
+struct FieldArgs {
+    /// `OuterStr`, in events that have one
+    #[arg(long, value_name = "TEXT")]
+    outer_str: Option<String>,
+    /// `FromUserName`
+    #[arg(long)]
+    openid: Option<String>,
+    /// `CardId`
+    #[arg(long, value_name = "ID")]
+    card_id: Option<String>,
+    /// `UserCardCode`
+    #[arg(long)]
+    code: Option<String>,
+    /// Sets the text of an element, or adds one (repeatable)
+    #[arg(long, value_name = "Tag=value", value_parser = tag_and_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeArg {
+    Secure,
+    Compat,
+    Plaintext,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Secure => Self::Secure,
+            ModeArg::Compat => Self::Compat,
+            ModeArg::Plaintext => Self::Plaintext,
+        }
+    }
+}
+
+/// One of the things that a round sends.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// An event of the simulator's.
+    Event(EventType),
+    /// A file, as it is.
+    File {
+        xml: Vec<u8>,
+        /// What the envelope says, as the body does.
+        to_user: Option<String>,
+        /// What the query says, as the body does.
+        openid: Option<String>,
+    },
+}
+
+/// Everything that sending needs to know.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) contents: Vec<Content>,
+    /// Rounds: how often the contents are sent.
+    pub(super) count: u64,
+    /// From one push to the next.
+    pub(super) interval: Option<Duration>,
+    pub(super) connections: u64,
+    pub(super) keep_alive: bool,
+    pub(super) openid: Option<String>,
+    pub(super) card_id: String,
+    pub(super) code: Option<String>,
+    pub(super) outer_str: Option<String>,
+    pub(super) set: Vec<(String, String)>,
+}
+
+impl SendArgs {
+    /// Reads the files that the flags name.
+    ///
+    /// # Errors
+    /// An unknown event, flags that do not fit together, or a file that cannot be read.
+    pub(super) fn plan(&self) -> anyhow::Result<Plan> {
+        let events = self.events.iter().map(|name| event(name).map(Content::Event));
+        let files = self.file.iter().map(|path| file(path));
+        let fields = &self.fields;
+        Ok(Plan {
+            contents: events.chain(files).collect::<anyhow::Result<_>>()?,
+            target: self.target.target()?,
+            count: self.count,
+            interval: self.rate,
+            connections: self.connections,
+            keep_alive: self.keep_alive,
+            openid: fields.openid.clone(),
+            card_id: fields.card_id.clone().unwrap_or_else(|| CARD_ID.to_owned()),
+            code: fields.code.clone(),
+            outer_str: fields.outer_str.clone(),
+            set: fields.set.clone(),
+        })
+    }
+}
+
+impl TargetArgs {
+    fn target(&self) -> anyhow::Result<Target> {
+        let mut target = match &self.config {
+            Some(file) => self.configured(&load_config(file)?)?,
+            None => self.spelled_out()?,
+        };
+        if let Some(url) = &self.url {
+            target.url.clone_from(url);
+        }
+        if let Some(mode) = self.mode {
+            target.credentials.mode = mode.into();
+        }
+        if let Some(to_user) = &self.to_user {
+            target.to_user.clone_from(to_user);
+        }
+        let sealed = target.credentials.aes_key.is_some() && target.credentials.app_id.is_some();
+        if target.credentials.mode != Mode::Plaintext && !sealed {
+            return Err(Usage("secure and compat mode need an EncodingAESKey and an AppID".to_owned()).into());
+        }
+        Ok(target)
+    }
+
+    fn configured(&self, config: &Config) -> anyhow::Result<Target> {
+        let account = self.pick(&config.accounts)?;
+        let mut listener = config.server.listen;
+        if listener.ip().is_unspecified() {
+            listener.set_ip([127, 0, 0, 1].into());
+        }
+        Ok(Target {
+            url: format!("http://{listener}{}", account.path),
+            credentials: account.credentials.clone(),
+            to_user: account.account_id.clone().unwrap_or_else(|| TO_USER.to_owned()),
+        })
+    }
+
+    fn pick<'a>(&self, accounts: &'a [Account]) -> anyhow::Result<&'a Account> {
+        let problem = match (&self.account, accounts) {
+            (None, [only]) => return Ok(only),
+            (None, _) => "--account NAME is needed".to_owned(),
+            (Some(name), _) => match accounts.iter().find(|account| account.name == *name) {
+                Some(account) => return Ok(account),
+                None => format!("there is no account {name}"),
+            },
+        };
+        let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        Err(Usage(format!("{problem}: the configuration has {}", names.join(", "))).into())
+    }
+
+    fn spelled_out(&self) -> anyhow::Result<Target> {
+        let token = self.token_file.as_deref().context("--token-file is needed")?;
+        let aes_key = self.aes_key_file.as_deref().map(|path| -> anyhow::Result<AesKey> {
+            AesKey::parse(&secret(path)?).with_context(|| format!("{} holds no EncodingAESKey", path.display()))
+        });
+        Ok(Target {
+            url: String::new(),
+            credentials: Credentials {
+                mode: Mode::Secure,
+                token: Token::new(secret(token)?),
+                previous_token: None,
+                aes_key: aes_key.transpose()?,
+                previous_aes_key: None,
+                app_id: self.app_id.clone().map(AppId::new),
+            },
+            to_user: TO_USER.to_owned(),
+        })
+    }
+}
+
+fn event(name: &str) -> anyhow::Result<EventType> {
+    EventType::of_name(name).ok_or_else(|| {
+        let known = EventType::ALL.iter().map(|row| format!("  {:<30} {}", wechat_event(*row), row.as_str()));
+        Usage(format!("{name} is no event. There are:\n{}", known.collect::<Vec<_>>().join("\n"))).into()
+    })
+}
+
+fn file(path: &Path) -> anyhow::Result<Content> {
+    let xml = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // What cannot be read is sent all the same: the receiver is to be tried with it.
+    let document = Document::parse(&xml).ok();
+    let text = |tag: &str| {
+        let children = document.iter().flat_map(|document| &document.children);
+        let mut same = children.filter(|child| child.tag.eq_ignore_ascii_case(tag));
+        match &same.next()?.value {
+            Value::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::Elements(_) => None,
+        }
+    };
+    let (to_user, openid) = (text("ToUserName"), text("FromUserName"));
+    drop(document);
+    Ok(Content::File { xml, to_user, openid })
+}
+
+fn secret(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned())
+}
+
+fn tag_and_value(text: &str) -> Result<(String, String), String> {
+    let (tag, value) = text.split_once('=').ok_or("expected Tag=value")?;
+    let mut letters = tag.chars();
+    let named = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if named { Ok((tag.to_owned(), value.to_owned())) } else { Err(format!("{tag:?} is no XML tag")) }
+}
+
+fn interval(rate: &str) -> Result<Duration, String> {
+    let rate: f64 = rate.parse().map_err(|_| "expected a number")?;
+    if (0.001..=1_000_000.0).contains(&rate) {
+        Ok(Duration::from_secs_f64(1.0 / rate))
+    } else {
+        Err("expected 0.001 to 1000000".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_must_be_one_and_a_value_may_be_anything() {
+        assert_eq!(tag_and_value("Memo=a=b"), Ok(("Memo".to_owned(), "a=b".to_owned())));
+        assert_eq!(tag_and_value("OutetStr="), Ok(("OutetStr".to_owned(), String::new())));
+        assert!(tag_and_value("Memo").is_err());
+        assert!(tag_and_value("</xml>=x").is_err());
+        assert!(tag_and_value("=x").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_an_interval() {
+        assert_eq!(interval("200"), Ok(Duration::from_millis(5)));
+        assert!(interval("0").is_err() && interval("-1").is_err() && interval("inf").is_err());
+    }
+
+    #[test]
+    fn an_unknown_event_names_those_that_there_are() {
+        let error = event("user_eats_card").unwrap_err().to_string();
+        assert!(error.contains("user_get_card") && error.contains("card.received"));
+    }
+}

@@ -1,0 +1,183 @@
+//! `cardhook topics create`: the topics that are missing, and what the others have.
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    metadata::{Metadata, MetadataTopic},
+};
+
+use super::{
+    Misconfigured,
+    kafka_client::{ANSWER_WITHIN, client_config},
+    load_config,
+};
+use crate::config::{ConfigError, Kafka};
+
+/// What an existing topic is asked for.
+const SHOWN: [&str; 2] = ["min.insync.replicas", "retention.ms"];
+
+/// Look after the Kafka topics
+#[derive(Debug, Args)]
+pub(super) struct TopicsArgs {
+    #[command(subcommand)]
+    command: TopicsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TopicsCommand {
+    /// Create the topics that are missing, and say what the others have
+    Create(CreateArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cardhook topics create --config cardhook.toml
+  cardhook topics create --config cardhook.toml --partitions 3 --replication 1    # one broker")]
+struct CreateArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Partitions of a created topic
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+    /// Replicas of a created topic; min.insync.replicas is one less, and at least 1
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=32_767))]
+    replication: i32,
+}
+
+pub(super) fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
+    let TopicsCommand::Create(args) = &args.command;
+    let kafka = load_config(&args.config)?.kafka;
+    if kafka.brokers.is_empty() {
+        return Err(Misconfigured(vec![ConfigError {
+            key: "kafka.brokers".to_owned(),
+            problem: "empty: the spool is the store, and there are no topics to create".to_owned(),
+            cure: "write the brokers' addresses, as host:port".to_owned(),
+        }])
+        .into());
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(create(&kafka, args))
+}
+
+async fn create(kafka: &Kafka, args: &CreateArgs) -> anyhow::Result<ExitCode> {
+    let admin: AdminClient<DefaultClientContext> = client_config(kafka).create()?;
+    let metadata = admin
+        .inner()
+        .fetch_metadata(None, ANSWER_WITHIN)
+        .with_context(|| format!("no answer from the brokers {}", kafka.brokers.join(",")))?;
+    let topics = [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(String::as_str);
+    let (existing, missing): (Vec<&str>, Vec<&str>) =
+        topics.into_iter().partition(|name| find(&metadata, name).is_some());
+    describe(&admin, &metadata, &existing).await?;
+    if missing.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let brokers = metadata.brokers().len();
+    if usize::try_from(args.replication).is_ok_and(|replicas| brokers < replicas) {
+        bail!(
+            "{} replicas need as many brokers, and the cluster has {brokers}: add brokers, or pass --replication {brokers} \
+             (missing: {})",
+            args.replication,
+            missing.join(", ")
+        );
+    }
+    create_missing(&admin, kafka, args, &missing).await
+}
+
+async fn create_missing(
+    admin: &AdminClient<DefaultClientContext>,
+    kafka: &Kafka,
+    args: &CreateArgs,
+    missing: &[&str],
+) -> anyhow::Result<ExitCode> {
+    let min_insync = min_insync_replicas(args.replication).to_string();
+    let new: Vec<NewTopic<'_>> = missing
+        .iter()
+        .map(|&name| {
+            let topic = NewTopic::new(name, args.partitions, TopicReplication::Fixed(args.replication))
+                .set("min.insync.replicas", &min_insync);
+            // Quarantined pushes wait for people: they must not expire meanwhile.
+            if name == kafka.dlq_topic { topic.set("retention.ms", "-1") } else { topic }
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
+    let results = admin.create_topics(&new, &options).await.context("the brokers did not create the topics")?;
+    let mut code = ExitCode::SUCCESS;
+    for result in results {
+        match result {
+            Ok(name) => {
+                let retention = if name == kafka.dlq_topic { ", retention.ms=-1" } else { "" };
+                writeln!(
+                    io::stdout().lock(),
+                    "{name}: created, {}, min.insync.replicas={min_insync}{retention}",
+                    size(args.partitions, args.replication),
+                )?;
+            }
+            Err((name, reason)) => {
+                super::note(format_args!("error: {name}: not created: {reason}"));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Prints partitions, replicas and configuration of topics that are there.
+async fn describe(
+    admin: &AdminClient<DefaultClientContext>,
+    metadata: &Metadata,
+    existing: &[&str],
+) -> anyhow::Result<()> {
+    for &name in existing {
+        let Some(topic) = find(metadata, name) else { continue };
+        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+        let described = admin.describe_configs(&[ResourceSpecifier::Topic(name)], &options).await;
+        // Without the right to describe, the sizes are still known.
+        let config = described.ok().and_then(|mut results| results.pop()?.ok()).map(|found| shown(&found));
+        writeln!(
+            io::stdout().lock(),
+            "{name}: exists, {}{}",
+            size(topic.partitions().len(), replicas),
+            config.unwrap_or_default()
+        )?;
+    }
+    Ok(())
+}
+
+fn shown(config: &ConfigResource) -> String {
+    let entries = SHOWN.iter().filter_map(|name| Some([", ", *name, "=", config.get(name)?.value.as_ref()?]));
+    entries.flatten().collect()
+}
+
+fn size(partitions: impl Display, replicas: impl Display) -> String {
+    format!("partitions={partitions}, replicas={replicas}")
+}
+
+fn find<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic> {
+    metadata.topics().iter().find(|topic| topic.name() == name)
+}
+
+/// One replica may be away without holding up `acks=all`.
+fn min_insync_replicas(replicas: i32) -> i32 {
+    (replicas - 1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_replica_may_be_away_but_one_must_be_there() {
+        assert_eq!([1, 2, 3, 5].map(min_insync_replicas), [1, 1, 2, 4]);
+    }
+}
