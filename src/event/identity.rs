@@ -64,16 +64,13 @@ impl EventId {
 /// Keeps one child one line: `\` and LF become `\\` and `\n`.
 fn push_escaped(line: &mut String, value: &str) {
     for piece in value.split_inclusive(['\\', '\n']) {
-        match piece.strip_suffix('\n') {
-            Some(clean) => {
-                line.push_str(clean);
-                line.push_str("\\n");
-            }
-            None => {
-                line.push_str(piece);
-                if piece.ends_with('\\') {
-                    line.push('\\');
-                }
+        if let Some(clean) = piece.strip_suffix('\n') {
+            line.push_str(clean);
+            line.push_str("\\n");
+        } else {
+            line.push_str(piece);
+            if piece.ends_with('\\') {
+                line.push('\\');
             }
         }
     }

@@ -8,7 +8,7 @@ mod identity;
 mod read;
 mod record;
 pub mod schema;
-mod table;
+pub mod table;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -19,9 +19,6 @@ pub use children::{Extra, ExtraValue};
 pub use identity::EventId;
 pub use read::{EventError, Receipt, read};
 pub use record::{Header, Quarantine, Record};
-pub use table::{
-    Activated, Approved, CoinOrder, Consumed, Deleted, EventType, Fields, GiftAccepted, GiftPaid, GiftSent, Gifted,
-    MerchantChecked, Paid, Received, Rejected, SessionEntered, StockLow, Unknown, Updated, Viewed,
-};
+pub use table::{EventType, Fields};
 pub use time::{NotATime, UtcMillis, UtcSeconds};
 pub use value::{CardCode, CardId, ConsumeSource, OpenId, OrderTime, UnionId};

@@ -42,10 +42,10 @@ impl CardEvent {
     pub fn record(&self) -> Record {
         let common = &self.common;
         let key = match common.event_type.key() {
-            Key::OpenId => Some(common.openid.as_str()),
-            Key::CardId => self.fields.text("card_id"),
-            Key::OrderId => self.fields.text("order_id"),
-            Key::AccountId => Some(common.account_id.as_str()),
+            Key::User => Some(common.openid.as_str()),
+            Key::Card => self.fields.text("card_id"),
+            Key::Order => self.fields.text("order_id"),
+            Key::Account => Some(common.account_id.as_str()),
         };
         let cloud_event = CloudEvent {
             id: common.event_id,

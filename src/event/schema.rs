@@ -24,8 +24,10 @@ pub fn schema() -> Value {
         EventType::ALL.iter().map(|row| (row.as_str().to_owned(), card_event(*row, &mut generator))).collect();
     let other = OtherMessage::json_schema(&mut generator);
     let description = other.get("description").cloned();
-    definitions
-        .insert(OtherMessage::EVENT_TYPE.to_owned(), definition(OtherMessage::EVENT_TYPE, description, &[other]));
+    definitions.insert(
+        OtherMessage::EVENT_TYPE.to_owned(),
+        definition(OtherMessage::EVENT_TYPE, description.as_ref(), &[other]),
+    );
     let references: Vec<Value> = definitions.keys().map(|name| json!({ "$ref": data_schema(name) })).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -41,11 +43,11 @@ fn card_event(event_type: EventType, generator: &mut SchemaGenerator) -> Value {
     let own = event_type.fields_schema(generator);
     let extra = json_schema!({ "properties": { "extra": Extra::json_schema(generator) }, "required": ["extra"] });
     let description = own.get("description").cloned();
-    definition(event_type.as_str(), description, &[Common::json_schema(generator), own, extra])
+    definition(event_type.as_str(), description.as_ref(), &[Common::json_schema(generator), own, extra])
 }
 
 /// One object with the properties of all parts.
-fn definition(event_type: &str, description: Option<Value>, parts: &[Schema]) -> Value {
+fn definition(event_type: &str, description: Option<&Value>, parts: &[Schema]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for part in parts {

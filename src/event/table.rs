@@ -10,13 +10,13 @@ use super::{
     value::{CardCode, CardId, ConsumeSource, FieldValue, OpenId, OrderTime, UnionId},
 };
 
-/// Which field is the Kafka key.
+/// Whose id is the Kafka key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
-    OpenId,
-    CardId,
-    OrderId,
-    AccountId,
+    User,
+    Card,
+    Order,
+    Account,
 }
 
 /// `name: Type = tag, like a value on the wire, meaning`. `|` joins spellings of one tag; `or` names the tag that is read where
@@ -167,44 +167,44 @@ macro_rules! events {
 
 events! {
     /// The card passed review.
-    Approved: "card_pass_check" => "card.approved", key CardId, card_id refuse_reason;
+    Approved: "card_pass_check" => "card.approved", key Card, card_id refuse_reason;
     /// The card failed review.
-    Rejected: "card_not_pass_check" => "card.rejected", key CardId, card_id refuse_reason;
+    Rejected: "card_not_pass_check" => "card.rejected", key Card, card_id refuse_reason;
     /// A user received a card.
-    Received: "user_get_card" => "card.received", key OpenId, card_id code outer_str outer_id is_give_by_friend friend_openid
+    Received: "user_get_card" => "card.received", key User, card_id code outer_str outer_id is_give_by_friend friend_openid
         old_code is_restore_member_card is_recommend_by_friend source_scene union_id;
     /// A user gave a card away, or it came back.
-    Gifted: "user_gifting_card" => "card.gifted", key OpenId, card_id code friend_openid is_return_back is_chat_room;
+    Gifted: "user_gifting_card" => "card.gifted", key User, card_id code friend_openid is_return_back is_chat_room;
     /// A user deleted a card.
-    Deleted: "user_del_card" => "card.deleted", key OpenId, card_id code;
+    Deleted: "user_del_card" => "card.deleted", key User, card_id code;
     /// A card was redeemed.
-    Consumed: "user_consume_card" => "card.consumed", key OpenId, card_id code outer_str consume_source location_id
+    Consumed: "user_consume_card" => "card.consumed", key User, card_id code outer_str consume_source location_id
         location_name staff_openid verify_code remark_amount out_trade_no trans_id;
     /// A user paid with a card by quick pay.
-    Paid: "user_pay_from_pay_cell" => "card.paid", key OpenId, card_id code trans_id location_id fee original_fee;
+    Paid: "user_pay_from_pay_cell" => "card.paid", key User, card_id code trans_id location_id fee original_fee;
     /// A user opened a member card.
-    Viewed: "user_view_card" => "card.viewed", key OpenId, card_id code outer_str;
+    Viewed: "user_view_card" => "card.viewed", key User, card_id code outer_str;
     /// A user entered the account's chat from a card.
-    SessionEntered: "user_enter_session_from_card" => "card.session_entered", key OpenId, card_id code;
+    SessionEntered: "user_enter_session_from_card" => "card.session_entered", key User, card_id code;
     /// Points or balance of a member card changed.
-    Updated: "update_member_card" => "member_card.updated", key OpenId, card_id code modify_bonus modify_balance;
+    Updated: "update_member_card" => "member_card.updated", key User, card_id code modify_bonus modify_balance;
     /// A member card's activation form was submitted.
-    Activated: "submit_membercard_user_info" => "member_card.activated", key OpenId, card_id code;
+    Activated: "submit_membercard_user_info" => "member_card.activated", key User, card_id code;
     /// A card's stock is low.
-    StockLow: "card_sku_remind" => "card.stock_low", key CardId, card_id detail;
+    StockLow: "card_sku_remind" => "card.stock_low", key Card, card_id detail;
     /// The account's coupon coins moved.
-    CoinOrder: "card_pay_order" => "card.coin_order", key OrderId, order_id status create_order_time pay_finish_time desc
+    CoinOrder: "card_pay_order" => "card.coin_order", key Order, order_id status create_order_time pay_finish_time desc
         free_coin_count pay_coin_count refund_free_coin_count refund_pay_coin_count order_type memo receipt_info;
     /// A sub-merchant was reviewed.
-    MerchantChecked: "card_merchant_check_result" => "card.merchant_checked", key AccountId, merchant_id is_pass reason;
+    MerchantChecked: "card_merchant_check_result" => "card.merchant_checked", key Account, merchant_id is_pass reason;
     /// A user bought gift cards.
-    GiftPaid: "giftcard_pay_done" => "gift_card.paid", key OpenId, page_id order_id;
+    GiftPaid: "giftcard_pay_done" => "gift_card.paid", key User, page_id order_id;
     /// A user sent gift cards to a friend, or they came back.
-    GiftSent: "giftcard_send_to_friend" => "gift_card.sent", key OpenId, page_id order_id is_chat_room is_return_back;
+    GiftSent: "giftcard_send_to_friend" => "gift_card.sent", key User, page_id order_id is_chat_room is_return_back;
     /// A user accepted a gift card.
-    GiftAccepted: "giftcard_user_accept" => "gift_card.accepted", key OpenId, page_id order_id is_chat_room;
+    GiftAccepted: "giftcard_user_accept" => "gift_card.accepted", key User, page_id order_id is_chat_room;
     /// A card event newer than this release.
-    Unknown: _ => "card.unknown", key OpenId, card_id code outer_str;
+    Unknown: _ => "card.unknown", key User, card_id code outer_str;
 }
 
 impl EventType {

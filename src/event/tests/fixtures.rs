@@ -65,7 +65,7 @@ fn every_public_body_has_the_type_that_its_index_names() {
             }
             Ok(Incoming::Other(_)) => assert!(!is_about_a_card(&event, &xml), "{event}"),
             Err(EventError::Malformed(_)) => {
-                assert!(xml.contains("<InfoType>") || !xml.contains("<ToUserName>"), "{event}")
+                assert!(xml.contains("<InfoType>") || !xml.contains("<ToUserName>"), "{event}");
             }
             Err(error) => panic!("{event}: {error}"),
         }
