@@ -16,7 +16,7 @@ use anyhow::Context as _;
 
 use crate::{
     config::{self, Config, OtherPolicy},
-    delivery::{AnswerAfter, Delivery, Running, Settings},
+    delivery::{Delivery, Running, Settings},
     http::{
         self,
         admin::{self, Admin},
@@ -138,15 +138,15 @@ fn settings(config: &Config) -> Settings {
     Settings {
         path: config.spool.path.clone(),
         max_bytes: config.spool.max_bytes,
-        answer_after: match config.delivery.answer_after {
-            config::AnswerAfter::Kafka => AnswerAfter::Kafka,
-            config::AnswerAfter::Disk => AnswerAfter::Disk,
-            config::AnswerAfter::KafkaOnly => AnswerAfter::KafkaOnly,
-        },
+        answer_after: config.delivery.answer_after,
         ack_timeout: config.delivery.ack_timeout,
         dedup_window: config.dedup.window,
         dedup_max_bytes: config.dedup.max_bytes,
-        accounts: config.accounts.iter().map(|account| (account.name.clone(), "secure")).collect(),
+        accounts: config
+            .accounts
+            .iter()
+            .map(|account| (account.name.clone(), account.credentials.mode.name()))
+            .collect(),
         producer,
         topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
     }

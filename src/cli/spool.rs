@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
 use super::load_config;
@@ -165,12 +166,10 @@ fn quarantine(stored: &Stored) -> Value {
     let record = &stored.record;
     let mut line: Map<String, Value> =
         record.headers.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
-    match std::str::from_utf8(&record.value) {
-        Ok(text) => line.insert("value".into(), text.into()),
-        Err(_) => {
-            use base64::Engine as _;
-            line.insert("value_base64".into(), base64::prelude::BASE64_STANDARD.encode(&record.value).into())
-        }
-    };
+    if let Ok(text) = std::str::from_utf8(&record.value) {
+        line.insert("value".into(), text.into());
+    } else {
+        line.insert("value_base64".into(), BASE64_STANDARD.encode(&record.value).into());
+    }
     line.into()
 }

@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+pub use crate::delivery::AnswerAfter;
 use crate::protocol::Credentials;
 
 /// A secret other than tokens and keys: prints as `[redacted]`.
@@ -174,17 +175,6 @@ pub struct Delivery {
     pub ack_timeout: Duration,
     /// How long a stop may take to finish requests and flush.
     pub shutdown_timeout: Duration,
-}
-
-/// `delivery.answer_after` (contract §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerAfter {
-    /// The broker's ack; the fsynced spool record after `ack_timeout`.
-    Kafka,
-    /// The fsynced spool record.
-    Disk,
-    /// Only the broker's ack.
-    KafkaOnly,
 }
 
 /// `[dedup]`

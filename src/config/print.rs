@@ -8,7 +8,7 @@ use super::{
     Account, AnswerAfter, Config, LogFormat, OtherPolicy, kafka_options,
     values::{show_duration, show_size},
 };
-use crate::protocol::{AppId, Mode};
+use crate::protocol::AppId;
 
 const REDACTED: &str = "[redacted]";
 
@@ -104,7 +104,7 @@ impl Page {
         self.secret("previous_token", credentials.previous_token.is_some());
         self.secret("aes_key", credentials.aes_key.is_some());
         self.secret("previous_aes_key", credentials.previous_aes_key.is_some());
-        self.text("mode", mode(credentials.mode));
+        self.text("mode", credentials.mode.name());
         self.text("other", other(account.other));
     }
 }
@@ -112,14 +112,6 @@ impl Page {
 /// As TOML writes a text, escapes included.
 fn quoted(text: impl Display) -> String {
     toml::Value::String(text.to_string()).to_string()
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Secure => "secure",
-        Mode::Compat => "compat",
-        Mode::Plaintext => "plaintext",
-    }
 }
 
 fn other(other: OtherPolicy) -> &'static str {

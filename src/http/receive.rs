@@ -8,7 +8,7 @@ use super::answer::Answer;
 use crate::{
     delivery::{Lane, Submission},
     event::{self, EventId, Incoming, Quarantine, Receipt},
-    protocol::{Callback, Credentials, Message, Mode, OpenError, Query},
+    protocol::{Callback, Credentials, Message, OpenError, Query},
 };
 
 /// The `event_type` of a message that is no card event.
@@ -120,7 +120,7 @@ fn quarantine(account: &Account, query: &str, body: &[u8], received_at_ms: i64, 
         reason: why.reason,
         detail: &why.detail,
         account: &account.name,
-        mode: mode_name(account.credentials.mode),
+        mode: account.credentials.mode.name(),
         received_at_ms,
         query,
         body,
@@ -132,18 +132,10 @@ fn quarantine(account: &Account, query: &str, body: &[u8], received_at_ms: i64, 
     Decision::Deliver { submission, event_type: None }
 }
 
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Plaintext => "plaintext",
-        Mode::Compat => "compat",
-        Mode::Secure => "secure",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Token, sign};
+    use crate::protocol::{Mode, Token, sign};
 
     const NOW_MS: i64 = 1_700_000_000_123;
 

@@ -20,6 +20,18 @@ pub enum Mode {
     Secure,
 }
 
+impl Mode {
+    /// `plaintext`, `compat` or `secure`, as in the configuration and in `dlq_mode`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Compat => "compat",
+            Self::Secure => "secure",
+        }
+    }
+}
+
 /// What verifies and opens an account's pushes. Current ones stand before previous ones (rotation).
 #[derive(Debug, Clone)]
 pub struct Credentials {
