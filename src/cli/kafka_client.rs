@@ -23,7 +23,7 @@ pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Start {
     /// The oldest record that is still there.
     Beginning,
     /// What arrives from now on.
@@ -42,7 +42,7 @@ impl TopicReader {
     ///
     /// # Errors
     /// When no broker answers, or the topic does not exist.
-    pub(super) fn open(mut client: ClientConfig, topic: &str, from: From) -> anyhow::Result<Self> {
+    pub(super) fn open(mut client: ClientConfig, topic: &str, start: Start) -> anyhow::Result<Self> {
         let consumer: StreamConsumer = client
             .set("group.id", "cardhook-tail")
             .set("enable.auto.commit", "false")
@@ -60,9 +60,9 @@ impl TopicReader {
             let (low, end) = consumer
                 .fetch_watermarks(topic, partition, ANSWER_WITHIN)
                 .with_context(|| format!("partition {partition} of {topic} does not answer"))?;
-            let start = if from == From::Beginning { low } else { end };
-            assignment.add_partition_offset(topic, partition, Offset::Offset(start))?;
-            if start < end {
+            let first = if start == Start::Beginning { low } else { end };
+            assignment.add_partition_offset(topic, partition, Offset::Offset(first))?;
+            if first < end {
                 ahead.insert(partition, end);
             }
         }

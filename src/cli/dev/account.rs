@@ -84,7 +84,7 @@ impl TestAccount {
         writeln!(banner, "admin     http://{admin}/readyz  http://{admin}/metrics")?;
         writeln!(banner, "broker    {brokers}  (in-process, in memory)\n")?;
         writeln!(banner, "Send one of your own:")?;
-        writeln!(banner, "  curl -H 'Content-Type: text/xml' --data-binary @{push_file} '{address}'")?;
+        writeln!(banner, "  curl -sS -H 'Content-Type: text/xml' --data-binary @{push_file} '{address}'")?;
         writeln!(
             banner,
             "  {program} send user_get_card --outer-str poster-7 --url {url} --token-file {token} \

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod report;
+mod target;
 
 use std::{
     io,

@@ -6,6 +6,8 @@ mod body;
 mod customer;
 mod push;
 mod samples;
+#[cfg(test)]
+mod tests;
 mod wechat;
 
 pub(super) use body::Body;

@@ -77,7 +77,7 @@ fn elements(event_type: EventType) -> Elements {
             ("Fee", Bare("980")),
             ("OriginalFee", Bare("1000")),
         ],
-        EventType::Viewed => &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)],
+        EventType::Viewed | EventType::Unknown => &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)],
         EventType::Updated => {
             &[("CardId", CardId), ("UserCardCode", Code), ("ModifyBonus", Bare("100")), ("ModifyBalance", Bare("0"))]
         }
@@ -102,7 +102,6 @@ fn elements(event_type: EventType) -> Elements {
             &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false")), ("IsReturnBack", Text("false"))]
         }
         EventType::GiftAccepted => &[("PageId", PAGE_ID), ("OrderId", OrderId), ("IsChatRoom", Bare("false"))],
-        EventType::Unknown => &[("CardId", CardId), ("UserCardCode", Code), ("OuterStr", OuterStr)],
         EventType::Deleted | EventType::SessionEntered | EventType::Activated => CARD_AND_CODE,
     }
 }

@@ -15,7 +15,7 @@ use rdkafka::ClientConfig;
 use self::{funnel::Funnel, line::Event};
 use super::{
     Usage,
-    kafka_client::{From, TopicReader, client_config},
+    kafka_client::{Start, TopicReader, client_config},
     load_config, note, signal,
 };
 
@@ -57,9 +57,9 @@ pub(super) struct TailArgs {
 /// Follows the topic to the end that was asked for, or until Ctrl-C.
 pub(super) fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     let (client, topic) = source(args)?;
-    let from = if args.from_beginning { From::Beginning } else { From::Now };
+    let start = if args.from_beginning { Start::Beginning } else { Start::Now };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let reader = TopicReader::open(client, &topic, from)?;
+        let reader = TopicReader::open(client, &topic, start)?;
         follow(reader, args).await
     })?;
     Ok(ExitCode::SUCCESS)
