@@ -5,6 +5,7 @@
 mod check;
 mod dev;
 mod kafka_client;
+mod mask;
 mod schema;
 mod send;
 mod serve;

@@ -4,7 +4,10 @@ use std::fmt::{self, Display};
 
 use serde::Deserialize;
 
-use crate::event::{CardCode, OpenId};
+use crate::{
+    cli::mask::mask,
+    event::{CardCode, OpenId},
+};
 
 /// The fields of contract §1.2 that a line or the funnel shows.
 #[derive(Debug, Deserialize)]
@@ -26,17 +29,16 @@ impl Display for Event {
             "{} {:<22} openid={} code={} card_id={} outer_str={}",
             printable(&self.event_time),
             printable(&self.event_type),
-            // These two print masked.
-            shown(self.openid.as_ref()),
-            shown(self.code.as_ref()),
-            shown(self.card_id.as_ref()),
-            shown(self.outer_str.as_ref()),
+            shown(self.openid.as_ref().map(|openid| mask(openid.as_str()))),
+            shown(self.code.as_ref().map(|code| mask(code.as_str()))),
+            shown(self.card_id.as_deref()),
+            shown(self.outer_str.as_deref()),
         )
     }
 }
 
-fn shown(field: Option<&impl Display>) -> String {
-    field.map_or_else(|| "-".to_owned(), |field| printable(&field.to_string()))
+fn shown(field: Option<impl AsRef<str>>) -> String {
+    field.map_or_else(|| "-".to_owned(), |text| printable(text.as_ref()))
 }
 
 /// What users and campaigns wrote must not steer the terminal: control characters are escaped.
@@ -62,7 +64,7 @@ mod tests {
         let event: Event = serde_json::from_slice(value).unwrap();
         assert_eq!(
             event.to_string(),
-            "2026-08-30T10:24:02Z card.received          openid=…qRsT code=…8901 card_id=pTEST-card \
+            "2026-08-30T10:24:02Z card.received          openid=oTE***sT code=012***01 card_id=pTEST-card \
              outer_str=poster \"7\"\\u{1b}[2J"
         );
     }
