@@ -52,7 +52,7 @@ enum Command {
 
 /// The configuration cannot be used: exit code 78.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("the configuration cannot be used:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 struct Misconfigured(Vec<ConfigError>);
 
 /// The flags do not fit together: exit code 2.
