@@ -130,11 +130,13 @@ fn check_cipher(vector: &Vector) -> u32 {
     let (Some(plaintext), Some(app_id)) = (vector.get("plaintext"), vector.get("appid").map(AppId::new)) else {
         return 0;
     };
-    let Ok(key) = AesKey::parse(vector.text("key")) else { panic!("{id}: the key is refused") };
-    assert_eq!(open(&key, &app_id, encrypt).as_deref(), Ok(plaintext.as_bytes()), "{id}");
-    assert_eq!(open(&key, &AppId::new("wx0"), encrypt), Err(OpenError::AppId), "{id}");
-    let Ok(random) = vector.text("random").as_bytes().try_into() else { panic!("{id}: the random bytes are not 16") };
-    assert_eq!(seal(&key, &app_id, random, plaintext.as_bytes()), encrypt, "{id}");
+    let key = AesKey::parse(vector.text("key"));
+    let opened = |app_id: &AppId| key.as_ref().map(|key| open(key, app_id, encrypt));
+    assert_eq!(opened(&app_id), Ok(Ok(plaintext.as_bytes().to_vec())), "{id}");
+    assert_eq!(opened(&AppId::new("wx0")), Ok(Err(OpenError::AppId)), "{id}");
+    let random = vector.text("random").as_bytes().first_chunk();
+    let sealed = key.as_ref().ok().zip(random).map(|(key, random)| seal(key, &app_id, random, plaintext.as_bytes()));
+    assert_eq!(sealed.as_deref(), Some(encrypt), "{id}");
     let wrong = AesKey::parse(vector.get("wrong_key").unwrap_or(&"A1".repeat(22)[..43]));
     assert_eq!(wrong.map(|key| open(&key, &app_id, encrypt)), Ok(Err(OpenError::Decrypt)), "{id}");
     1
