@@ -132,10 +132,10 @@ impl<'a> Callback<'a> {
     /// # Errors
     /// A missing parameter, or a wrong signature.
     pub fn handshake(&self, credentials: &Credentials) -> Result<&str, VerifyError> {
-        let signature = required(&self.query.signature, "signature")?;
-        let timestamp = required(&self.query.timestamp, "timestamp")?;
-        let nonce = required(&self.query.nonce, "nonce")?;
-        let echostr = required(&self.query.echostr, "echostr")?;
+        let signature = required(self.query.signature.as_deref(), "signature")?;
+        let timestamp = required(self.query.timestamp.as_deref(), "timestamp")?;
+        let nonce = required(self.query.nonce.as_deref(), "nonce")?;
+        let echostr = required(self.query.echostr.as_deref(), "echostr")?;
         let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature));
         if signed { Ok(echostr) } else { Err(VerifyError::Signature) }
     }
@@ -146,8 +146,8 @@ impl<'a> Callback<'a> {
     /// A missing parameter, a wrong signature, or a push that the account's mode forbids.
     pub fn verify(self, credentials: &Credentials) -> Result<VerifiedPush<'a>, VerifyError> {
         let Query { signature, msg_signature, .. } = &self.query;
-        let timestamp = required(&self.query.timestamp, "timestamp")?;
-        let nonce = required(&self.query.nonce, "nonce")?;
+        let timestamp = required(self.query.timestamp.as_deref(), "timestamp")?;
+        let nonce = required(self.query.nonce.as_deref(), "nonce")?;
         if signature.is_none() && msg_signature.is_none() {
             return Err(QueryError::Missing("signature").into());
         }
@@ -241,8 +241,8 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-fn required<'q>(value: &'q Option<Cow<'_, str>>, name: &'static str) -> Result<&'q str, QueryError> {
-    value.as_deref().ok_or(QueryError::Missing(name))
+fn required<'q>(value: Option<&'q str>, name: &'static str) -> Result<&'q str, QueryError> {
+    value.ok_or(QueryError::Missing(name))
 }
 
 /// The text of the body's `Encrypt`. A body that cannot be read has none.

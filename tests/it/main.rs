@@ -1,2 +1,3 @@
-#[test]
-fn placeholder() {}
+//! The integration tests: what a stranger sees of cardhook.
+
+mod vectors;

@@ -290,10 +290,11 @@ fn no_stage_prints_what_it_holds() {
     let body = secure_body("gh_shop", &encrypt);
     let account = credentials(Mode::Secure);
     let callback = Callback::new(Query::parse(&query).unwrap(), body.as_bytes());
-    let mut printed = format!("{callback:?} {account:?}");
+    let callback_printed = format!("{callback:?}");
     let push = callback.verify(&account).unwrap();
-    printed += &format!("{push:?}");
-    printed += &format!("{:?}", push.open(&account).unwrap());
+    let push_printed = format!("{push:?}");
+    let message = push.open(&account).unwrap();
+    let printed = format!("{callback_printed} {push_printed} {message:?} {account:?}");
     for secret in [NONCE, "gh_shop", "user_del_card", &encrypt[..10], "now", "\"b"] {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
@@ -308,7 +309,7 @@ proptest! {
             ("openid", "oUser".to_owned()), ("encrypt_type", "aes".to_owned()), ("msg_signature", msg_signature("now", &encrypt)),
             ("echostr", "1".to_owned()), ("own", "1".to_owned()), ("own", "2".to_owned()),
         ];
-        let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
         let pairs = order.map(|at| {
             let (name, value) = &parameters[at];
             if encoded { format!("{}={}", percent(name), percent(value)) } else { format!("{name}={value}") }

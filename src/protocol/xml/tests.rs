@@ -159,8 +159,8 @@ fn attributes_are_read_past() {
 #[test]
 fn huge_attributes_and_names_within_the_bound_are_read_past() {
     assert_eq!(children(&format!("<xml a=\"{}\"/>", "x".repeat(65_000))), []);
-    let many: String = (0..7000).map(|n| format!(" a{n}=\"\"")).collect();
-    assert_eq!(children(&format!("<xml{many}/>")), []);
+    let many: Vec<String> = (0..7000).map(|n| format!(" a{n}=\"\"")).collect();
+    assert_eq!(children(&format!("<xml{}/>", many.concat())), []);
     let long = "n".repeat(30_000);
     assert_eq!(children(&format!("<xml><{long}></{long}></xml>"))[0].0, long);
 }
@@ -223,7 +223,7 @@ proptest! {
     fn any_escaped_text_comes_back_trimmed(value in "[^\\r\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\u{FFFE}\u{FFFF}]{0,60}") {
         let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         prop_assert_eq!(text(&escaped), value.trim_matches([' ', '\t', '\r', '\n']));
-        let numbered: String = value.chars().map(|c| format!("&#{};", u32::from(c))).collect();
-        prop_assert_eq!(text(&numbered), value.trim_matches([' ', '\t', '\r', '\n']));
+        let numbered: Vec<String> = value.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        prop_assert_eq!(text(&numbered.concat()), value.trim_matches([' ', '\t', '\r', '\n']));
     }
 }
