@@ -1,0 +1,247 @@
+//! A real one-node Apache Kafka (`KRaft`) on loopback ports of its own, in a temporary folder.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Condvar, Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::project;
+
+/// How many brokers of their own the fault tests may have at a time: each takes about 360 MiB and a share of two cores.
+static OWN_BROKERS: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
+
+/// A broker: killed when dropped, and by its guard when the test process ends in any other way.
+pub struct Kafka {
+    folder: TempDir,
+    ports: [u16; 2],
+    running: Option<Running>,
+    _permit: Option<Permit>,
+}
+
+struct Running {
+    guard: Child,
+    /// While this is open the guard lets the broker live.
+    lifeline: Option<ChildStdin>,
+    /// Ends when the broker does.
+    output: BufReader<ChildStdout>,
+    pid: Pid,
+}
+
+struct Permit;
+
+impl Permit {
+    fn take() -> Self {
+        let (free, freed) = &OWN_BROKERS;
+        *freed.wait_while(free.lock().unwrap(), |free| *free == 0).unwrap() -= 1;
+        Self
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let (free, freed) = &OWN_BROKERS;
+        *free.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
+        freed.notify_one();
+    }
+}
+
+/// The broker of all tests that do not harm it.
+pub fn shared_broker() -> &'static Kafka {
+    static SHARED: OnceLock<Kafka> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let mut kafka = Kafka::formatted(None);
+        kafka.run();
+        kafka
+    })
+}
+
+impl Kafka {
+    /// Formats and starts a broker of the test's own.
+    pub fn start() -> Self {
+        let mut kafka = Self::reserve();
+        kafka.run();
+        kafka
+    }
+
+    /// Formats a broker of the test's own and leaves it off: its address is known, nothing listens there.
+    pub fn reserve() -> Self {
+        Self::formatted(Some(Permit::take()))
+    }
+
+    fn formatted(permit: Option<Permit>) -> Self {
+        let folder = tempfile::Builder::new().prefix("cardhook-kafka").tempdir().unwrap();
+        let kafka = Self { folder, ports: free_ports(), running: None, _permit: permit };
+        std::fs::write(kafka.file("server.properties"), kafka.properties()).unwrap();
+        let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"];
+        let output = kafka.java(&format).stdin(Stdio::null()).output().expect("java runs");
+        assert!(output.status.success(), "formatting failed: {}", String::from_utf8_lossy(&output.stderr));
+        kafka
+    }
+
+    /// `host:port`
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    /// Starts the broker, first time or again, on the same ports and data, and waits until it says that it serves.
+    pub fn run(&mut self) {
+        assert!(self.running.is_none(), "the broker runs already");
+        let java = self.java(&["kafka.Kafka"]);
+        // The guard outlives a test process that is killed: its standard input then ends, and it ends the broker.
+        let mut guard = Command::new("sh")
+            .args(["-c", r#""$@" & echo $!; exec >&-; read -r _; kill -9 $!"#, "guard"])
+            .arg(java.get_program())
+            .args(java.get_args())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lifeline = guard.stdin.take();
+        let mut output = BufReader::new(guard.stdout.take().unwrap());
+        let pid = Pid::from_raw(next_line(&mut output).unwrap().parse().unwrap()).unwrap();
+        while let Some(line) = next_line(&mut output) {
+            if line.contains("Kafka Server started") {
+                self.running = Some(Running { guard, lifeline, output, pid });
+                return;
+            }
+        }
+        panic!("the broker ended before it served; was 127.0.0.1:{:?} taken?", self.ports);
+    }
+
+    /// SIGKILL: a crash.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    /// SIGTERM: an orderly stop.
+    pub fn stop(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// SIGSTOP: it keeps its connections and says nothing.
+    pub fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT after [`Self::suspend`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// A topic of a name of its own, which keeps records of any age.
+    pub fn create_topic(&self, kind: &str, partitions: i32) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{kind}.{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
+        created.into_iter().next().unwrap().unwrap();
+        name
+    }
+
+    fn signal(&self, signal: Signal) {
+        let running = self.running.as_ref().expect("the broker runs");
+        kill_process(running.pid, signal).unwrap();
+    }
+
+    fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        let mut running = self.running.take().unwrap();
+        while next_line(&mut running.output).is_some() {}
+        drop(running);
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `java … ARGS server.properties`
+    fn java(&self, args: &[&str]) -> Command {
+        let libs = project("tests/kafka/libs");
+        assert!(libs.exists(), "Kafka's jars are missing: run tests/run.sh, which fetches them");
+        let mut java = Command::new("java");
+        java.args(["-Xms256m", "-Xmx512m"])
+            .arg(format!("-Dlog4j2.configurationFile={}", project("tests/kafka/log4j2.properties").display()))
+            .arg("-cp")
+            .arg(libs.join("*"))
+            .args(args)
+            .arg(self.file("server.properties"));
+        java
+    }
+
+    fn properties(&self) -> String {
+        let [broker, controller] = self.ports;
+        let mut text = format!(
+            "listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             log.dirs={}\n",
+            self.file("data").display()
+        );
+        for (key, value) in [
+            ("process.roles", "broker,controller"),
+            ("node.id", "1"),
+            ("controller.listener.names", "CONTROLLER"),
+            ("inter.broker.listener.name", "PLAINTEXT"),
+            ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
+            ("auto.create.topics.enable", "false"),
+            ("offsets.topic.num.partitions", "1"),
+            ("offsets.topic.replication.factor", "1"),
+            ("transaction.state.log.replication.factor", "1"),
+            ("transaction.state.log.min.isr", "1"),
+            ("share.coordinator.state.topic.replication.factor", "1"),
+            ("share.coordinator.state.topic.min.isr", "1"),
+            ("group.initial.rebalance.delay.ms", "0"),
+        ] {
+            writeln!(text, "{key}={value}").unwrap();
+        }
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        let _ = self.guard.wait();
+    }
+}
+
+fn next_line(output: &mut BufReader<ChildStdout>) -> Option<String> {
+    let mut line = String::new();
+    (output.read_line(&mut line).unwrap() > 0).then(|| line.trim_end().to_owned())
+}
+
+/// Two ports that nothing listens on, below those that the system gives to clients: while the broker is off, no
+/// connection (least of all cardhook's own attempt to reach it) may sit on its port.
+fn free_ports() -> [u16; 2] {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    [0, 1].map(|_| {
+        loop {
+            let number = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+            let port = 20_000 + u16::try_from(number).unwrap();
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                break port;
+            }
+        }
+    })
+}

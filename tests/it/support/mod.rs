@@ -1,0 +1,47 @@
+//! What the tests are made of: a real broker, the real binary, a simulated WeChat, and consumers that are not our code.
+
+pub mod cardhook;
+pub mod consume;
+pub mod http;
+pub mod kafka;
+pub mod wechat;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Asks `answer` until it has one. Panics with `what` when `limit` is over.
+pub fn eventually<T>(what: &str, limit: Duration, mut answer: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A path below the project's folder.
+pub fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The folder of public samples, which is no part of the project: beside the checkout, or at `CARDHOOK_SHARED`.
+#[expect(clippy::disallowed_methods, reason = "where the samples are is the machine's business, no setting of cardhook's")]
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let shared = std::env::var_os("CARDHOOK_SHARED").map_or_else(|| project("../shared"), PathBuf::from).join(path);
+    if shared.exists() {
+        return Some(shared);
+    }
+    println!("skipped: {} is not there", shared.display());
+    None
+}
+
+/// Now, in Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "WeChat has a clock of its own")]
+pub fn unix_seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
