@@ -4,31 +4,20 @@
 //! a new producer goes on from the oldest record that was not acknowledged. A record that the broker seems to refuse is
 //! sent alone, so that the refusal is surely its own; refused alone, it goes to the writer for the DLQ.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
+    feed::{Feed, Step},
     lane::Shared,
-    sink::{Connect, NotTaken, Sink},
+    sink::Connect,
     spool::{Reader, Stored},
-    state::{Failure, InFlight, Item, LaneState, Stop},
+    state::{Failure, InFlight, Item, LaneState},
 };
 
 /// Records read from the spool at once.
 const READ_RECORDS: usize = 512;
 /// Bytes of their values.
 const READ_BYTES: usize = 4 * 1024 * 1024;
-/// Records fed under one hold of the lock.
-const FEED: usize = 64;
-/// First and last pause after a failure.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Pause when the client's queue is full, and between purges while records in flight are awaited.
-const SHORT: Duration = Duration::from_millis(20);
-/// Longest sleep without work: bounds how late a change of state without a wake-up is seen.
-const IDLE: Duration = Duration::from_millis(500);
 
 /// Where refused records go: the writer.
 pub(super) type Refuse = Box<dyn Fn(Box<Item>, &'static str) + Send>;
@@ -42,30 +31,6 @@ pub(super) struct Forwarder {
     pub(super) accounts: Vec<i64>,
     pub(super) refuse: Refuse,
     feed: Feed,
-}
-
-/// What the forwarder alone knows.
-#[derive(Default)]
-struct Feed {
-    sink: Option<Box<dyn Sink>>,
-    /// Read from the spool or taken back, to be fed before the queue.
-    backlog: VecDeque<Item>,
-    /// The highest seq taken from spool or queue.
-    cursor: u64,
-    suspects: BTreeSet<u64>,
-    failures: u32,
-    paused_until: Option<Instant>,
-}
-
-/// What to do once the lock is released.
-enum Step {
-    Wait(Duration),
-    Connect,
-    Read { upto: u64 },
-    Recover,
-    Refuse(Box<Item>, &'static str),
-    Again,
-    Return,
 }
 
 impl Forwarder {
@@ -209,140 +174,6 @@ impl Forwarder {
             tracing::warn!(topic = %self.shared.topic, reason, records = reasons.len(), "publishing failed; trying again with a new producer");
             self.feed.failures += 1;
             self.feed.pause();
-        }
-    }
-}
-
-impl Feed {
-    /// Decides what to do next, and feeds while there is something to feed.
-    fn step(&mut self, state: &mut LaneState) -> Step {
-        state.wants_room = false;
-        match state.stop {
-            Stop::Now => return Step::Return,
-            Stop::Draining if state.away => self.take_back(),
-            Stop::Draining | Stop::Running => {}
-        }
-        if state.recovering || state.stop == Stop::Draining && state.outstanding == 0 && !self.has_work(state) {
-            return self.await_reports(state);
-        }
-        if let Some(pause) = self.paused_until {
-            let left = pause.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                return Step::Wait(left);
-            }
-            self.paused_until = None;
-        }
-        for _ in 0..FEED {
-            if !state.can_fly() {
-                return await_room(state);
-            }
-            let item = match self.next(state) {
-                Ok(item) => item,
-                Err(step) => return step,
-            };
-            if self.must_wait_alone(&item, state) {
-                self.backlog.push_front(item);
-                return await_room(state);
-            }
-            let Some(sink) = self.sink.as_ref() else {
-                self.backlog.push_front(item);
-                return Step::Connect;
-            };
-            match feed_one(sink.as_ref(), item, state) {
-                Fed::Taken => {}
-                Fed::GaveUp => return Step::Again,
-                Fed::Full(item) => {
-                    self.backlog.extend(item);
-                    self.backlog.rotate_right(1);
-                    return Step::Wait(SHORT);
-                }
-                Fed::Refused(item, reason) => return Step::Refuse(item, reason),
-            }
-        }
-        Step::Again
-    }
-
-    /// Whether a draining lane still has something to feed from memory.
-    fn has_work(&self, state: &LaneState) -> bool {
-        !self.backlog.is_empty() || !state.gapped && !state.queue.is_empty()
-    }
-
-    fn await_reports(&self, state: &LaneState) -> Step {
-        match (state.outstanding, state.stop) {
-            (0, Stop::Running) => Step::Recover,
-            (0, Stop::Draining | Stop::Now) => Step::Return,
-            (_, _) => {
-                self.take_back();
-                Step::Wait(SHORT)
-            }
-        }
-    }
-
-    fn take_back(&self) {
-        if let Some(sink) = &self.sink {
-            sink.purge();
-        }
-    }
-
-    /// A suspect is sent alone, and nothing beside it.
-    fn must_wait_alone(&self, item: &Item, state: &LaneState) -> bool {
-        if self.suspects.is_empty() || state.in_flight.is_empty() {
-            return false;
-        }
-        self.suspects.contains(&item.seq) || state.in_flight.keys().any(|seq| self.suspects.contains(seq))
-    }
-
-    /// The next record in order: the backlog's, then what the spool holds before the queue's front, then the queue's front.
-    fn next(&mut self, state: &mut LaneState) -> Result<Item, Step> {
-        if let Some(item) = self.backlog.pop_front() {
-            return Ok(item);
-        }
-        // Before an item in the queue, the spool may hold records that never were in memory.
-        let upto = state.queue.front().map_or(u64::MAX, |front| front.seq - 1);
-        if state.gapped && upto > self.cursor {
-            return Err(if state.stop == Stop::Running { Step::Read { upto } } else { Step::Wait(IDLE) });
-        }
-        let item = state.pop().ok_or(Step::Wait(IDLE))?;
-        self.cursor = self.cursor.max(item.seq);
-        Ok(item)
-    }
-
-    /// Doubles with every failure in a row.
-    fn pause(&mut self) {
-        let doubled = BACK_OFF.0.saturating_mul(1 << self.failures.min(10));
-        self.paused_until = Some(Instant::now() + doubled.min(BACK_OFF.1));
-    }
-}
-
-fn await_room(state: &mut LaneState) -> Step {
-    state.wants_room = true;
-    Step::Wait(IDLE)
-}
-
-/// What became of a record handed to the sink.
-enum Fed {
-    Taken,
-    /// The report came at once, and it was a failure.
-    GaveUp,
-    /// No room in the client: the record is given back.
-    Full(Option<Item>),
-    /// Refused before it left: surely its own fault, and nothing in flight is touched.
-    Refused(Box<Item>, &'static str),
-}
-
-fn feed_one(sink: &dyn Sink, item: Item, state: &mut LaneState) -> Fed {
-    let seq = item.seq;
-    // In flight before it is sent: the report may come before `send` returns.
-    state.fly(item);
-    match state.in_flight.get(&seq).map_or(Ok(()), |flown| sink.send(&flown.item)) {
-        Ok(()) => Fed::Taken,
-        Err(NotTaken::QueueFull) => Fed::Full(state.land(seq)),
-        Err(NotTaken::Failed(Failure::Refused(reason))) => {
-            state.land(seq).map_or(Fed::GaveUp, |item| Fed::Refused(Box::new(item), reason))
-        }
-        Err(NotTaken::Failed(failure)) => {
-            state.give_up(seq, failure);
-            Fed::GaveUp
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It refuses to know HTTP and what an event means: it sees records, ids and times.
 
+mod feed;
 mod forget;
 mod forwarder;
 mod lane;
@@ -11,6 +12,7 @@ mod sink;
 mod spool;
 mod state;
 mod ticket;
+mod unsaved;
 mod writer;
 
 use std::{
@@ -126,7 +128,7 @@ impl Delivery {
             forgetter: forget::Forgetter::new(settings.dedup_window, settings.dedup_max_bytes),
             vitals: Arc::clone(&vitals),
             metrics: metrics.clone(),
-            unsaved: writer::Unsaved::default(),
+            unsaved: unsaved::Unsaved::default(),
             looked_at: Instant::now(),
         };
         let ack_timeout = settings.ack_timeout;

@@ -36,7 +36,7 @@ pub enum AnswerAfter {
     KafkaOnly,
 }
 
-/// How to build a [`Delivery`].
+/// How to build a [`Delivery`](super::Delivery).
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The spool's folder.

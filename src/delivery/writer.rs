@@ -1,7 +1,7 @@
 //! The writer thread: the only one that writes the spool. It commits what has gathered as one fsynced batch.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -17,8 +17,9 @@ use super::{
     spool::{Appended, Entry, Spool, SpoolError},
     state::Item,
     ticket::{State, Ticket},
+    unsaved::Unsaved,
 };
-use crate::{event::EventId, metrics::Metrics};
+use crate::metrics::Metrics;
 
 /// Commands committed together at most.
 const BATCH: usize = 1024;
@@ -26,8 +27,6 @@ const BATCH: usize = 1024;
 const IDLE: Duration = Duration::from_millis(500);
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// Events past a failing spool whose ids are remembered, in memory.
-const UNSAVED: usize = 65_536;
 
 /// What the writer is asked.
 pub(super) enum Command {
@@ -328,30 +327,4 @@ fn entry(submission: &Submission) -> Entry<'_> {
 fn item(submission: Submission, seq: u64, stored: bool, ticket: Arc<Ticket>) -> Item {
     let Submission { account, received_at_ms, record, .. } = submission;
     Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket) }
-}
-
-/// The ids of events that are past a failing spool: remembered in memory, the oldest forgotten first.
-#[derive(Debug, Default)]
-pub(super) struct Unsaved {
-    seqs: HashMap<(usize, EventId), u64>,
-    order: VecDeque<(usize, EventId)>,
-}
-
-impl Unsaved {
-    fn get(&self, submission: &Submission) -> Option<u64> {
-        if self.seqs.is_empty() {
-            return None;
-        }
-        self.seqs.get(&(submission.account, submission.event_id)).copied()
-    }
-
-    fn insert(&mut self, identity: (usize, EventId), seq: u64) {
-        if self.order.len() >= UNSAVED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.seqs.remove(&oldest);
-        }
-        self.order.push_back(identity);
-        self.seqs.insert(identity, seq);
-    }
 }

@@ -27,15 +27,6 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
-/// The first three and the last two characters of a long text, nothing of a short one.
-fn masked(text: &str) -> String {
-    let count = text.chars().count();
-    if count < 8 {
-        return "***".to_owned();
-    }
-    text.chars().take(3).chain("***".chars()).chain(text.chars().skip(count - 2)).collect()
-}
-
 macro_rules! personal {
     ($($(#[$doc:meta])+ $Name:ident;)+) => {$(
         $(#[$doc])+
@@ -62,13 +53,6 @@ macro_rules! personal {
         impl std::fmt::Debug for $Name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(concat!(stringify!($Name), "(…)"))
-            }
-        }
-
-        /// Masked, for people: enough to tell two apart.
-        impl std::fmt::Display for $Name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&masked(&self.0))
             }
         }
 
