@@ -106,7 +106,12 @@ impl Writer {
 
     fn commit(&mut self, appends: &mut Appends, refused: &mut VecDeque<(Lane, Box<Item>, &'static str)>) {
         let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
-        match self.transact(appends, &mut removals) {
+        let mut transacted = self.transact(appends, &mut removals);
+        if transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
+            transacted = self.transact(appends, &mut removals);
+            self.spool.close_room();
+        }
+        match transacted {
             Ok(outcomes) => {
                 self.recovered();
                 self.settle(appends, outcomes);
@@ -219,28 +224,13 @@ impl Writer {
         }
     }
 
-    /// On a full disk a removal has the reserve; what cannot be removed now is removed later.
+    /// Removal without the appends that failed; what cannot be removed now is removed later.
     fn remove_alone(&mut self, mut removals: Vec<(Lane, Vec<(u64, u64)>)>) {
-        if removals.iter().all(|(_, acked)| acked.is_empty()) {
-            return;
-        }
-        let mut removed = self.try_remove(&mut removals);
-        if removed.as_ref().is_err_and(SpoolError::is_full) && self.spool.release_reserve() {
-            removed = self.try_remove(&mut removals);
-        }
-        if removed.is_err() {
+        if self.spool.remove(&mut removals).is_err() {
             for (lane, (_, acked)) in self.lanes.iter().zip(removals) {
                 lane.restore_acked(acked);
             }
         }
-    }
-
-    fn try_remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)]) -> Result<(), SpoolError> {
-        let mut batch = self.spool.batch()?;
-        for (lane, acked) in removals {
-            batch.remove(*lane, acked)?;
-        }
-        batch.commit()
     }
 
     /// A refused event goes to the DLQ topic; what that refuses too is parked.

@@ -58,10 +58,8 @@ pub fn take_out(
     for lane in lanes {
         reader.each_page(*lane, |page| {
             write(page)?;
-            let mut removed: Vec<_> = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            let mut batch = spool.batch()?;
-            batch.remove(*lane, &mut removed)?;
-            Ok(batch.commit()?)
+            let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
+            Ok(spool.remove(&mut [(*lane, removed)])?)
         })?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 /// Freed when the disk is full, so that a removal has room for its WAL frames.
-const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// File systems on which SQLite's WAL (shared memory, locks) does not work. Numbers of `statfs(2)`.
 const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
@@ -90,6 +90,11 @@ impl Folder {
 
     pub(super) fn database(&self) -> PathBuf {
         database(&self.path)
+    }
+
+    /// Bytes of the write-ahead log.
+    pub(super) fn wal_bytes(&self) -> u64 {
+        fs::metadata(self.path.join("spool.db-wal")).map_or(0, |wal| wal.len())
     }
 
     fn reserve(&self) -> PathBuf {
