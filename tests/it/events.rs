@@ -107,7 +107,8 @@ fn a_custom_account_id_is_percent_encoded_in_the_source_and_a_card_without_id_ha
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
     let service = Setup::new(kafka, &topics).serve();
-    let xml = fixture("card_pass_check").replace("gh_0123456789ab", "咖啡 shop").replace("pHarnessCard0000000000000001", "");
+    let xml =
+        fixture("card_pass_check").replace("gh_0123456789ab", "咖啡 shop").replace("pHarnessCard0000000000000001", "");
     assert!(Account::of(Mode::Secure).post(service.public, &xml).is_success());
     service.wait_drained();
     let events = python("read_cloudevents.py", &[&kafka.bootstrap(), &topics.events]);

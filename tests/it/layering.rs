@@ -47,9 +47,8 @@ fn breaches(layer: &Layer, source: &str) -> Vec<String> {
     let ours = words.iter().filter(|path| path[0] == "crate" || path[0] == "cardhook");
     let ours = ours.filter(|path| path.get(1).is_some_and(|module| !layer.ours.contains(&module.as_str())));
     let crates = words.iter().filter(|path| layer.banned.contains(&path[0].as_str()));
-    let impure = words.iter().filter(|path| {
-        layer.name == "protocol" && path.iter().any(|part| IMPURE.contains(&part.as_str()))
-    });
+    let impure =
+        words.iter().filter(|path| layer.name == "protocol" && path.iter().any(|part| IMPURE.contains(&part.as_str())));
     ours.chain(crates).chain(impure).map(|path| path.join("::")).collect()
 }
 

@@ -148,8 +148,7 @@ fn the_handshake_is_answered_in_every_mode_with_the_echostr_byte_for_byte() {
         let account = Account::of(mode);
         let signature = sign(&Token::new(account.token), &["1750000000", "27055319"]);
         let query = format!("signature={signature}&echostr=8641591277801631551&timestamp=1750000000&nonce=27055319");
-        let answer =
-            crate::support::http::get(service.public, &format!("/wechat/{}?{query}", account.name)).unwrap();
+        let answer = crate::support::http::get(service.public, &format!("/wechat/{}?{query}", account.name)).unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "8641591277801631551"));
         assert!(answer.header("content-type").unwrap().starts_with("text/plain"), "{answer:?}");
     }

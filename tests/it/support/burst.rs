@@ -52,7 +52,7 @@ impl Burst {
 
     /// Waits until that many claims are answered.
     pub fn wait_answered(&self, count: usize) {
-        eventually("the burst is answered", Duration::from_secs(120), || {
+        eventually("the burst is answered", Duration::from_mins(2), || {
             (self.answered.load(Ordering::Relaxed) >= count).then_some(())
         });
     }

@@ -30,7 +30,6 @@ pub fn project(path: &str) -> PathBuf {
 }
 
 /// The folder of public samples, which is no part of the project: beside the checkout, or at `CARDHOOK_SHARED`.
-#[expect(clippy::disallowed_methods, reason = "where the samples are is the machine's business, no setting of cardhook's")]
 pub fn shared(path: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("CARDHOOK_SHARED").map_or_else(|| project("../shared"), PathBuf::from).join(path);
     if shared.exists() {
