@@ -179,6 +179,8 @@ def expected(body):
         return {"kind": "quarantined"}
     rest = [child for child in found if child.tag.lower() not in ("encrypt", "msgtype")]
     tags = {child.tag.lower() for child in found}
+    if not tags - {"tousername", "encrypt"}:
+        return {"kind": "quarantined"}
     if "infotype" in tags or ("appid" in tags and "tousername" not in tags):
         return {"kind": "quarantined"}
     envelope = {tag: take(rest, [tag]) for tag in ("tousername", "fromusername", "createtime", "event")}

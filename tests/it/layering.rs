@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 5] = [
+const LAYERS: [Layer; 4] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -34,7 +34,6 @@ const LAYERS: [Layer; 5] = [
         ours: &["protocol", "event", "delivery", "http", "metrics", "clock", "telemetry"],
         banned: &["rdkafka", "rusqlite"],
     },
-    Layer { name: "config", ours: &["protocol", "config"], banned: &["actix_web", "rdkafka", "rusqlite"] },
 ];
 
 /// Reading the clock and making random bytes, which `protocol` leaves to its callers.
