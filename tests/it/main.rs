@@ -1,3 +1,27 @@
-//! The integration tests: what a stranger sees of cardhook.
+//! Integration tests: the real binary between a simulated WeChat and a real Kafka, read back by clients that are not ours.
+//!
+//! `tests/run.sh` fetches what they need. Unit tests stand beside the code in `src`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "clippy allows these in test functions, and this whole crate is their support"
+)]
 
+mod configuration;
+mod crash;
+mod delivery_faults;
+mod duplicates;
+mod events;
+mod http_contract;
+mod layering;
+mod modes;
+mod quarantine;
+mod samples;
+mod shutdown;
+mod spool_store;
+mod support;
 mod vectors;
+mod volume;

@@ -1,8 +1,6 @@
-//! Public signature and cipher vectors and sample bodies, read from `../shared` (or `CARDHOOK_SHARED` at build time).
+//! Public signature and cipher vectors and sample bodies, read from `../shared` (or `CARDHOOK_SHARED`).
 //!
 //! They are not part of the project: without the folder these tests say so and check nothing.
-
-use std::path::{Path, PathBuf};
 
 use cardhook::protocol::{
     AesKey, AppId, Callback, Credentials, Document, Mode, OpenError, Query, Token, VerifyError, open, seal,
@@ -10,13 +8,9 @@ use cardhook::protocol::{
 };
 use serde_json::Value;
 
-const SOME_CLEAR_BODY: &str = "<xml><ToUserName>gh_shop</ToUserName><MsgType>text</MsgType></xml>";
+use crate::support::shared;
 
-fn shared(name: &str) -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
-    let path = Path::new(option_env!("CARDHOOK_SHARED").unwrap_or(beside)).join(name);
-    path.exists().then_some(path)
-}
+const SOME_CLEAR_BODY: &str = "<xml><ToUserName>gh_shop</ToUserName><MsgType>text</MsgType></xml>";
 
 struct Vector<'a>(&'a Value);
 

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Long enough for a loaded machine of two cores; nothing waits that long when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder with a configuration, a spool and nothing running.
 pub struct Setup {
@@ -177,13 +177,11 @@ impl Service {
                 log.push('\n');
             }
         });
-        match listens.recv_timeout(PATIENCE) {
-            Ok((public, admin)) => Self { child, log, public, admin },
-            Err(_) => {
-                let _ = child.kill();
-                panic!("cardhook does not listen:\n{}", log.lock().unwrap());
-            }
-        }
+        let Ok((public, admin)) = listens.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("cardhook does not listen:\n{}", log.lock().unwrap());
+        };
+        Self { child, log, public, admin }
     }
 
     /// Waits for `/readyz`.
@@ -198,24 +196,23 @@ impl Service {
         get(self.admin, target).unwrap()
     }
 
-    /// The sum of a metric's series whose labels contain `labels`; 0 when there is none.
-    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+    /// The sum of a metric's series whose labels contain `labels`, whole numbers each; 0 when there is none.
+    pub fn metric(&self, name: &str, labels: &str) -> u64 {
         let text = self.admin("/metrics").body;
         let series = text.lines().filter_map(|line| line.strip_prefix(name));
         let series = series.filter(|rest| rest.starts_with([' ', '{']) && rest.contains(labels));
-        series.filter_map(|rest| rest.rsplit(' ').next()).map(|value| value.parse::<f64>().unwrap()).sum()
+        series.filter_map(|rest| rest.rsplit(' ').next()).map(|value| value.parse::<u64>().unwrap()).sum()
     }
 
     /// Waits until the spool holds no pending record.
     pub fn wait_drained(&self) {
-        eventually("the spool drains", PATIENCE, || (self.metric("cardhook_spool_records", "") == 0.0).then_some(()));
+        eventually("the spool drains", PATIENCE, || (self.metric("cardhook_spool_records", "") == 0).then_some(()));
     }
 
     /// Waits until Kafka counts as up or as away.
     pub fn wait_kafka(&self, up: bool) {
-        let wanted = f64::from(u8::from(up));
         let what = if up { "Kafka counts as up" } else { "Kafka counts as away" };
-        eventually(what, PATIENCE, || ((self.metric("cardhook_kafka_up", "") - wanted).abs() < 0.5).then_some(()));
+        eventually(what, PATIENCE, || (self.metric("cardhook_kafka_up", "") == u64::from(up)).then_some(()));
     }
 
     /// SIGTERM, SIGINT, …

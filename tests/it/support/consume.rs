@@ -9,8 +9,6 @@ use super::{kafka::Kafka, project};
 /// A record as kcat reads it.
 #[derive(Debug, Clone)]
 pub struct Record {
-    pub partition: i64,
-    pub offset: i64,
     pub timestamp_ms: i64,
     pub key: Option<String>,
     /// In the order they stand in the record.
@@ -53,8 +51,6 @@ fn record(line: &Value) -> Record {
         headers.as_array().unwrap().iter().map(|part| part.as_str().unwrap().to_owned()).collect()
     });
     Record {
-        partition: line["partition"].as_i64().unwrap(),
-        offset: line["offset"].as_i64().unwrap(),
         timestamp_ms: line["ts"].as_i64().unwrap(),
         key: line["key"].as_str().map(str::to_owned),
         headers: headers.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),

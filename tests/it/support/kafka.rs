@@ -122,6 +122,8 @@ impl Kafka {
                 return;
             }
         }
+        drop(lifeline);
+        let _ = guard.wait();
         panic!("the broker ended before it served; was 127.0.0.1:{:?} taken?", self.ports);
     }
 

@@ -1,0 +1,49 @@
+//! A killed process loses nothing that it answered for.
+
+use crate::support::{
+    burst::{Burst, accepted, codes_in_order},
+    cardhook::{Setup, Topics},
+    consume::records,
+    kafka::Kafka,
+};
+
+#[test]
+fn a_kill_in_the_middle_of_a_burst_with_the_broker_stopped_loses_no_answered_event() {
+    let mut kafka = Kafka::start();
+    let topics = Topics::create(&kafka);
+    let setup = Setup::new(&kafka, &topics);
+    let service = setup.serve();
+    service.wait_kafka(true);
+    kafka.stop();
+    let burst = Burst::start(service.public, 1000, 20);
+    burst.wait_answered(8000);
+    service.crash();
+    let accepted = accepted(&burst.join());
+    assert!((8000..20_000).contains(&accepted.len()), "killed in the middle, not after {}", accepted.len());
+
+    let service = setup.serve();
+    kafka.run();
+    service.wait_kafka(true);
+    service.wait_drained();
+    let arrived = codes_in_order(&records(&kafka, &topics.events));
+    let lost: Vec<&String> = accepted.difference(&arrived).collect();
+    assert!(lost.is_empty(), "{} answered events are lost, {:?} among them", lost.len(), lost.first());
+}
+
+#[test]
+fn a_kill_in_mid_traffic_loses_no_answered_event() {
+    let kafka = crate::support::kafka::shared_broker();
+    let topics = Topics::create(kafka);
+    let setup = Setup::new(kafka, &topics);
+    let service = setup.serve();
+    let burst = Burst::start(service.public, 500, 20);
+    burst.wait_answered(3000);
+    service.crash();
+    let accepted = accepted(&burst.join());
+
+    let service = setup.serve();
+    service.wait_drained();
+    // What was in flight may stand twice, under the same id; nothing may be missing.
+    let arrived = records(kafka, &topics.events).iter().map(|record| record.text("code")).collect();
+    assert_eq!(accepted.difference(&arrived).count(), 0);
+}
