@@ -115,8 +115,13 @@ impl Feed {
     }
 
     /// A suspect is sent alone, and nothing beside it.
-    fn must_wait_alone(&self, item: &Item, state: &LaneState) -> bool {
-        if self.suspects.is_empty() || state.in_flight.is_empty() {
+    fn must_wait_alone(&mut self, item: &Item, state: &LaneState) -> bool {
+        if self.suspects.is_empty() {
+            return false;
+        }
+        if state.in_flight.is_empty() {
+            // Those before it were acknowledged, or they would stand before it.
+            self.suspects = self.suspects.split_off(&item.seq);
             return false;
         }
         self.suspects.contains(&item.seq) || state.in_flight.keys().any(|seq| self.suspects.contains(seq))
@@ -127,8 +132,9 @@ impl Feed {
         if let Some(item) = self.backlog.pop_front() {
             return Ok(item);
         }
-        // Before an item in the queue, the spool may hold records that never were in memory.
-        let upto = state.queue.front().map_or(u64::MAX, |front| front.seq - 1);
+        // Before an item in the queue, the spool may hold records that never were in memory. What is committed and not
+        // handed over yet is not read: it comes by hand.
+        let upto = state.queue.front().map_or(state.last_stored, |front| state.last_stored.min(front.seq - 1));
         if state.gapped && upto > self.cursor {
             return Err(if state.stop == Stop::Running { Step::Read { upto } } else { Step::Wait(IDLE) });
         }

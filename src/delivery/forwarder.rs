@@ -4,7 +4,11 @@
 //! a new producer goes on from the oldest record that was not acknowledged. A record that the broker seems to refuse is
 //! sent alone, so that the refusal is surely its own; refused alone, it goes to the writer for the DLQ.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use super::{
     feed::{Feed, Step},
@@ -16,6 +20,8 @@ use super::{
 
 /// Records read from the spool at once.
 const READ_RECORDS: usize = 512;
+/// How long a stop waits for a producer's threads to end.
+const DISCARD: Duration = Duration::from_secs(1);
 /// Bytes of their values.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
@@ -59,7 +65,10 @@ impl Forwarder {
             self.mark_away();
             let mut state = shared.lock();
             match self.feed.step(&mut state) {
-                Step::Return => return,
+                Step::Return => {
+                    drop(state);
+                    return self.discard_within(DISCARD);
+                }
                 Step::Wait(limit) => {
                     let limit = self.until_away(&state).map_or(limit, |away| limit.min(away));
                     drop(shared.wait(state, limit));
@@ -93,7 +102,7 @@ impl Forwarder {
     fn mark_away(&self) {
         let late = {
             let state = self.shared.lock();
-            !state.away && state.oldest_sent().is_some_and(|sent| sent.elapsed() >= self.ack_timeout)
+            self.until_away(&state).is_some_and(|left| left.is_zero())
         };
         if late {
             self.shared.set_away("the oldest record in flight has waited delivery.ack_timeout");
@@ -102,20 +111,38 @@ impl Forwarder {
 
     /// How long until Kafka would count as away.
     fn until_away(&self, state: &LaneState) -> Option<Duration> {
-        let sent = state.oldest_sent().filter(|_| !state.away)?;
+        let taken_back = self.feed.backlog.front().and_then(|item| item.first_sent);
+        let sent = state.oldest_sent().into_iter().chain(taken_back).min().filter(|_| !state.away)?;
         Some(self.ack_timeout.saturating_sub(sent.elapsed()))
     }
 
+    /// Gives the producer up. Its threads may hang in a name look-up for long: they end by themselves.
+    fn discard(&mut self) {
+        self.discard_within(Duration::ZERO);
+    }
+
+    fn discard_within(&mut self, limit: Duration) {
+        let Some(sink) = self.feed.sink.take() else { return };
+        // Reports that come from now on are about records that were taken back.
+        self.shared.lock().generation += 1;
+        let (gone, wait) = mpsc::sync_channel(1);
+        let discarding = std::thread::Builder::new().name("discard".into()).spawn(move || {
+            drop(sink);
+            // Nobody waits any longer when the limit is over.
+            let _ = gone.send(());
+        });
+        if discarding.is_ok() {
+            let _ = wait.recv_timeout(limit);
+        }
+    }
+
     fn reconnect(&mut self) {
-        let generation = {
-            let mut state = self.shared.lock();
-            state.generation += 1;
-            state.generation
-        };
+        let generation = self.shared.lock().generation;
         match self.connect.connect(&self.shared, generation) {
             Ok(sink) => self.feed.sink = Some(sink),
             Err(error) => {
                 tracing::error!(topic = %self.shared.topic, %error, "no producer; trying again");
+                self.feed.failures += 1;
                 self.feed.pause();
             }
         }
@@ -128,10 +155,9 @@ impl Forwarder {
                 let complete = page.complete;
                 self.feed.cursor = page.last.max(after);
                 self.feed.backlog.extend(page.records.into_iter().map(|stored| item(stored, &self.accounts)));
-                if complete && upto == u64::MAX {
-                    self.shared.lock().close_gap(self.feed.cursor);
-                } else if complete {
+                if complete {
                     self.feed.cursor = upto;
+                    self.shared.lock().close_gap(upto);
                 }
             }
             Err(error) => {
@@ -154,10 +180,11 @@ impl Forwarder {
         let mut reasons = Vec::new();
         for flown in landed {
             match flown.failure {
-                // Nothing else was in flight, so nothing behind it was held up, and the producer is as good as before.
+                // Nothing else was in flight: the refusal is its own.
                 Some(Failure::Refused(reason)) if alone => {
                     self.feed.suspects.remove(&flown.item.seq);
-                    return self.refuse(Box::new(flown.item), reason);
+                    self.refuse(Box::new(flown.item), reason);
+                    continue;
                 }
                 Some(Failure::Refused(_)) => {
                     self.feed.suspects.insert(flown.item.seq);
@@ -169,7 +196,7 @@ impl Forwarder {
         }
         again.append(&mut self.feed.backlog);
         self.feed.backlog = again;
-        self.feed.sink = None;
+        self.discard();
         if let Some(reason) = reasons.first() {
             tracing::warn!(topic = %self.shared.topic, reason, records = reasons.len(), "publishing failed; trying again with a new producer");
             self.feed.failures += 1;
@@ -186,6 +213,7 @@ fn item(stored: Stored, accounts: &[i64]) -> Item {
         record: stored.record,
         stored: true,
         ticket: None,
+        first_sent: None,
     }
 }
 

@@ -84,17 +84,17 @@ impl Shared {
     }
 
     /// A record that could not be stored: behind everything queued, in memory. `false` (and refused) while Kafka is away
-    /// or memory is full.
+    /// or memory is full. When nothing waits and a broker is up, it is the record whose ack says that Kafka is back.
     pub(super) fn bypass(&self, mut item: Item) -> bool {
         let mut state = self.lock();
-        if state.away || !state.has_room(item.bytes()) {
+        if state.away && !self.may_try(&state) || !state.has_room(item.bytes()) {
             drop(state);
             if let Some(ticket) = item.ticket.take() {
                 ticket.settle(State::Refused);
             }
             return false;
         }
-        item.stored = false;
+        state.bypassed.insert(item.seq);
         state.push(item);
         drop(state);
         self.work.notify_one();
@@ -107,7 +107,7 @@ impl Shared {
         if state.acked.iter().any(|(acked, _)| *acked == seq) {
             return ticket.settle(State::SafeInKafka);
         }
-        if !stored && !state.in_flight.contains_key(&seq) && !state.queue.iter().any(|item| item.seq == seq) {
+        if !stored && !state.bypassed.contains(&seq) {
             return ticket.settle(State::SafeInKafka);
         }
         if let Some(ticket) = self.waits(&state, ticket, stored) {
@@ -145,6 +145,8 @@ impl Shared {
         let first = flown.item.stored && state.acked.is_empty();
         if flown.item.stored {
             state.acked.push((seq, flown.item.bytes()));
+        } else {
+            state.bypassed.remove(&seq);
         }
         let joined = if state.joined.is_empty() { None } else { state.joined.remove(&seq) };
         let back = std::mem::replace(&mut state.away, false);
@@ -170,7 +172,7 @@ impl Shared {
 
     fn measure(&self, flown: &InFlight) {
         self.published.inc();
-        self.metrics.publish_seconds.observe(flown.sent_at.elapsed().as_secs_f64());
+        self.metrics.publish_seconds.observe(flown.item.first_sent.map_or(0.0, |sent| sent.elapsed().as_secs_f64()));
         if self.lane == Lane::Events {
             let age = clock::unix_millis() - flown.item.record.timestamp_ms;
             // Milliseconds of an age fit in 52 bits.
@@ -241,7 +243,19 @@ impl Shared {
     /// Whether Kafka can be counted on for the next record: it acknowledges, or nothing is in flight and a broker is up.
     pub(super) fn is_up(&self) -> bool {
         let state = self.lock();
-        !state.away || state.in_flight.is_empty() && self.broker_up.load(Ordering::Relaxed)
+        !state.away || self.may_try(&state)
+    }
+
+    fn may_try(&self, state: &LaneState) -> bool {
+        state.in_flight.is_empty() && state.queue.is_empty() && self.broker_up.load(Ordering::Relaxed)
+    }
+
+    /// A record that was refused for good leaves the lane; those who wait for it go where it goes.
+    pub(super) fn give_away(&self, item: &mut Item) -> Vec<Arc<Ticket>> {
+        let mut state = self.lock();
+        state.bypassed.remove(&item.seq);
+        let joined = state.joined.remove(&item.seq).unwrap_or_default();
+        item.ticket.take().into_iter().chain(joined).collect()
     }
 
     pub(super) fn set_stop(&self, stop: Stop) {
@@ -250,7 +264,7 @@ impl Shared {
     }
 }
 
-fn settle_without_ack(ticket: &Ticket) {
+pub(super) fn settle_without_ack(ticket: &Ticket) {
     let stored = ticket.state() == State::Stored;
     ticket.settle(if stored { State::SafeOnDisk } else { State::Refused });
 }

@@ -2,6 +2,7 @@
 //!
 //! It refuses to know HTTP and what an event means: it sees records, ids and times.
 
+mod aside;
 mod feed;
 mod forget;
 mod forwarder;
@@ -38,6 +39,8 @@ use writer::{Command, Vitals, Writer};
 
 /// Submissions waiting for the writer at most; beyond, the answer is 503.
 const COMMANDS: usize = 8192;
+/// Their bytes.
+const COMMAND_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why a delivery cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +65,6 @@ pub struct Delivery {
     metrics: Metrics,
     answer_after: AnswerAfter,
     ack_timeout: Duration,
-    max_bytes: u64,
 }
 
 /// The running delivery's threads; whoever started it stops it.
@@ -132,8 +134,7 @@ impl Delivery {
             looked_at: Instant::now(),
         };
         let ack_timeout = settings.ack_timeout;
-        let max_bytes = settings.max_bytes;
-        let delivery = Self { commands, lanes: lanes.into(), vitals, metrics, answer_after, ack_timeout, max_bytes };
+        let delivery = Self { commands, lanes: lanes.into(), vitals, metrics, answer_after, ack_timeout };
         let running = Running::spawn(delivery.clone(), writer, forwarders)?;
         Ok((delivery, running))
     }
@@ -145,12 +146,16 @@ impl Delivery {
     pub async fn submit(&self, submission: Submission, deadline: Instant) -> Result<Safe, Overloaded> {
         let ticket = Ticket::new();
         let waits_until = deadline.min(Instant::now() + self.ack_timeout);
-        self.commands
-            .try_send(Command::Append(submission, Arc::clone(&ticket)))
-            .map_err(|_| Overloaded::NoDurablePlace)?;
+        let bytes = spool::size_of(&submission.record);
+        if self.vitals.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > COMMAND_BYTES
+            || self.commands.try_send(Command::Append(submission, Arc::clone(&ticket))).is_err()
+        {
+            self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Overloaded::NoDurablePlace);
+        }
         let mut state = ticket.settled(waits_until).await;
         if state == State::Waiting {
-            state = ticket.settled(deadline).await;
+            state = ticket.stored(deadline).await;
         }
         let by_kafka = match state {
             State::SafeInKafka => true,
@@ -165,8 +170,7 @@ impl Delivery {
     /// For `/readyz`. Never waits for disk or network.
     #[must_use]
     pub fn health(&self) -> Health {
-        let room = u64::try_from(self.metrics.spool_bytes.get()).unwrap_or(0) < self.max_bytes;
-        let spool = room && self.vitals.healthy.load(Ordering::Relaxed);
+        let spool = self.vitals.healthy.load(Ordering::Relaxed) && !self.vitals.full.load(Ordering::Relaxed);
         let kafka = self.lanes.first().map(|events| events.is_up());
         let durable = match self.answer_after {
             AnswerAfter::KafkaOnly => kafka.unwrap_or(false),
@@ -175,8 +179,11 @@ impl Delivery {
         Health { spool, kafka, durable }
     }
 
-    /// Refreshes what changes with time alone: the age of the oldest pending record.
+    /// Refreshes what changes without an event: the age of the oldest pending record, and whether Kafka is up.
     pub fn refresh_gauges(&self) {
+        if let Some(events) = self.lanes.first() {
+            self.metrics.kafka_up.set(i64::from(events.is_up()));
+        }
         let oldest = self.vitals.oldest_ms.load(Ordering::Relaxed);
         let age_ms = if oldest == 0 { 0 } else { (clock::unix_millis() - oldest).max(0) };
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds fits in 52 bits")]

@@ -6,6 +6,8 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 const PROMISE: &[(&str, &str)] = &[
     ("acks", "all"),
     ("enable.idempotence", "true"),
+    // After a record that failed for good nothing of its partition is sent any more: it would overtake what is sent again.
+    ("enable.gapless.guarantee", "true"),
     ("partitioner", "murmur2_random"),
     // A record that times out leaves a gap that idempotence does not close; the spool keeps it anyway.
     ("message.timeout.ms", "0"),

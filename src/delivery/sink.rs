@@ -89,7 +89,8 @@ impl Sink for KafkaSink {
         let seq = usize::try_from(item.seq).unwrap_or(usize::MAX);
         let mut send = BaseRecord::with_opaque_to(&self.lane.topic, seq)
             .payload(record.value.as_slice())
-            .timestamp(record.timestamp_ms)
+            // librdkafka takes 0 for "now".
+            .timestamp(record.timestamp_ms.max(1))
             .headers(headers);
         if let Some(key) = record.key.as_deref() {
             send = send.key(key.as_bytes());
@@ -105,7 +106,8 @@ impl Sink for KafkaSink {
     }
 
     fn purge(&self) {
-        self.producer.purge(PurgeConfig::default().queue());
+        // The lane's lock is held: a broker thread in a name look-up must not be waited for.
+        self.producer.purge(PurgeConfig::default().queue().non_blocking());
     }
 }
 

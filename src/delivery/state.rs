@@ -1,7 +1,7 @@
 //! What a lane holds behind its lock: the queue in memory, what is in flight, what waits to be removed.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
@@ -29,6 +29,8 @@ pub(super) struct Item {
     /// In the spool; else it bypassed a failing one.
     pub(super) stored: bool,
     pub(super) ticket: Option<Arc<Ticket>>,
+    /// When it was first handed to a producer: its wait goes on over failures.
+    pub(super) first_sent: Option<Instant>,
 }
 
 impl Item {
@@ -63,7 +65,6 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) item: Item,
-    pub(super) sent_at: Instant,
     pub(super) failure: Option<Failure>,
 }
 
@@ -83,6 +84,8 @@ pub(super) struct LaneState {
     pub(super) in_flight_bytes: u64,
     /// Of `in_flight`, not reported yet.
     pub(super) outstanding: usize,
+    /// Past a failing spool and not acknowledged: in memory only, wherever they wait.
+    pub(super) bypassed: HashSet<u64>,
     /// Acknowledged, to be removed from the spool: (seq, bytes).
     pub(super) acked: Vec<(u64, u64)>,
     /// Tickets of records that are only in the spool, and of duplicates.
@@ -136,10 +139,11 @@ impl LaneState {
     }
 
     /// Notes a record as handed to the producer.
-    pub(super) fn fly(&mut self, item: Item) {
+    pub(super) fn fly(&mut self, mut item: Item) {
+        item.first_sent.get_or_insert_with(Instant::now);
         self.in_flight_bytes += item.bytes();
         self.outstanding += 1;
-        self.in_flight.insert(item.seq, InFlight { item, sent_at: Instant::now(), failure: None });
+        self.in_flight.insert(item.seq, InFlight { item, failure: None });
     }
 
     /// Takes a record back that the producer did not take.
@@ -147,7 +151,7 @@ impl LaneState {
         let flown = self.in_flight.remove(&seq)?;
         self.outstanding -= 1;
         self.in_flight_bytes -= flown.item.bytes();
-        Some(flown.item)
+        Some(self.keep_ticket(flown).item)
     }
 
     /// Notes a failed report; the record stays until all in flight are reported.
@@ -163,7 +167,15 @@ impl LaneState {
     pub(super) fn land_all(&mut self) -> Vec<InFlight> {
         self.in_flight_bytes = 0;
         self.outstanding = 0;
-        std::mem::take(&mut self.in_flight).into_values().collect()
+        std::mem::take(&mut self.in_flight).into_values().map(|flown| self.keep_ticket(flown)).collect()
+    }
+
+    /// The forwarder alone sees what it takes back: the ticket stays here, where an ack or a silence settles it.
+    fn keep_ticket(&mut self, mut flown: InFlight) -> InFlight {
+        if let Some(ticket) = flown.item.ticket.take() {
+            self.joined.entry(flown.item.seq).or_default().push(ticket);
+        }
+        flown
     }
 
     /// The spool's records up to `cursor` are taken: the next ones come from memory, unless some were stored meanwhile.
@@ -171,8 +183,8 @@ impl LaneState {
         self.gapped = self.last_stored > cursor;
     }
 
-    /// When the oldest record in flight was sent.
+    /// When the oldest record in flight was first sent.
     pub(super) fn oldest_sent(&self) -> Option<Instant> {
-        self.in_flight.values().map(|flown| flown.sent_at).next()
+        self.in_flight.values().next().and_then(|flown| flown.item.first_sent)
     }
 }

@@ -365,3 +365,61 @@ fn a_second_service_on_the_same_spool_is_refused() {
     assert!(second.is_err_and(|error| error.to_string().contains("in use by another cardhook")));
     running.stop(SOON);
 }
+
+/// Another writer's transaction: every append fails for as long as it lives, and reading works.
+fn hold_the_disk(bench: &Bench) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(bench.folder.path().join("spool.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test]
+async fn past_a_failing_spool_events_go_to_kafka_and_known_ones_do_not_go_twice() {
+    let bench = Bench::acking(AnswerAfter::Disk);
+    let (delivery, running) = bench.start();
+    assert_eq!(submit(&delivery, "stored").await, Ok(NEW_ON_DISK));
+    wait_until("the removal", || bench.metrics.spool_records.get() == 0);
+    let other = hold_the_disk(&bench);
+    assert_eq!(submit(&delivery, "past it").await, Ok(NEW_IN_KAFKA), "answered after the ack");
+    assert!(!delivery.health().spool && delivery.health().durable);
+    let (stored, past) = tokio::join!(submit(&delivery, "stored"), submit(&delivery, "past it"));
+    let duplicate = Ok(Safe { by_kafka: true, duplicate: true });
+    assert_eq!((stored, past), (duplicate, duplicate));
+    drop(other);
+    wait_until("recovery without an event", || delivery.health().spool);
+    assert_eq!(submit(&delivery, "past it").await, duplicate, "known in memory still");
+    assert_eq!(submit(&delivery, "new").await, Ok(NEW_ON_DISK));
+    running.stop(SOON);
+    assert_eq!(bench.broker.values("events"), ["stored", "past it", "new"]);
+    assert_eq!(bench.metrics.spool_bypassed.get(), 1);
+}
+
+#[tokio::test]
+async fn with_spool_and_kafka_gone_the_answer_is_503_and_nothing_is_kept() {
+    let mut bench = Bench::new(AnswerAfter::Kafka);
+    bench.ack_timeout = Duration::from_millis(100);
+    let (delivery, running) = bench.start();
+    assert_eq!(submit(&delivery, "1").await, Ok(NEW_ON_DISK));
+    wait_until("away", || bench.metrics.kafka_up.get() == 0);
+    let other = hold_the_disk(&bench);
+    assert_eq!(submit(&delivery, "2").await, Err(Overloaded::NoDurablePlace));
+    assert!(!delivery.health().durable);
+    drop(other);
+    assert_eq!(submit(&delivery, "2").await, Ok(NEW_ON_DISK), "not remembered: the re-delivery is new");
+    running.stop(Duration::ZERO);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_a_full_spool_is_not_overtaken() {
+    let mut bench = Bench::new(AnswerAfter::Disk);
+    bench.max_bytes = 60;
+    let (delivery, running) = bench.start();
+    let long = "x".repeat(60);
+    let (one, big, two) =
+        tokio::join!(submit(&delivery, "1"), submit(&delivery, &long), submit(&delivery, "2"));
+    assert_eq!(one, Ok(NEW_ON_DISK));
+    assert!(big.is_err() && two.is_err(), "past the full spool, and no ack comes: {big:?} {two:?}");
+    assert!(!delivery.health().spool);
+    assert_eq!(bench.broker.values("events"), ["1", long.as_str(), "2"]);
+    running.stop(Duration::ZERO);
+}

@@ -30,6 +30,8 @@ pub(super) enum State {
 /// The state's bits; the bit above them says that the event was known already.
 const STATE: u8 = 0x0f;
 const DUPLICATE: u8 = 0x10;
+/// The request takes the fsynced record as well, and wants to be woken for it.
+const LATE: u8 = 0x20;
 
 /// Shared by one request and whoever settles it: one allocation a request.
 #[derive(Debug, Default)]
@@ -46,9 +48,9 @@ impl Ticket {
     /// Moves the ticket on and wakes its request. Going back is ignored.
     pub(super) fn settle(&self, state: State) {
         let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
-            (bits & STATE < state as u8).then_some(bits & DUPLICATE | state as u8)
+            (bits & STATE < state as u8).then_some(bits & !STATE | state as u8)
         });
-        if before.is_ok() && state > State::Stored {
+        if before.is_ok_and(|bits| state > State::Stored || bits & LATE != 0) {
             self.waker.wake();
         }
     }
@@ -74,9 +76,19 @@ impl Ticket {
 
     /// Waits until the ticket is settled beyond `Stored`, or until `limit`; says how far it is then.
     pub(super) async fn settled(&self, limit: Instant) -> State {
+        self.beyond(State::Stored, limit).await
+    }
+
+    /// Waits until the record is stored or more, or until `limit`.
+    pub(super) async fn stored(&self, limit: Instant) -> State {
+        self.state.fetch_or(LATE, Ordering::AcqRel);
+        self.beyond(State::Waiting, limit).await
+    }
+
+    async fn beyond(&self, state: State, limit: Instant) -> State {
         let settled = poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.state() > State::Stored { Poll::Ready(()) } else { Poll::Pending }
+            if self.state() > state { Poll::Ready(()) } else { Poll::Pending }
         });
         // A time-out is no error here: the state says how far it is.
         let _ = tokio::time::timeout_at(limit.into(), settled).await;

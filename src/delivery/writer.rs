@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use super::{
     Lane, Submission,
     forget::Forgetter,
     lane::Shared,
-    spool::{Appended, Entry, Spool, SpoolError},
+    spool::{Appended, Entry, Spool, SpoolError, size_of},
     state::Item,
     ticket::{State, Ticket},
     unsaved::Unsaved,
@@ -23,6 +23,8 @@ use crate::metrics::Metrics;
 
 /// Commands committed together at most.
 const BATCH: usize = 1024;
+/// Their bytes: what a batch writes must fit in the reserve of a full disk.
+const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 /// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often the age of the oldest pending record is read.
@@ -43,8 +45,12 @@ pub(super) enum Command {
 /// What others may ask of the writer without a command.
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
-    /// The last transaction was committed, and the pending records are below their bound.
+    /// The last transaction was committed.
     pub(super) healthy: AtomicBool,
+    /// The pending records have reached their bound, and none was removed since.
+    pub(super) full: AtomicBool,
+    /// Bytes of the records that wait for the writer.
+    pub(super) queued_bytes: AtomicU64,
     /// Receipt of the oldest pending record, Unix milliseconds; 0: none.
     pub(super) oldest_ms: AtomicI64,
 }
@@ -52,7 +58,7 @@ pub(super) struct Vitals {
 impl Vitals {
     /// As after a start: the spool was just opened for writing.
     pub(super) fn new(oldest_ms: Option<i64>) -> Self {
-        Self { healthy: true.into(), oldest_ms: oldest_ms.unwrap_or(0).into() }
+        Self { healthy: true.into(), oldest_ms: oldest_ms.unwrap_or(0).into(), ..Self::default() }
     }
 }
 
@@ -79,7 +85,7 @@ impl Writer {
         let mut appends = Appends::with_capacity(BATCH);
         let mut refused = VecDeque::new();
         loop {
-            let mut stop = false;
+            let (mut stop, mut bytes) = (false, 0);
             let mut command = match self.commands.recv_timeout(IDLE) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -87,15 +93,19 @@ impl Writer {
             };
             while let Some(taken) = command.take() {
                 match taken {
-                    Command::Append(submission, ticket) => appends.push((submission, ticket)),
+                    Command::Append(submission, ticket) => {
+                        bytes += size_of(&submission.record);
+                        appends.push((submission, ticket));
+                    }
                     Command::Nudge => {}
                     Command::Refused(lane, item, reason) => refused.push_back((lane, item, reason)),
                     Command::Stop => stop = true,
                 }
-                if appends.len() < BATCH && !stop {
+                if appends.len() < BATCH && bytes < BATCH_BYTES && !stop {
                     command = self.commands.try_recv().ok();
                 }
             }
+            self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.commit(&mut appends, &mut refused);
             if stop {
                 self.spool.tidy();
@@ -144,82 +154,87 @@ impl Writer {
             return Ok(Vec::new());
         }
         let mut batch = self.spool.batch()?;
+        // A spool that was full stays so until the first removal.
+        let mut full = self.vitals.full.load(Ordering::Relaxed);
         for (lane, acked) in removals.iter_mut().filter(|(_, acked)| !acked.is_empty()) {
             batch.remove(*lane, acked)?;
+            full = false;
         }
         let mut outcomes = Vec::with_capacity(appends.len());
         for (submission, _) in appends {
-            let known = self.unsaved.get(submission);
-            outcomes.push(match known {
+            let bound = if full { 0 } else { self.max_bytes };
+            let outcome = match self.unsaved.get(submission) {
                 Some(seq) => Appended::Pending(seq),
-                None => batch.append(&entry(submission), submission.event_id, submission.event_time, self.max_bytes)?,
-            });
+                None => batch.append(&entry(submission), submission.event_id, submission.event_time, bound)?,
+            };
+            // What comes after a refused record must not overtake it.
+            full |= outcome == Appended::Full;
+            outcomes.push(outcome);
         }
         let early = self.forgetter.forget(&mut batch)?;
         batch.commit()?;
+        self.vitals.full.store(full, Ordering::Relaxed);
         self.metrics.dedup_forgotten_early.inc_by(early);
         Ok(outcomes)
     }
 
-    /// After the commit: hands new records over, in order, and settles or joins the tickets.
+    /// After the commit: hands new records over, in order; then settles or joins the tickets of the others.
     fn settle(&mut self, appends: &mut Appends, outcomes: Vec<Appended>) {
         let mut new: [Vec<Item>; 3] = Default::default();
-        let mut known = Vec::new();
+        let mut others = Vec::new();
         for ((submission, ticket), outcome) in appends.drain(..).zip(outcomes) {
-            match outcome {
-                Appended::New(seq) => {
-                    let lane = submission.lane;
-                    let item = item(submission, seq, true, ticket);
-                    if let Some(items) = new.get_mut(lane as usize) {
-                        items.push(item);
-                    }
-                }
-                Appended::Pending(_) | Appended::Delivered => known.push((submission, ticket, outcome)),
-                Appended::Full => self.bypass_one(submission, ticket),
+            match (outcome, new.get_mut(submission.lane as usize)) {
+                (Appended::New(_), _) if self.lanes.is_empty() => ticket.settle(State::SafeOnDisk),
+                (Appended::New(seq), Some(items)) => items.push(item(submission, seq, true, ticket)),
+                _ => others.push((submission, ticket, outcome)),
             }
-        }
-        if self.lanes.is_empty() {
-            new.iter()
-                .flatten()
-                .filter_map(|item| item.ticket.as_ref())
-                .for_each(|ticket| ticket.settle(State::SafeOnDisk));
         }
         for (lane, items) in self.lanes.iter().zip(new) {
             if !items.is_empty() {
                 lane.hand_over(items.into_iter());
             }
         }
-        for (submission, ticket, outcome) in known {
-            ticket.mark_duplicate();
-            match (self.lanes.get(submission.lane as usize), outcome) {
-                (Some(lane), Appended::Pending(seq)) => lane.join(seq, self.unsaved.get(&submission).is_none(), ticket),
-                (None, _) => ticket.settle(State::SafeOnDisk),
-                (Some(_), Appended::Delivered | Appended::New(_) | Appended::Full) => ticket.settle(State::SafeInKafka),
+        for (submission, ticket, outcome) in others {
+            match outcome {
+                Appended::Full => self.bypass_one(submission, ticket),
+                Appended::New(_) | Appended::Pending(_) | Appended::Delivered => {
+                    self.join(&submission, outcome, ticket);
+                }
             }
+        }
+    }
+
+    /// A duplicate waits for what its first copy waits for.
+    fn join(&self, submission: &Submission, first: Appended, ticket: Arc<Ticket>) {
+        ticket.mark_duplicate();
+        match (self.lanes.get(submission.lane as usize), first) {
+            (Some(lane), Appended::Pending(seq)) => lane.join(seq, self.unsaved.get(submission).is_none(), ticket),
+            (None, _) => ticket.settle(State::SafeOnDisk),
+            (Some(_), _) => ticket.settle(State::SafeInKafka),
         }
     }
 
     fn bypass(&mut self, appends: &mut Appends) {
         for (submission, ticket) in std::mem::take(appends) {
-            match (self.unsaved.get(&submission), self.lanes.get(submission.lane as usize)) {
-                (Some(seq), Some(lane)) => {
-                    ticket.mark_duplicate();
-                    lane.join(seq, false, ticket);
-                }
-                _ => self.bypass_one(submission, ticket),
-            }
+            self.bypass_one(submission, ticket);
         }
     }
 
-    /// The spool does not take it: to Kafka from memory, or refused.
+    /// The spool does not take it: to Kafka from memory, or refused; unless it is known.
     fn bypass_one(&mut self, submission: Submission, ticket: Arc<Ticket>) {
-        let Some(lane) = self.lanes.get(submission.lane as usize) else {
+        let Submission { lane, account, event_id, event_time, .. } = submission;
+        let unsaved = self.unsaved.get(&submission).map(Appended::Pending);
+        // A spool that does not even read knows nothing.
+        let known = unsaved.or_else(|| self.spool.known(lane, account, event_id, event_time).ok().flatten());
+        if let Some(first) = known {
+            return self.join(&submission, first, ticket);
+        }
+        let Some(to) = self.lanes.get(lane as usize) else {
             return ticket.settle(State::Refused);
         };
         let seq = self.spool.take_seq(submission.received_at_ms);
-        let identity = (submission.account, submission.event_id);
-        if lane.bypass(item(submission, seq, false, ticket)) {
-            self.unsaved.insert(identity, seq);
+        if to.bypass(item(submission, seq, false, ticket)) {
+            self.unsaved.insert((account, event_id), seq);
             self.metrics.spool_bypassed.inc();
         }
     }
@@ -231,50 +246,6 @@ impl Writer {
                 lane.restore_acked(acked);
             }
         }
-    }
-
-    /// A refused event goes to the DLQ topic; what that refuses too is parked.
-    fn put_aside(&mut self, lane: Lane, item: Box<Item>, reason: &'static str) -> Result<(), (Box<Item>, SpoolError)> {
-        if lane == Lane::Dlq {
-            tracing::error!(reason, "the DLQ topic refuses a record too; it is parked in the spool");
-            let parked = if item.stored { self.park(item.seq) } else { Ok(()) };
-            return parked.map_err(|error| (item, error));
-        }
-        let (account, mode) =
-            item.account.and_then(|index| self.accounts.get(index)).map_or(("", ""), |(name, mode)| (name, *mode));
-        let record = item.record.clone().rejected(reason, account, mode, item.received_at_ms);
-        let entry = Entry {
-            lane: Lane::Dlq,
-            account: item.account.unwrap_or(usize::MAX),
-            received_at_ms: item.received_at_ms,
-            record: &record,
-        };
-        match self.move_to_dlq(lane, &item, &entry) {
-            Ok(seq) => {
-                if let Some(dlq) = self.lanes.get(Lane::Dlq as usize) {
-                    let moved = Item { seq, record, stored: true, ..*item };
-                    dlq.hand_over(std::iter::once(moved));
-                }
-                Ok(())
-            }
-            Err(error) => Err((item, error)),
-        }
-    }
-
-    fn park(&mut self, seq: u64) -> Result<(), SpoolError> {
-        let mut batch = self.spool.batch()?;
-        batch.park(seq)?;
-        batch.commit()
-    }
-
-    fn move_to_dlq(&mut self, lane: Lane, item: &Item, entry: &Entry<'_>) -> Result<u64, SpoolError> {
-        let mut batch = self.spool.batch()?;
-        if item.stored {
-            batch.remove(lane, &mut [(item.seq, item.bytes())])?;
-        }
-        let seq = batch.store(entry)?;
-        batch.commit()?;
-        Ok(seq)
     }
 
     fn failed(&mut self, error: &SpoolError) {
@@ -316,5 +287,5 @@ fn entry(submission: &Submission) -> Entry<'_> {
 
 fn item(submission: Submission, seq: u64, stored: bool, ticket: Arc<Ticket>) -> Item {
     let Submission { account, received_at_ms, record, .. } = submission;
-    Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket) }
+    Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket), first_sent: None }
 }

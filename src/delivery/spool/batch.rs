@@ -78,15 +78,7 @@ impl<'a> Batch<'a> {
     }
 
     fn known(&self, entry: &Entry<'_>, id: EventId, event_time: i64) -> Result<Option<Appended>, SpoolError> {
-        let seq: Option<i64> = self
-            .transaction
-            .prepare_cached("SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?
-            .query_row(params![event_time, id.as_bytes(), self.account(entry)], |row| row.get(0))
-            .optional()?;
-        let Some(seq) = seq.map(i64::cast_unsigned) else { return Ok(None) };
-        let pending =
-            self.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([row_id(entry.lane, seq)])?;
-        Ok(Some(if pending { Appended::Pending(seq) } else { Appended::Delivered }))
+        known(&self.transaction, entry.lane, self.account(entry), id, event_time)
     }
 
     fn account(&self, entry: &Entry<'_>) -> i64 {
@@ -120,6 +112,9 @@ impl<'a> Batch<'a> {
             let bytes: u64 = run.iter().map(|(_, bytes)| bytes).sum();
             self.counters.records = self.counters.records.saturating_sub(removed as u64);
             self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
+            if lane == Lane::Parked {
+                self.counters.parked = self.counters.parked.saturating_sub(removed as u64);
+            }
         }
         Ok(())
     }
@@ -129,6 +124,9 @@ impl<'a> Batch<'a> {
         let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
         self.counters.last_seq = seq;
         self.insert(seq, entry)?;
+        if entry.lane == Lane::Parked {
+            self.counters.parked += 1;
+        }
         Ok(seq)
     }
 
@@ -205,6 +203,23 @@ impl<'a> Batch<'a> {
         *self.committed = self.counters;
         Ok(())
     }
+}
+
+/// What the spool knows of an id, if anything.
+pub(super) fn known(
+    connection: &Connection,
+    lane: Lane,
+    account: i64,
+    id: EventId,
+    event_time: i64,
+) -> Result<Option<Appended>, SpoolError> {
+    let seq: Option<i64> = connection
+        .prepare_cached("SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?
+        .query_row(params![event_time, id.as_bytes(), account], |row| row.get(0))
+        .optional()?;
+    let Some(seq) = seq.map(i64::cast_unsigned) else { return Ok(None) };
+    let pending = connection.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([row_id(lane, seq)])?;
+    Ok(Some(if pending { Appended::Pending(seq) } else { Appended::Delivered }))
 }
 
 /// A place among the remembered ids, in their order.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Lane;
+use crate::event::EventId;
 
 pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
 pub use export::{Spooled, take_out};
@@ -119,7 +120,7 @@ impl Spool {
         let mut connection = Connection::open(folder.database())?;
         connection.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES};
-             PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 2000;
+             PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 250;
              PRAGMA cache_size = -16384;"
         ))?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -154,7 +155,8 @@ impl Spool {
         Batch::begin(&mut self.connection, &mut self.counters, &self.accounts)
     }
 
-    /// Removes acknowledged records, (seq, bytes) by lane, with the reserve's blocks where the disk is full.
+    /// Removes acknowledged records, (seq, bytes) by lane, with the reserve's blocks where the disk is full. What is left in
+    /// `removals` after an error was not removed.
     pub(super) fn remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)]) -> Result<(), SpoolError> {
         let removed = self.try_remove(removals, usize::MAX);
         if !removed.as_ref().is_err_and(SpoolError::is_full) {
@@ -167,15 +169,30 @@ impl Spool {
         removed
     }
 
+    /// What is committed is taken out of `removals`.
     fn try_remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)], at_once: usize) -> Result<(), SpoolError> {
         for (lane, acked) in removals {
-            for some in acked.chunks_mut(at_once) {
+            while !acked.is_empty() {
+                let rest = acked.len().saturating_sub(at_once);
                 let mut batch = self.batch()?;
-                batch.remove(*lane, some)?;
+                batch.remove(*lane, acked.get_mut(rest..).unwrap_or_default())?;
                 batch.commit()?;
+                acked.truncate(rest);
             }
         }
         Ok(())
+    }
+
+    /// What is known of an id without writing: reading works on a full disk too.
+    pub(super) fn known(
+        &self,
+        lane: Lane,
+        account: usize,
+        id: EventId,
+        event_time: i64,
+    ) -> Result<Option<Appended>, SpoolError> {
+        let account = self.accounts.get(account).copied().unwrap_or(-1);
+        batch::known(&self.connection, lane, account, id, event_time)
     }
 
     /// On a full disk: makes room for one more try, which `close_room` must follow. What the log holds is moved into the

@@ -1,0 +1,74 @@
+//! Refused records: an event that the broker will never take goes to the DLQ topic; what that refuses too is parked.
+
+use super::{
+    Lane,
+    lane::settle_without_ack,
+    spool::{Entry, SpoolError},
+    state::Item,
+    writer::Writer,
+};
+
+impl Writer {
+    /// Puts a refused record where it holds up no other. Given back when the spool cannot be written.
+    pub(super) fn put_aside(
+        &mut self,
+        lane: Lane,
+        item: Box<Item>,
+        reason: &'static str,
+    ) -> Result<(), (Box<Item>, SpoolError)> {
+        let moved = if lane == Lane::Dlq { self.park(&item) } else { self.move_to_dlq(lane, &item, reason) };
+        match moved {
+            Ok(dlq) => {
+                self.send_waiters_after(lane, *item, dlq);
+                Ok(())
+            }
+            Err(error) => Err((item, error)),
+        }
+    }
+
+    fn park(&mut self, item: &Item) -> Result<Option<Item>, SpoolError> {
+        tracing::error!("the DLQ topic refuses a record too; it is parked in the spool");
+        let mut batch = self.spool.batch()?;
+        if item.stored {
+            batch.park(item.seq)?;
+        } else {
+            batch.store(&entry(Lane::Parked, item, &item.record))?;
+        }
+        batch.commit()?;
+        Ok(None)
+    }
+
+    fn move_to_dlq(&mut self, lane: Lane, item: &Item, reason: &'static str) -> Result<Option<Item>, SpoolError> {
+        let account = item.account.and_then(|index| self.accounts.get(index));
+        let (name, mode) = account.map_or(("", ""), |(name, mode)| (name, *mode));
+        let record = item.record.clone().rejected(reason, name, mode, item.received_at_ms);
+        let mut batch = self.spool.batch()?;
+        if item.stored {
+            batch.remove(lane, &mut [(item.seq, item.bytes())])?;
+        }
+        let seq = batch.store(&entry(Lane::Dlq, item, &record))?;
+        batch.commit()?;
+        let (account, received_at_ms) = (item.account, item.received_at_ms);
+        Ok(Some(Item { seq, account, received_at_ms, record, stored: true, ticket: None, first_sent: None }))
+    }
+
+    /// Who waited for the refused record waits for its DLQ record; nobody waits for a parked one.
+    fn send_waiters_after(&self, lane: Lane, mut item: Item, dlq_item: Option<Item>) {
+        let Some(from) = self.lanes.get(lane as usize) else { return };
+        let waiters = from.give_away(&mut item);
+        match (dlq_item, self.lanes.get(Lane::Dlq as usize)) {
+            (Some(dlq_item), Some(dlq)) => {
+                let seq = dlq_item.seq;
+                dlq.hand_over(std::iter::once(dlq_item));
+                for waiter in waiters {
+                    dlq.join(seq, true, waiter);
+                }
+            }
+            _ => waiters.iter().for_each(|waiter| settle_without_ack(waiter)),
+        }
+    }
+}
+
+fn entry<'a>(lane: Lane, item: &Item, record: &'a crate::event::Record) -> Entry<'a> {
+    Entry { lane, account: item.account.unwrap_or(usize::MAX), received_at_ms: item.received_at_ms, record }
+}
