@@ -19,6 +19,7 @@ mod http_contract;
 mod layering;
 mod modes;
 mod quarantine;
+mod readme;
 mod samples;
 mod shutdown;
 mod spool_store;

@@ -1,34 +1,18 @@
 //! The documents hold: every command, configuration, line of code and name that they show is the real one's.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    time::Duration,
-};
+mod walk;
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::{
-    cardhook::run,
-    eventually,
-    http::get,
-    kafka::{Kafka, shared_broker},
-    project,
-};
+use super::support::{cardhook::run, project};
 
-const CARDHOOK: &str = env!("CARGO_BIN_EXE_cardhook");
 /// The broker's address in the documents.
 const SHOWN: &str = "127.0.0.1:9092";
-/// Long enough for a loaded machine that builds the example first.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// Keys that have one value only until their parts come.
-const LATER: [&str; 4] = ["server.allow_from", "server.trusted_proxies", "kafka.format", "account.forward_cards"];
+const LATER: [&str; 3] = ["server.allow_from", "server.trusted_proxies", "kafka.format"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap()
@@ -55,8 +39,8 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 
 /// The lines of the shell blocks, without their comments.
 fn shell_lines(document: &str) -> Vec<String> {
-    let lines: Vec<_> = blocks(document, "sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    lines.iter().map(|line| line.split(" #").next().unwrap().trim_end().to_owned()).collect()
+    let without_comment = |line: &str| line.split(" #").next().unwrap().trim_end().to_owned();
+    blocks(document, "sh").concat().lines().map(without_comment).collect()
 }
 
 /// What stands between backquotes outside of the fenced blocks.
@@ -124,9 +108,10 @@ fn the_table_of_keys_is_complete_and_its_defaults_are_right() {
             if LATER.contains(&key.as_str()) {
                 continue;
             }
-            let row = document.lines().find(|row| row.starts_with('|') && row.contains(&format!("`{key}`")));
+            let row = document.lines().find(|row| row.starts_with(&format!("| `{key}`")));
             let row = row.unwrap_or_else(|| panic!("{key} is not in the table"));
-            let given = written.contains(line) || value == "\"[redacted]\"" || key == "account.path" || key == "spool.path";
+            let given =
+                written.contains(line) || value == "\"[redacted]\"" || key == "account.path" || key == "spool.path";
             assert!(given || row.contains(&format!("| `{value}` |")), "the default of {key} is {value}: {row}");
         }
     }
@@ -154,7 +139,8 @@ fn both_languages_show_the_same() {
     for language in ["sh", "toml", "json", "python", "rust"] {
         let without_comments = |document: &str| -> Vec<String> {
             let lines = blocks(document, language).concat();
-            let line = |line: &str| line.split(" # ").next().unwrap().split(" // ").next().unwrap().trim_end().to_owned();
+            let line =
+                |line: &str| line.split(" # ").next().unwrap().split(" // ").next().unwrap().trim_end().to_owned();
             lines.lines().map(line).collect()
         };
         assert_eq!(without_comments(&english), without_comments(&chinese), "{language}");
@@ -171,7 +157,8 @@ fn every_file_that_a_document_links_is_there() {
         for target in targets.filter(|target| !target.starts_with("https://") && !target.starts_with('#')) {
             assert!(project(target).exists(), "{target}");
         }
-        for file in inline_code(&document).iter().filter(|code| code.starts_with("src/") || code.starts_with("tests/")) {
+        for file in inline_code(&document).iter().filter(|code| code.starts_with("src/") || code.starts_with("tests/"))
+        {
             assert!(project(file).exists(), "{file}");
         }
     }
@@ -191,117 +178,7 @@ fn the_rust_lines_are_those_of_the_example() {
     let example = read("examples/consume.rs");
     let body = example.split_once("fn main() -> Result<(), Box<dyn Error>> {\n").unwrap().1;
     let body = body.split_once("    Ok(())\n}").unwrap().0;
-    let body: String = body.lines().fold(String::new(), |body, line| body + line.strip_prefix("    ").unwrap_or(line) + "\n");
+    let body: String =
+        body.lines().fold(String::new(), |body, line| body + line.strip_prefix("    ").unwrap_or(line) + "\n");
     assert_eq!(shown, body);
-}
-
-/// The README from the topics to the consumers, with its own commands in its own order.
-#[test]
-fn what_the_readme_shows_works_against_a_real_kafka() {
-    let kafka = shared_broker();
-    let mut walk = Walk::new(kafka);
-    let readme = read("README.md");
-    for line in shell_lines(&readme) {
-        if line.starts_with("cardhook ") || line.starts_with("kcat ") {
-            walk.step(&line);
-        }
-    }
-    assert_eq!(walk.steps, ["topics", "check", "serve", "send", "kcat", "tail", "tail"]);
-
-    let exposed = get(walk.admin, "/metrics").unwrap().body;
-    let exposed: String = exposed.lines().filter(|line| line.starts_with("# TYPE ")).collect::<Vec<_>>().join("\n");
-    assert_eq!(metrics(&exposed), metrics(&readme));
-
-    let broker = kafka.bootstrap();
-    let mut python = Command::new(project("tests/consumers/venv/bin/python"));
-    python.args(["-B", "-u"]).arg(project("tests/consumers/readme.py")).arg(&broker);
-    assert!(first_line(&mut python).ends_with(" spring-poster"));
-    let mut rust = Command::new(env!("CARGO"));
-    rust.args(["run", "--quiet", "--locked", "--example", "consume", "--", &broker]);
-    assert!(first_line(rust.current_dir(project("."))).ends_with(" \"spring-poster\""));
-}
-
-struct Walk {
-    folder: TempDir,
-    broker: String,
-    public: SocketAddr,
-    admin: SocketAddr,
-    service: Option<Running>,
-    steps: Vec<String>,
-}
-
-impl Walk {
-    fn new(kafka: &Kafka) -> Self {
-        let (folder, [public, admin]) = (deployed(&kafka.bootstrap()), free_addresses());
-        Self { folder, broker: kafka.bootstrap(), public, admin, service: None, steps: Vec::new() }
-    }
-
-    /// Runs a line as it is shown, but for addresses.
-    fn step(&mut self, line: &str) {
-        let (program, rest) = line.split_once(' ').unwrap();
-        let name = if program == "cardhook" { rest.split(' ').next().unwrap() } else { program };
-        self.steps.push(name.to_owned());
-        match name {
-            "serve" => self.serve(line),
-            // As the line's comment says: the test's broker is a single one.
-            "topics" => drop(self.output(&format!("{line} --replication 1"))),
-            "kcat" => {
-                let records = self.output(line);
-                assert!(records.contains("ce_type=com.qq.weixin.card.received.v1,"), "{records}");
-                assert!(records.contains("\"outer_str\":\"spring-poster\""), "{records}");
-            }
-            "tail" => assert!(self.output(line).contains("spring-poster")),
-            _ => drop(self.output(line)),
-        }
-    }
-
-    fn serve(&mut self, line: &str) {
-        self.service = Some(Running(self.shell(&format!("exec {line}")).stderr(Stdio::null()).spawn().unwrap()));
-        eventually("cardhook is ready", PATIENCE, || {
-            get(self.admin, "/readyz").ok().filter(|answer| answer.status == 200)
-        });
-    }
-
-    fn output(&self, line: &str) -> String {
-        let output = self.shell(line).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn shell(&self, line: &str) -> Command {
-        let line = line.replace(SHOWN, &self.broker).replace("cardhook ", &format!("'{CARDHOOK}' "));
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &line]).current_dir(self.folder.path()).stdin(Stdio::null());
-        shell.env("CARDHOOK__SERVER__LISTEN", self.public.to_string());
-        shell.env("CARDHOOK__ADMIN__LISTEN", self.admin.to_string());
-        shell
-    }
-}
-
-/// Ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The first line that a program prints which does not end by itself.
-fn first_line(command: &mut Command) -> String {
-    let mut running = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
-    let output = BufReader::new(running.0.stdout.take().unwrap());
-    let (printed, line) = mpsc::channel();
-    std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| printed.send(line)));
-    line.recv_timeout(PATIENCE).expect("it prints a line")
-}
-
-/// Addresses that nothing listens on, below the ports that the system gives to clients and the tests' brokers take:
-/// `send` reads from the configuration where the service listens, so port 0 would not do.
-fn free_addresses() -> [SocketAddr; 2] {
-    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
-    let free = (first..20_000).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let mut free = free.filter(|address| TcpListener::bind(address).is_ok());
-    [free.next().unwrap(), free.next().unwrap()]
 }
