@@ -78,6 +78,9 @@ impl Connection {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer { status, headers, body: String::new(), took: Duration::ZERO };
+        if status == 100 {
+            return Ok(answer);
+        }
         let length = answer.header("content-length").ok_or_else(|| invalid("an answer without Content-Length"))?;
         let mut body = vec![0; length.parse().map_err(|_| invalid(length))?];
         self.0.read_exact(&mut body)?;
