@@ -415,8 +415,7 @@ async fn what_is_refused_for_a_full_spool_is_not_overtaken() {
     bench.max_bytes = 60;
     let (delivery, running) = bench.start();
     let long = "x".repeat(60);
-    let (one, big, two) =
-        tokio::join!(submit(&delivery, "1"), submit(&delivery, &long), submit(&delivery, "2"));
+    let (one, big, two) = tokio::join!(submit(&delivery, "1"), submit(&delivery, &long), submit(&delivery, "2"));
     assert_eq!(one, Ok(NEW_ON_DISK));
     assert!(big.is_err() && two.is_err(), "past the full spool, and no ack comes: {big:?} {two:?}");
     assert!(!delivery.health().spool);

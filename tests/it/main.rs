@@ -13,6 +13,7 @@
 mod configuration;
 mod crash;
 mod delivery_faults;
+mod dev;
 mod duplicates;
 mod events;
 mod http_contract;

@@ -1,0 +1,56 @@
+//! `cardhook dev`, as a stranger meets it: no configuration, no Kafka.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Types that must appear within the first five seconds.
+const SOON: [&str; 4] = ["card.approved", "card.received", "card.consumed", "card.deleted"];
+
+fn cardhook(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cardhook"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn dev_shows_each_step_of_a_cards_life_within_five_seconds_and_ends_when_told() {
+    let started = Instant::now();
+    let dev = cardhook(&["dev", "--for", "5s"]).output().unwrap();
+    assert!(dev.status.success());
+    assert!(started.elapsed() < Duration::from_secs(15));
+    let lines = String::from_utf8(dev.stdout).unwrap();
+    let types: BTreeSet<&str> = lines.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    for event_type in SOON {
+        assert!(types.contains(event_type), "{event_type} is not among {types:?}");
+    }
+    for line in lines.lines() {
+        for field in ["openid=", "code=", "card_id=", "outer_str="] {
+            assert!(line.contains(field), "{field} is not in {line}");
+        }
+        let shown = line.split("openid=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(shown.contains("***"), "an openid in clear: {line}");
+    }
+}
+
+#[test]
+fn the_lines_that_dev_offers_work_as_they_stand() {
+    let mut dev = cardhook(&["dev"]).spawn().unwrap();
+    let mut banner = BufReader::new(dev.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let events = BufReader::new(dev.stdout.take().unwrap());
+    let curl = banner.find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    let send = banner.find(|line| line.contains("cardhook send ")).unwrap();
+    for line in [&curl, &send] {
+        let ran = Command::new("bash").args(["-c", line]).output().unwrap();
+        assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    let asked_for = send.split("--outer-str ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let seen =
+        events.lines().map(Result::unwrap).take(500).any(|line| line.contains(&format!("outer_str={asked_for}")));
+    assert!(seen, "what was sent comes back from the broker");
+    Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().unwrap();
+    assert!(dev.wait().unwrap().success());
+}
