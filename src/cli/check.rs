@@ -5,7 +5,6 @@
 use std::{
     collections::HashMap,
     io::{self, Write as _},
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -19,8 +18,9 @@ use rdkafka::{
 };
 
 use super::{
+    ConfigArgs,
     kafka_client::{ANSWER_WITHIN, client_config},
-    load_config, note,
+    note,
 };
 use crate::{
     config::{Config, OtherPolicy},
@@ -33,9 +33,8 @@ const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
 /// Validate the configuration and print the effective one, without secrets
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
-    /// The configuration (TOML); the environment's `CARDHOOK__…` override it
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Also ask the brokers for the topics
     #[arg(long)]
     connect: bool,
@@ -43,7 +42,7 @@ pub(super) struct CheckArgs {
 
 /// What the brokers say stands as TOML comments below the configuration.
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let config = load_config(&args.config)?;
+    let config = args.config.load()?;
     io::stdout().lock().write_all(config.effective().as_bytes())?;
     if !args.connect {
         return Ok(ExitCode::SUCCESS);

@@ -18,7 +18,7 @@ mod topics;
 use std::{
     fmt::Display,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -124,6 +124,28 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn note(line: impl Display) {
     // Where standard error is closed, there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Where a command finds its configuration.
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// The configuration (TOML); the environment's `CARDHOOK__…` override it
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Overrides file and environment: `server.listen=127.0.0.1:8080`, `account.shop.mode=compat` (repeatable; no secrets)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(Some(&self.config), environment(), &self.set).map_err(Misconfigured)?)
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Reads the configuration; every error at once.

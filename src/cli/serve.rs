@@ -1,20 +1,19 @@
 //! `cardhook serve`: production.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use super::{load_config, signal};
+use super::{ConfigArgs, signal};
 use crate::{app::App, telemetry};
 
 /// Run the receiver
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The configuration (TOML); the environment's `CARDHOOK__…` override it
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let config = load_config(&args.config)?;
+    let config = args.config.load()?;
     telemetry::init(&config.log);
     actix_web::rt::System::new().block_on(async {
         let app = App::build(config)?;

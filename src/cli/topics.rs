@@ -3,7 +3,6 @@
 use std::{
     fmt::Display,
     io::{self, Write as _},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -16,9 +15,8 @@ use rdkafka::{
 };
 
 use super::{
-    Misconfigured,
+    ConfigArgs, Misconfigured,
     kafka_client::{ANSWER_WITHIN, client_config},
-    load_config,
 };
 use crate::config::{ConfigError, Kafka};
 
@@ -43,9 +41,8 @@ enum TopicsCommand {
   cardhook topics create --config cardhook.toml
   cardhook topics create --config cardhook.toml --partitions 3 --replication 1    # one broker")]
 struct CreateArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Partitions of a created topic
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
@@ -56,7 +53,7 @@ struct CreateArgs {
 
 pub(super) fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let TopicsCommand::Create(args) = &args.command;
-    let kafka = load_config(&args.config)?.kafka;
+    let kafka = args.config.load()?.kafka;
     if kafka.brokers.is_empty() {
         return Err(Misconfigured(vec![ConfigError {
             key: "kafka.brokers".to_owned(),

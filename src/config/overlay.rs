@@ -3,13 +3,16 @@
 //! It refuses to know which keys exist, and to read the real environment (see [`super::environment`]).
 
 use super::{
-    ConfigError,
+    ConfigError, kafka_options,
     raw::{Origin, Raw, Value},
     section::Section,
 };
 
 /// What every variable of cardhook begins with.
 pub(super) const PREFIX: &str = "CARDHOOK__";
+
+/// Keys whose values are secrets.
+const SECRETS: [&str; 6] = ["token", "previous_token", "aes_key", "previous_aes_key", "app_secret", "sasl_password"];
 
 /// The key that a variable or a flag speaks of.
 enum Place {
@@ -45,6 +48,14 @@ pub(super) fn environment(
 pub(super) fn flags(raw: &mut Raw, flags: &[(String, String)], errors: &mut Vec<ConfigError>) {
     for (name, value) in flags {
         if let Some(place) = flag_place(name) {
+            if is_secret(&place) {
+                errors.push(ConfigError::new(
+                    name,
+                    "is a secret, and a command line stands in the process list",
+                    "give it in a file (…_file), the configuration or the environment",
+                ));
+                continue;
+            }
             set(raw, place, value.clone(), Origin::Flag, errors);
         } else {
             errors.push(ConfigError::new(
@@ -72,6 +83,13 @@ fn variable_place(variable: &str) -> Option<Place> {
     }
     let (section, key) = rest.split_once("__")?;
     Some(Place::Key { section: section.into(), key: key.into() })
+}
+
+fn is_secret(place: &Place) -> bool {
+    match place {
+        Place::Key { section, key } if section == "kafka.options" => kafka_options::is_secret(key),
+        Place::Key { key, .. } | Place::Account { key, .. } => SECRETS.contains(&key.as_str()),
+    }
 }
 
 fn flag_place(name: &str) -> Option<Place> {
