@@ -29,7 +29,10 @@ use std::{
 pub use model::{AnswerAfter, Health, Lane, Overloaded, Safe, Settings, Submission};
 pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
 
-use crate::{clock, metrics::Metrics};
+use crate::{
+    clock,
+    metrics::{Metrics, ReasonLabels},
+};
 use forwarder::Forwarder;
 use lane::Shared;
 use sink::Connect;
@@ -101,6 +104,10 @@ impl Delivery {
 
         let mut forwarders = Vec::new();
         if let Some(connect) = connect {
+            // Counted from 0, so that an alarm on the rate sees the first one.
+            for reason in sink::REASONS {
+                metrics.publish_errors.get_or_create(&ReasonLabels { reason });
+            }
             for (lane, topic) in Lane::FORWARDED.into_iter().zip(&settings.topics) {
                 let last = spool.last_of(lane)?;
                 let nudge = nudge(commands.clone());

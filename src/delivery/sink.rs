@@ -179,6 +179,17 @@ struct Broker<'a> {
     state: std::borrow::Cow<'a, str>,
 }
 
+/// Every label of `cardhook_publish_errors_total`.
+pub(super) const REASONS: [&str; 7] = [
+    "too_large",
+    "invalid_record",
+    "unknown_topic",
+    "topic_authorization_failed",
+    "cluster_authorization_failed",
+    "fatal",
+    "other",
+];
+
 /// What an error code means for the record and for those behind it. An unlisted code ends in a new producer and another try.
 fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
     use RDKafkaErrorCode as Code;
