@@ -106,7 +106,7 @@ impl Delivery {
         if let Some(connect) = connect {
             // Counted from 0, so that an alarm on the rate sees the first one.
             for reason in sink::REASONS {
-                metrics.publish_errors.get_or_create(&ReasonLabels { reason });
+                drop(metrics.publish_errors.get_or_create(&ReasonLabels { reason }));
             }
             for (lane, topic) in Lane::FORWARDED.into_iter().zip(&settings.topics) {
                 let last = spool.last_of(lane)?;
