@@ -16,6 +16,7 @@ mod delivery_faults;
 mod dev;
 mod duplicates;
 mod events;
+mod full_disk;
 mod http_contract;
 mod layering;
 mod modes;
