@@ -255,8 +255,10 @@ impl Writer {
         }
     }
 
+    /// A commit that fits by chance is no recovery: the spool's reserve must fit again.
     fn recovered(&self) {
-        if !self.vitals.healthy.swap(true, Ordering::Relaxed) {
+        if !self.vitals.healthy.load(Ordering::Relaxed) && self.spool.is_whole() {
+            self.vitals.healthy.store(true, Ordering::Relaxed);
             tracing::info!("the spool can be written again");
             self.spool.tidy();
         }

@@ -64,6 +64,8 @@ pub enum FolderError {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// False where the file system cannot make one, or was too full at the start.
+    pub(super) had_reserve: bool,
     _lock: File,
 }
 
@@ -80,11 +82,11 @@ impl Folder {
         let lock = private_file(&lock_path).map_err(failed(&lock_path))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FolderError::InUse { path: path.display().to_string() })?;
-        let folder = Self { path: path.to_owned(), _lock: lock };
+        let mut folder = Self { path: path.to_owned(), had_reserve: false, _lock: lock };
         // SQLite gives its -wal and -shm files the permissions of the database.
         let database = folder.database();
         private_file(&database).map_err(failed(&database))?;
-        folder.restore_reserve();
+        folder.had_reserve = folder.restore_reserve();
         Ok(folder)
     }
 
@@ -106,16 +108,18 @@ impl Folder {
         fs::remove_file(self.reserve()).is_ok()
     }
 
-    /// Makes the reserve where there is none and the disk has room; a full disk is no error here.
-    pub(super) fn restore_reserve(&self) {
+    /// Makes the reserve where there is none and the disk has room. Whether it is there.
+    pub(super) fn restore_reserve(&self) -> bool {
         let path = self.reserve();
         if path.exists() {
-            return;
+            return true;
         }
-        let Ok(file) = private_file(&path) else { return };
-        if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES).is_err() {
+        let Ok(file) = private_file(&path) else { return false };
+        let made = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES).is_ok();
+        if !made {
             let _ = fs::remove_file(&path);
         }
+        made
     }
 }
 

@@ -213,6 +213,11 @@ impl Spool {
         gained
     }
 
+    /// Whether the disk has room: the reserve is there, or can be made again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.folder.restore_reserve() || !self.folder.had_reserve
+    }
+
     /// Gives the log's blocks back and takes the reserve again.
     pub(super) fn close_room(&self) {
         self.truncate_log();
