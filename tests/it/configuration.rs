@@ -2,7 +2,10 @@
 
 use std::process::Output;
 
-use crate::support::cardhook::{Setup, run};
+use crate::support::{
+    cardhook::{Setup, run},
+    wechat::{Account, Mode},
+};
 
 /// Runs a command on a configuration of this text.
 fn with_text(args: &[&str], text: &str) -> (Output, String) {
@@ -82,5 +85,16 @@ fn check_prints_the_effective_configuration_without_secrets() {
 fn unknown_commands_and_flags_are_usage_errors() {
     for args in [&["brew"][..], &["serve"], &["serve", "--milk"]] {
         assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn the_process_list_shows_no_secret() {
+    let service = Setup::without_brokers().serve();
+    let shown = std::fs::read(format!("/proc/{}/cmdline", service.id())).unwrap();
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("serve"));
+    for account in Mode::ALL.map(Account::of) {
+        assert!(!shown.contains(&account.token) && !shown.contains(&account.aes_key));
     }
 }
