@@ -184,14 +184,11 @@ pub fn kafka_headers(record: &Record) -> OwnedHeaders {
     })
 }
 
-/// Why the broker will never take a record, where that is what a failed report says. It may have been another record of the
-/// same batch: only the refusal of a record sent alone is surely its own.
+/// Whether a failed report says that the broker will never take the record. It may have been another record of the same
+/// batch: only the refusal of a record sent alone is surely its own.
 #[must_use]
-pub fn refusal(error: &KafkaError) -> Option<&'static str> {
-    match classify(error.rdkafka_error_code()) {
-        Failure::Refused(reason) => Some(reason),
-        Failure::Topic(_) | Failure::Producer(_) | Failure::Purged => None,
-    }
+pub fn is_refusal(error: &KafkaError) -> bool {
+    matches!(classify(error.rdkafka_error_code()), Failure::Refused(_))
 }
 
 /// Every label of `cardhook_publish_errors_total`.

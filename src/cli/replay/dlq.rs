@@ -52,6 +52,8 @@ impl Dlq {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
+            // A commit to a broker that hangs blocks that long, and a stop with it.
+            .set("socket.timeout.ms", "10000")
             .create()
             .context("the client's properties are refused")?;
         let metadata = consumer

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::client_properties,
     config::Kafka,
-    delivery::{kafka_headers, producer_properties, refusal},
+    delivery::{is_refusal, kafka_headers, producer_properties},
 };
 
 /// Between two looks whether the client's queue has room again.
@@ -58,7 +58,7 @@ impl<'a> Outbox<'a> {
             for (item, handed) in sent {
                 match acknowledged(handed).await {
                     Ok(()) => item.settled = true,
-                    Err(error) if refusal(&error).is_some() => refused.push(item),
+                    Err(error) if is_refusal(&error) => refused.push(item),
                     Err(error) => failure = failure.or(Some(self.failed(item, &error))),
                 }
             }
@@ -76,7 +76,7 @@ impl<'a> Outbox<'a> {
     async fn send_alone(&mut self, item: &mut Item) -> anyhow::Result<()> {
         let mut outcome = self.send_one(item).await?;
         if let (Err(error), Verdict::Publish { .. }) = (&outcome, &item.verdict)
-            && refusal(error).is_some()
+            && is_refusal(error)
         {
             item.verdict = Verdict::Return(Reason::Rejected.name());
             outcome = self.send_one(item).await?;
