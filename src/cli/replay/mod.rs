@@ -42,8 +42,9 @@ later run. What a push had to be verified for was verified when it was received,
 write to the DLQ topic is trusted.
 
 Ctrl-C stops it, and the next run goes on from there. The place is kept by the brokers as the offsets of the group
-cardhook-replay, moved on after the acks: a killed run sends a few records once more. Run one at a time, and beside a
-running service as you like: replay does not know which ids the service has published (its spool is locked), so
+cardhook-replay, moved on after the acks: a killed run sends a few records once more. They forget it after
+offsets.retention.minutes (7 days) without a run, and the next one begins at the beginning, which it says. Run one at a
+time. A running service does not matter: replay does not know which ids it has published (its spool is locked), so
 consumers tell events apart by ce_id, as ever. Replayed events come late: order them by event_time.")]
 pub(super) struct ReplayArgs {
     /// The configuration file

@@ -1,12 +1,13 @@
 //! `cardhook replay`: what was quarantined is published once it can be read, and nothing is lost (contract §3.2).
 
-use std::{
-    collections::BTreeSet,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+mod stops;
 
-use cardhook::event::Quarantine;
+use std::{collections::BTreeSet, time::Duration};
+
+use cardhook::{
+    event::Quarantine,
+    protocol::{Token, sign},
+};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
@@ -14,13 +15,11 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{
     cardhook::{Setup, Topics, run},
     consume::{Record, records},
-    eventually,
     kafka::{Kafka, shared_broker},
     unix_seconds,
     wechat::{Account, Mode, claim, fixture},
@@ -37,13 +36,6 @@ fn replay(setup: &Setup, flags: &[&str]) -> (String, String) {
     let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     (out, err)
-}
-
-/// `cardhook replay`, on its way.
-fn start(setup: &Setup) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cardhook"));
-    command.env_clear().args(["replay", "--config"]).arg(setup.write());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// The number that the report gives.
@@ -105,7 +97,10 @@ fn ids(records: &[Record]) -> Vec<String> {
     ids
 }
 
-fn contents(records: &[Record]) -> BTreeSet<(Option<String>, Vec<(String, String)>, String)> {
+/// Key, headers and value.
+type Content = (Option<String>, Vec<(String, String)>, String);
+
+fn contents(records: &[Record]) -> BTreeSet<Content> {
     records.iter().map(|record| (record.key.clone(), record.headers.clone(), record.payload.clone())).collect()
 }
 
@@ -214,61 +209,6 @@ fn a_reused_nonce_is_replayed_only_when_asked_for() {
 }
 
 #[test]
-fn a_stopped_replay_goes_on_where_it_was() {
-    let kafka = shared_broker();
-    let topics = Topics { dlq: kafka.create_topic("dlq", 3), ..Topics::create(kafka) };
-    let claims = claims(4000);
-    quarantine(kafka, &topics, "decrypt", &claims);
-    // A second for each round, so that the stop comes in the middle.
-    let slow = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"1000\" }");
-    let mut stopped = start(&slow);
-    eventually("the first events are there", LIMIT, || (!records(kafka, &topics.events).is_empty()).then_some(()));
-    kill_process(Pid::from_child(&stopped), Signal::INT).unwrap();
-    eventually("the replay stops", LIMIT, || stopped.try_wait().unwrap());
-    let output = stopped.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let report = String::from_utf8(output.stdout).unwrap();
-    let first = reported(&report, "published");
-    assert!(0 < first && first < claims.len(), "{report}");
-    assert_eq!(records(kafka, &topics.events).len(), first);
-
-    let (report, _) = replay(&Setup::new(kafka, &topics), &[]);
-    assert_eq!(reported(&report, "read"), claims.len() - first, "{report}");
-    let ids = ids(&records(kafka, &topics.events));
-    assert_eq!(ids.len(), claims.len());
-    assert_eq!(BTreeSet::from_iter(ids).len(), claims.len(), "each once");
-}
-
-#[test]
-fn a_killed_replay_loses_nothing() {
-    let kafka = shared_broker();
-    let topics = Topics::create(kafka);
-    let [readable, unreadable] = [claims(3000), undated(claims(300))];
-    quarantine(kafka, &topics, "missing_field", &readable);
-    quarantine(kafka, &topics, "missing_field", &unreadable);
-    let setup = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"100\" }");
-    for _ in 0..4 {
-        let before = records(kafka, &topics.events).len();
-        let mut killed = start(&setup);
-        eventually("more events are there, or all", LIMIT, || {
-            let now = records(kafka, &topics.events).len();
-            (now > before || now >= readable.len() || killed.try_wait().unwrap().is_some()).then_some(())
-        });
-        killed.kill().unwrap();
-        killed.wait().unwrap();
-    }
-    replay(&setup, &[]);
-    let published: BTreeSet<String> = ids(&records(kafka, &topics.events)).into_iter().collect();
-    assert_eq!(published.len(), readable.len());
-
-    let place = records(kafka, &topics.dlq).len();
-    let (report, _) = replay(&setup, &[]);
-    let left: BTreeSet<String> =
-        behind(records(kafka, &topics.dlq), place).into_iter().map(|record| record.payload).collect();
-    assert_eq!(left, unreadable.into_iter().collect(), "{report}");
-}
-
-#[test]
 fn events_older_than_the_topic_s_retention_wait_for_a_choice() {
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
@@ -319,25 +259,17 @@ fn a_rejected_record_is_sent_again_as_it_was_and_goes_back_while_it_is_refused()
 }
 
 #[test]
-fn a_stop_while_the_broker_hangs_ends_in_time_and_loses_nothing() {
-    let kafka = Kafka::start();
-    let topics = Topics::create(&kafka);
-    let claims = claims(2000);
-    quarantine(&kafka, &topics, "decrypt", &claims);
-    let slow = Setup::new(&kafka, &topics)
-        .set("kafka", "options = { \"linger.ms\" = \"1000\" }")
-        .set("delivery", "shutdown_timeout = \"1s\"");
-    let mut stopped = start(&slow);
-    eventually("the first events are there", LIMIT, || (!records(&kafka, &topics.events).is_empty()).then_some(()));
-    kafka.suspend();
-    kill_process(Pid::from_child(&stopped), Signal::INT).unwrap();
-    let status = eventually("the replay stops", LIMIT, || stopped.try_wait().unwrap());
-    let output = stopped.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(status.code(), Some(1), "{said}");
-    kafka.resume();
-
-    replay(&slow, &[]);
-    let published: BTreeSet<String> = ids(&records(&kafka, &topics.events)).into_iter().collect();
-    assert_eq!(published.len(), claims.len());
+fn one_record_that_is_too_large_holds_up_no_other() {
+    let kafka = shared_broker();
+    let topics = Topics { events: kafka.create_topic("events", 1), ..Topics::create(kafka) };
+    set(kafka, &topics.events, "max.message.bytes", "2500");
+    let mut claims = claims(30);
+    // Signatures do not compress.
+    let noise: String = (0..200).map(|number| sign(&Token::new("noise"), &[&number.to_string()])).collect();
+    claims[7] = claims[7].replace("harness", &noise);
+    quarantine(kafka, &topics, "decrypt", &claims);
+    let (report, _) = replay(&Setup::new(kafka, &topics), &[]);
+    assert_eq!((reported(&report, "published"), reported(&report, "rejected")), (29, 1), "{report}");
+    assert_eq!(BTreeSet::from_iter(ids(&records(kafka, &topics.events))).len(), 29);
+    assert_eq!(behind(records(kafka, &topics.dlq), 30)[0].payload, claims[7]);
 }
