@@ -3,13 +3,17 @@
 //! Partitions are assigned, not subscribed to: a run that was killed leaves no member behind whose session the next one
 //! would have to wait out. It refuses to know what the records are.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
-    error::KafkaError,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::OwnedMessage,
 };
 
@@ -30,9 +34,12 @@ const BYTES: usize = 8 * 1024 * 1024;
 /// A round that has a record waits no longer for the next one.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// How long the group may be without a coordinator.
+const COORDINATOR_WITHIN: Duration = Duration::from_secs(30);
+
 /// The reader of the DLQ topic.
 pub(super) struct Dlq {
-    consumer: StreamConsumer,
+    consumer: Arc<StreamConsumer>,
     topic: String,
     /// Partition → what was its end when the run began, where the reader has not come there yet.
     ahead: BTreeMap<i32, i64>,
@@ -52,8 +59,6 @@ impl Dlq {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            // A commit to a broker that hangs blocks that long, and a stop with it.
-            .set("socket.timeout.ms", "10000")
             .create()
             .context("the client's properties are refused")?;
         let metadata = consumer
@@ -63,8 +68,7 @@ impl Dlq {
         for partition in partitions(&metadata, &topic)? {
             asked.add_partition(&topic, partition);
         }
-        let committed = consumer
-            .committed_offsets(asked, ANSWER_WITHIN)
+        let committed = coordinated(|| consumer.committed_offsets(asked.clone(), ANSWER_WITHIN))
             .with_context(|| format!("the brokers do not tell the place of the group {GROUP}"))?;
         if committed.elements().iter().all(|partition| partition.offset() == Offset::Invalid) {
             note(format_args!("the group {GROUP} has no place yet (or none any more): reading from the beginning"));
@@ -73,6 +77,7 @@ impl Dlq {
         let mut ahead = BTreeMap::new();
         for found in committed.elements() {
             let partition = found.partition();
+            found.error().with_context(|| format!("the place of the group {GROUP} in partition {partition}"))?;
             let (low, end) = consumer
                 .fetch_watermarks(&topic, partition, ANSWER_WITHIN)
                 .with_context(|| format!("partition {partition} of {topic} does not answer"))?;
@@ -83,7 +88,7 @@ impl Dlq {
             }
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer, topic, ahead })
+        Ok(Self { consumer: Arc::new(consumer), topic, ahead })
     }
 
     /// Whether everything that was there when the run began has been read.
@@ -129,11 +134,13 @@ impl Dlq {
         Ok(messages)
     }
 
-    /// Moves the group's place behind what is settled. Blocks until the brokers have it.
+    /// Moves the group's place behind what is settled, and waits until the brokers have it.
+    ///
+    /// On a thread of its own: librdkafka blocks, for minutes where a broker hangs.
     ///
     /// # Errors
     /// When they do not take it.
-    pub(super) fn commit(&self, items: &[Item]) -> anyhow::Result<()> {
+    pub(super) async fn commit(&self, items: &[Item]) -> anyhow::Result<()> {
         let places = places(items);
         if places.is_empty() {
             return Ok(());
@@ -142,9 +149,26 @@ impl Dlq {
         for (partition, next) in places {
             offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next))?;
         }
-        self.consumer
-            .commit(&offsets, CommitMode::Sync)
+        let consumer = Arc::clone(&self.consumer);
+        tokio::task::spawn_blocking(move || coordinated(|| consumer.commit(&offsets, CommitMode::Sync)))
+            .await?
             .with_context(|| format!("cannot commit the place of the group {GROUP}"))
+    }
+}
+
+/// Asks until the group has a coordinator: it has none for a moment when it is new, or when its broker has gone. Blocks.
+fn coordinated<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let until = Instant::now() + COORDINATOR_WITHIN;
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        match code {
+            Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator) if Instant::now() < until => {
+                std::thread::sleep(QUIET);
+            }
+            Some(_) | None => return answer,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod round;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt as _;
 
@@ -74,12 +74,13 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if config.kafka.brokers.is_empty() {
         return Err(Usage("kafka.brokers is empty: there is no DLQ topic to read".to_owned()).into());
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut report = Report::default();
-        let replayed = replay(&config, args, &mut report).await;
-        report.print()?;
-        replayed
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report::default();
+    let replayed = runtime.block_on(replay(&config, args, &mut report));
+    // A commit that the brokers never answer is not waited for.
+    runtime.shutdown_background();
+    report.print()?;
+    replayed?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,6 +91,10 @@ async fn replay(config: &Config, args: &ReplayArgs, report: &mut Report) -> anyh
     let judge = Judge::new(&config.accounts, &args.reasons);
     let mut retention = Retention::ask(config).await?;
 
+    let out_of_time = || async {
+        stop.clone().await;
+        tokio::time::sleep(config.delivery.shutdown_timeout).await;
+    };
     while !dlq.at_end() {
         let messages = tokio::select! {
             biased;
@@ -104,19 +109,17 @@ async fn replay(config: &Config, args: &ReplayArgs, report: &mut Report) -> anyh
             Item::new(message, retention.consider(verdict, args.timestamp, clock::unix_millis()))
         };
         let mut items: Vec<Item> = messages.into_iter().map(decide).collect();
-        let out_of_time = async {
-            stop.clone().await;
-            tokio::time::sleep(config.delivery.shutdown_timeout).await;
-        };
         let sent = tokio::select! {
             sent = patiently(outbox.send(&mut items)) => sent,
-            () = out_of_time => Err(anyhow::anyhow!("stopped, and the brokers did not acknowledge in time")),
+            () = out_of_time() => Err(anyhow!("stopped, and the brokers did not acknowledge in time")),
         };
         report.count(&items);
-        dlq.commit(&items).context("what was sent is sent again by the next run, under the same ids")?;
-        if let Err(error) = sent {
-            bail!("{error:#}; the next run goes on from there");
-        }
+        let committed = tokio::select! {
+            committed = patiently(dlq.commit(&items)) => committed,
+            () = out_of_time() => Err(anyhow!("stopped, and the brokers did not take the place in time")),
+        };
+        committed.context("what was sent is sent again by the next run, under the same ids")?;
+        sent.context("the next run goes on from there")?;
     }
     Ok(())
 }
@@ -127,6 +130,6 @@ async fn patiently<T>(work: impl Future<Output = T>) -> T {
     if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
         return done;
     }
-    note("the brokers have not acknowledged for a while; still waiting, Ctrl-C stops and loses nothing");
+    note("the brokers have not answered for a while; still waiting, Ctrl-C stops and loses nothing");
     work.await
 }

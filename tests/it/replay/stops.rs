@@ -53,9 +53,9 @@ fn a_killed_replay_loses_nothing() {
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
     let [readable, unreadable] = [claims(3000), undated(claims(300))];
-    quarantine(kafka, &topics, "missing_field", &readable);
-    quarantine(kafka, &topics, "missing_field", &unreadable);
-    let setup = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"100\" }");
+    let mixed = readable.chunks(10).zip(&unreadable).flat_map(|(ten, one)| ten.iter().chain([one]));
+    quarantine(kafka, &topics, "missing_field", &mixed.cloned().collect::<Vec<_>>());
+    let setup = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"1000\" }");
     for _ in 0..4 {
         let before = records(kafka, &topics.events).len();
         let mut killed = start(&setup);
