@@ -88,7 +88,11 @@ impl TopicReader {
     }
 }
 
-fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec<i32>> {
+/// The topic's partitions.
+///
+/// # Errors
+/// When the topic does not exist or may not be read.
+pub(super) fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec<i32>> {
     let partitions: Vec<i32> = metadata
         .topics()
         .iter()

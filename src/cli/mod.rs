@@ -6,6 +6,7 @@ mod check;
 mod dev;
 mod kafka_client;
 mod mask;
+mod replay;
 mod schema;
 mod send;
 mod serve;
@@ -47,6 +48,7 @@ enum Command {
     Send(Box<send::SendArgs>),
     Tail(tail::TailArgs),
     Spool(spool::SpoolArgs),
+    Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
 }
 
@@ -83,6 +85,7 @@ impl Command {
             Self::Send(args) => send::run(args),
             Self::Tail(args) => tail::run(args),
             Self::Spool(args) => spool::run(args),
+            Self::Replay(args) => replay::run(args),
             Self::Schema(args) => schema::run(args),
         }
     }

@@ -27,6 +27,8 @@ use std::{
 };
 
 pub use model::{AnswerAfter, Health, Lane, Overloaded, Safe, Settings, Submission};
+pub use properties::producer as producer_properties;
+pub use sink::{is_refusal, kafka_headers};
 pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
 
 use crate::{

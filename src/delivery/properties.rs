@@ -29,8 +29,10 @@ const TUNED: &[(&str, &str)] = &[
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
-/// The producer's configuration. `options` are the user's, `bootstrap.servers` among them.
-pub(super) fn producer(options: &[(String, String)]) -> ClientConfig {
+/// A producer's configuration that keeps the promise of contract §3.1. `options` are the user's, `bootstrap.servers` among
+/// them.
+#[must_use]
+pub fn producer(options: &[(String, String)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in TUNED {

@@ -22,6 +22,7 @@ use super::{
     lane::Shared,
     state::{Failure, Item},
 };
+use crate::event::Record;
 
 /// How long the polling thread may sleep; how long a stop waits for it.
 const POLL: Duration = Duration::from_millis(100);
@@ -81,17 +82,13 @@ struct KafkaSink {
 impl Sink for KafkaSink {
     fn send(&self, item: &Item) -> Result<(), NotTaken> {
         let record = &item.record;
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
         // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
         let seq = usize::try_from(item.seq).unwrap_or(usize::MAX);
         let mut send = BaseRecord::with_opaque_to(&self.lane.topic, seq)
             .payload(record.value.as_slice())
             // librdkafka takes 0 for "now".
             .timestamp(record.timestamp_ms.max(1))
-            .headers(headers);
+            .headers(kafka_headers(record));
         if let Some(key) = record.key.as_deref() {
             send = send.key(key.as_bytes());
         }
@@ -177,6 +174,21 @@ struct Statistics<'a> {
 struct Broker<'a> {
     #[serde(borrow)]
     state: std::borrow::Cow<'a, str>,
+}
+
+/// A record's headers as librdkafka takes them.
+#[must_use]
+pub fn kafka_headers(record: &Record) -> OwnedHeaders {
+    record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+/// Whether a failed report says that the broker will never take the record. It may have been another record of the same
+/// batch: only the refusal of a record sent alone is surely its own.
+#[must_use]
+pub fn is_refusal(error: &KafkaError) -> bool {
+    matches!(classify(error.rdkafka_error_code()), Failure::Refused(_))
 }
 
 /// Every label of `cardhook_publish_errors_total`.

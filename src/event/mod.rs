@@ -18,7 +18,7 @@ pub use card_event::{CardEvent, Incoming, OtherMessage};
 pub use children::{Extra, ExtraValue};
 pub use identity::EventId;
 pub use read::{EventError, Receipt, read};
-pub use record::{Header, Quarantine, Record};
+pub use record::{Header, Quarantine, Record, timestamp};
 pub use table::{EventType, Fields};
 pub use time::{NotATime, UtcMillis, UtcSeconds};
 pub use value::{CardCode, CardId, ConsumeSource, OpenId, OrderTime, UnionId};

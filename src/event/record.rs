@@ -83,7 +83,9 @@ impl OtherMessage {
     }
 }
 
-fn timestamp(event_time: Option<UtcSeconds>, received_at: UtcMillis) -> i64 {
+/// A record's timestamp, Unix milliseconds: the event's time, or the receipt's where that lies too far ahead or is missing.
+#[must_use]
+pub fn timestamp(event_time: Option<UtcSeconds>, received_at: UtcMillis) -> i64 {
     let received_at = received_at.millis();
     event_time.map(UtcSeconds::millis).filter(|at| *at <= received_at + AHEAD_MS).unwrap_or(received_at)
 }

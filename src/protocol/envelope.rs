@@ -21,6 +21,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Plaintext, Self::Compat, Self::Secure];
+
     /// `plaintext`, `compat` or `secure`, as in the configuration and in `dlq_mode`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -65,7 +68,7 @@ pub struct Callback<'a> {
     body: &'a [u8],
 }
 
-/// A push whose signature is right. Only [`Callback::verify`] makes one.
+/// A push whose signature is right: now ([`Callback::verify`]), or when it was received ([`Callback::verified_at_receipt`]).
 pub struct VerifiedPush<'a> {
     content: Content<'a>,
 }
@@ -145,31 +148,43 @@ impl<'a> Callback<'a> {
     /// # Errors
     /// A missing parameter, a wrong signature, or a push that the account's mode forbids.
     pub fn verify(self, credentials: &Credentials) -> Result<VerifiedPush<'a>, VerifyError> {
-        let Query { signature, msg_signature, .. } = &self.query;
         let timestamp = required(self.query.timestamp.as_deref(), "timestamp")?;
         let nonce = required(self.query.nonce.as_deref(), "nonce")?;
-        if signature.is_none() && msg_signature.is_none() {
+        if self.query.signature.is_none() && self.query.msg_signature.is_none() {
             return Err(QueryError::Missing("signature").into());
         }
-        let sealed = match credentials.mode {
+        let (content, presented) = self.covered(credentials.mode).ok_or(VerifyError::Signature)?;
+        let signed = |token: &Token| match &content {
+            Content::Sealed(encrypt) => token.signed_message(timestamp, nonce, encrypt.trim_matches(BLANKS), presented),
+            Content::Clear(_) => token.signed(timestamp, nonce, presented),
+        };
+        if credentials.tokens().any(signed) { Ok(VerifiedPush { content }) } else { Err(VerifyError::Signature) }
+    }
+
+    /// A push that was verified when it was received, in `mode`, and has been kept since: what was covered then is read now.
+    /// No signature is looked at again, since the token may have changed meanwhile. Only for what the quarantine kept.
+    ///
+    /// `None` for what can never have been verified in `mode`.
+    #[must_use]
+    pub fn verified_at_receipt(self, mode: Mode) -> Option<VerifiedPush<'a>> {
+        let (content, _) = self.covered(mode)?;
+        Some(VerifiedPush { content })
+    }
+
+    /// What is to be read, and the signature that has to cover it, by contract §2.1.
+    fn covered(&self, mode: Mode) -> Option<(Content<'a>, &str)> {
+        let Query { signature, msg_signature, .. } = &self.query;
+        let sealed = match mode {
             Mode::Secure | Mode::Compat => {
                 msg_signature.as_deref().and_then(|presented| Some((presented, encrypted(self.body)?)))
             }
             Mode::Plaintext => None,
         };
-        let (signed, content) = match (sealed, signature, credentials.mode) {
-            (Some((presented, encrypt)), _, _) => {
-                let text = encrypt.trim_matches(BLANKS);
-                let signed = |token: &Token| token.signed_message(timestamp, nonce, text, presented);
-                (credentials.tokens().any(signed), Content::Sealed(encrypt))
-            }
-            (None, Some(presented), Mode::Compat | Mode::Plaintext) => {
-                let signed = |token: &Token| token.signed(timestamp, nonce, presented);
-                (credentials.tokens().any(signed), Content::Clear(self.body))
-            }
-            (None, None, _) | (None, _, Mode::Secure) => return Err(VerifyError::Signature),
-        };
-        if signed { Ok(VerifiedPush { content }) } else { Err(VerifyError::Signature) }
+        match (sealed, signature, mode) {
+            (Some((presented, encrypt)), _, _) => Some((Content::Sealed(encrypt), presented)),
+            (None, Some(presented), Mode::Compat | Mode::Plaintext) => Some((Content::Clear(self.body), presented)),
+            (None, None, _) | (None, _, Mode::Secure) => None,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod layering;
 mod modes;
 mod quarantine;
 mod readme;
+mod replay;
 mod samples;
 mod shutdown;
 mod spool_store;

@@ -1,0 +1,135 @@
+//! `cardhook replay`: the DLQ topic's records once more, with today's keys and code.
+//!
+//! A round reads some records, decides about each, sends, waits for the acks, and only then commits: whenever it is killed,
+//! the next run finds every record that was not acknowledged. It refuses to know how a push is read.
+
+mod dlq;
+mod outbox;
+mod report;
+mod reprocess;
+mod retention;
+mod round;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
+use futures_util::FutureExt as _;
+
+use self::{
+    dlq::Dlq,
+    outbox::Outbox,
+    report::Report,
+    reprocess::{Judge, Reason},
+    retention::Retention,
+    round::Item,
+};
+use super::{Usage, load_config, note, signal};
+use crate::{clock, config::Config};
+
+/// A wait that is longer is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Read the quarantined pushes again and publish those that can be read now
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cardhook replay --config cardhook.toml
+  cardhook replay --config cardhook.toml --reason decrypt --timestamp now
+
+Reads kafka.dlq_topic from where the last run came to, up to what is its end now. What can be read is published under
+the event id that it would have had at once; what still cannot goes to the end of the DLQ topic again, unchanged, for a
+later run. What a push had to be verified for was verified when it was received, and is not verified again: whoever may
+write to the DLQ topic is trusted.
+
+Ctrl-C stops it, and the next run goes on from there. The place is kept by the brokers as the offsets of the group
+cardhook-replay, moved on after the acks: a killed run sends a few records once more. They forget it after
+offsets.retention.minutes (7 days) without a run, and the next one begins at the beginning, which it says. Run one at a
+time. A running service does not matter: replay does not know which ids it has published (its spool is locked), so
+consumers tell events apart by ce_id, as ever. Replayed events come late: order them by event_time.")]
+pub(super) struct ReplayArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Replay only what was quarantined for this reason; may be repeated [default: all but `nonce_reused`]
+    #[arg(long = "reason", value_name = "REASON")]
+    reasons: Vec<Reason>,
+    /// The timestamp of published records [default: event, and events older than the topic's retention.ms, which the
+    /// brokers would sweep away at once, go back to the DLQ topic]
+    #[arg(long, value_name = "WHICH")]
+    timestamp: Option<Timestamp>,
+}
+
+/// What `--timestamp` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Timestamp {
+    /// The event's, however old
+    Event,
+    /// The time of the replay
+    Now,
+}
+
+/// Goes through the DLQ topic once, or to the first signal.
+pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let config = load_config(&args.config)?;
+    if config.kafka.brokers.is_empty() {
+        return Err(Usage("kafka.brokers is empty: there is no DLQ topic to read".to_owned()).into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report::default();
+    let replayed = runtime.block_on(replay(&config, args, &mut report));
+    // A commit that the brokers never answer is not waited for.
+    runtime.shutdown_background();
+    report.print()?;
+    replayed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(config: &Config, args: &ReplayArgs, report: &mut Report) -> anyhow::Result<()> {
+    let stop = signal::first_stops_second_ends()?.shared();
+    let mut dlq = Dlq::open(&config.kafka)?;
+    let mut outbox = Outbox::open(&config.kafka)?;
+    let judge = Judge::new(&config.accounts, &args.reasons);
+    let mut retention = Retention::ask(config).await?;
+
+    let out_of_time = || async {
+        stop.clone().await;
+        tokio::time::sleep(config.delivery.shutdown_timeout).await;
+    };
+    while !dlq.at_end() {
+        let messages = tokio::select! {
+            biased;
+            () = stop.clone() => {
+                note("stopped before the end; the next run goes on from here");
+                return Ok(());
+            }
+            messages = dlq.some() => messages?,
+        };
+        let decide = |message| {
+            let verdict = judge.judge(&message);
+            Item::new(message, retention.consider(verdict, args.timestamp, clock::unix_millis()))
+        };
+        let mut items: Vec<Item> = messages.into_iter().map(decide).collect();
+        let sent = tokio::select! {
+            sent = patiently(outbox.send(&mut items)) => sent,
+            () = out_of_time() => Err(anyhow!("stopped, and the brokers did not acknowledge in time")),
+        };
+        report.count(&items);
+        let committed = tokio::select! {
+            committed = patiently(dlq.commit(&items)) => committed,
+            () = out_of_time() => Err(anyhow!("stopped, and the brokers did not take the place in time")),
+        };
+        committed.context("what was sent is sent again by the next run, under the same ids")?;
+        sent.context("the next run goes on from there")?;
+    }
+    Ok(())
+}
+
+/// Waits as long as it takes, and says so.
+async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    note("the brokers have not answered for a while; still waiting, Ctrl-C stops and loses nothing");
+    work.await
+}
