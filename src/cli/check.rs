@@ -151,14 +151,14 @@ mod tests {
     use super::*;
 
     fn config(cluster: &MockCluster<'_, DefaultProducerContext>, other: &str) -> Config {
-        let flags = [
-            ("kafka.brokers", cluster.bootstrap_servers().as_str()),
-            ("account.shop.token", "s3cretT0ken"),
-            ("account.shop.mode", "plaintext"),
-            ("account.shop.other", other),
+        let environment = [
+            ("CARDHOOK__KAFKA__BROKERS", cluster.bootstrap_servers().as_str()),
+            ("CARDHOOK__ACCOUNT__SHOP__TOKEN", "s3cretT0ken"),
+            ("CARDHOOK__ACCOUNT__SHOP__MODE", "plaintext"),
+            ("CARDHOOK__ACCOUNT__SHOP__OTHER", other),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Config::load(None, [], &flags).unwrap()
+        Config::load(None, environment, &[]).unwrap()
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Delivery {
             events.connect_now()?;
         }
         let lanes: Vec<_> = forwarders.iter().map(|forwarder| Arc::clone(&forwarder.shared)).collect();
-        let vitals = Arc::new(Vitals::new(spool.oldest()?));
+        let vitals = Arc::new(Vitals::new(spool.oldest()?, spool.counters().bytes >= settings.max_bytes));
         let writer = Writer {
             spool,
             commands: queue,

@@ -63,8 +63,8 @@ pub(super) struct Vitals {
 
 impl Vitals {
     /// As after a start: the spool was just opened for writing.
-    pub(super) fn new(oldest_ms: Option<i64>) -> Self {
-        Self { healthy: true.into(), oldest_ms: oldest_ms.unwrap_or(0).into(), ..Self::default() }
+    pub(super) fn new(oldest_ms: Option<i64>, full: bool) -> Self {
+        Self { healthy: true.into(), full: full.into(), oldest_ms: oldest_ms.unwrap_or(0).into(), ..Self::default() }
     }
 }
 
@@ -92,6 +92,7 @@ impl Writer {
         let mut refused = VecDeque::new();
         let mut remove_by = None;
         let mut busy = false;
+        self.look_around();
         loop {
             let (mut stop, mut bytes) = (false, 0);
             let limit = remove_by.map_or(IDLE, |by: Instant| by.saturating_duration_since(Instant::now()));
@@ -142,12 +143,15 @@ impl Writer {
         match transacted {
             Ok(outcomes) => {
                 self.recovered();
+                // Before the answers: who has one may look.
+                self.look_around();
                 self.settle(appends, outcomes);
             }
             Err(error) => {
                 self.failed(&error);
                 self.bypass(appends);
                 self.remove_alone(removals);
+                self.look_around();
             }
         }
         while let Some((lane, item, reason)) = refused.pop_front() {
@@ -156,8 +160,8 @@ impl Writer {
                 refused.push_front((lane, item, reason));
                 break;
             }
+            self.look_around();
         }
-        self.look_around();
     }
 
     /// One transaction: removals, appends, some forgetting.

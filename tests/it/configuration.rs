@@ -95,6 +95,6 @@ fn the_process_list_shows_no_secret() {
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("serve"));
     for account in Mode::ALL.map(Account::of) {
-        assert!(!shown.contains(&account.token) && !shown.contains(&account.aes_key));
+        assert!(!shown.contains(account.token) && !shown.contains(account.aes_key));
     }
 }
