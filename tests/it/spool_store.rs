@@ -66,6 +66,19 @@ fn a_crash_loses_no_answered_event() {
 }
 
 #[test]
+fn after_a_restart_the_metrics_show_at_once_what_waits() {
+    let setup = Setup::without_brokers();
+    let service = setup.serve();
+    assert!(Account::of(Mode::Secure).post(service.public, &fixture("user_get_card")).is_success());
+    let bytes = service.metric("cardhook_spool_bytes", "");
+    service.crash();
+    let service = setup.serve();
+    assert_eq!(service.metric("cardhook_spool_records", ""), 1);
+    assert_eq!(service.metric("cardhook_spool_bytes", ""), bytes);
+    assert_eq!(service.metric("cardhook_dedup_entries", ""), 1);
+}
+
+#[test]
 fn a_second_service_is_kept_out_of_the_spool() {
     let setup = Setup::without_brokers();
     let _service = setup.serve();
