@@ -36,14 +36,7 @@ fi
 "$venv/bin/pip" freeze --disable-pip-version-check
 
 stage "Apache Kafka's jars (tests/kafka/pom.xml)"
-libs=$PWD/tests/kafka/libs
-if ! cmp -s tests/kafka/pom.xml "$libs/installed"; then
-  rm -rf "$libs"
-  mvn -B -q -f tests/kafka/pom.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-    -DincludeScope=runtime "-DoutputDirectory=$libs"
-  cp tests/kafka/pom.xml "$libs/installed"
-fi
-echo "$(find "$libs" -name '*.jar' | wc -l) jars"
+tests/kafka/fetch.sh
 
 stage "cargo test"
 cargo test --locked "$@"

@@ -215,6 +215,11 @@ impl Service {
         eventually(what, PATIENCE, || (self.metric("cardhook_kafka_up", "") == u64::from(up)).then_some(()));
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, SIGINT, …
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -1,0 +1,62 @@
+//! One leg of the run: one server, one way of connecting, a few seconds.
+
+use std::time::Duration;
+
+use crate::{
+    bare::Bare,
+    process,
+    pushes::Pushes,
+    support::{
+        cardhook::{Setup, Topics},
+        kafka::Kafka,
+    },
+    topic,
+    wrk::{self, Seen},
+};
+
+/// Far more than it takes: cardhook's own limit is 8 s.
+const STOP: Duration = Duration::from_secs(20);
+
+/// What a leg measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    pub seen: Seen,
+    /// Of the server's process, until everything it took is on the topic; µs per answer.
+    pub cpu: f64,
+    /// MiB
+    pub peak_memory: f64,
+    /// Distinct events on the topic; `None` for the bare handler.
+    pub on_topic: Option<u64>,
+}
+
+/// The handler that cardhook is compared with.
+pub fn bare(pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
+    let bare = Bare::start()?;
+    let before = process::cpu(bare.id())?;
+    let seen = wrk::drive(bare.address, pushes, duration)?;
+    measured(seen, bare.id(), before, None)
+}
+
+/// cardhook with a new spool and new topics, so that every push is new to it.
+pub fn cardhook(kafka: &Kafka, answer_after: &str, pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
+    let topics = Topics::create(kafka);
+    let setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
+    let service = setup.serve();
+    service.wait_kafka(true);
+    let before = process::cpu(service.id())?;
+    let seen = wrk::drive(service.public, pushes, duration)?;
+    anyhow::ensure!(seen.answered < pushes.count as u64, "{} pushes were too few", pushes.count);
+    service.wait_drained();
+    let measured = measured(seen, service.id(), before, None)?;
+    anyhow::ensure!(service.stop(STOP).success(), "cardhook did not stop as it should");
+    let counted = topic::count(kafka, &topics.events)?;
+    let twice = counted.records - counted.events;
+    anyhow::ensure!(twice == 0, "{twice} events stand on the topic twice");
+    Ok(Measured { on_topic: Some(counted.events), ..measured })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 answers")]
+fn measured(seen: Seen, id: u32, before: Duration, on_topic: Option<u64>) -> anyhow::Result<Measured> {
+    let cpu = (process::cpu(id)? - before).as_secs_f64() * 1e6 / seen.answered as f64;
+    Ok(Measured { seen, cpu, peak_memory: process::peak_memory(id)?, on_topic })
+}

@@ -1,0 +1,100 @@
+//! The load benchmark: wrk drives secure-mode pushes, each a different event, into the release binary before a real Kafka,
+//! and into a bare actix-web handler in the same run. Prints a table and the goals; fails when one is missed.
+//!
+//! Start it with `benches/run.sh`. Broker, load and server share the machine, so the goals are ratios to the bare handler.
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+
+mod bare;
+mod leg;
+mod process;
+mod pushes;
+mod report;
+#[path = "../../tests/it/support/mod.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the integration tests' broker and service; they use more of it"
+)]
+mod support;
+mod topic;
+mod wrk;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use pushes::{Connections, Pushes};
+use report::{Report, Row};
+
+/// As cardhook's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// More pushes a second than cardhook takes on the machines it was measured on.
+const PUSHES_PER_SECOND: [(Connections, usize); 2] =
+    [(Connections::KeptAlive, 50_000), (Connections::OnePerPush, 25_000)];
+/// Lets the broker's JVM compile what every later leg uses; not shown.
+const WARM_UP: Duration = Duration::from_secs(3);
+
+/// Measures cardhook under load
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Seconds of each of the six legs
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=60))]
+    seconds: u16,
+    /// Writes what was printed to this file too
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Only with kept-alive connections
+    #[arg(long)]
+    kept_alive_only: bool,
+    /// Serves the bare handler: how this program starts it
+    #[arg(long, hide = true)]
+    serve_bare: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.serve_bare {
+        bare::serve()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = measure(&arguments)?;
+    println!("{report}");
+    if let Some(file) = &arguments.save {
+        std::fs::write(file, format!("{report}\n"))?;
+    }
+    Ok(if report.goals_are_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+    let kafka = support::kafka::Kafka::start();
+    let folder = tempfile::Builder::new().prefix("cardhook-bench").tempdir()?;
+    let duration = Duration::from_secs(arguments.seconds.into());
+    let mut report = Report::default();
+    for (connections, per_second) in PUSHES_PER_SECOND {
+        if arguments.kept_alive_only && connections == Connections::OnePerPush {
+            break;
+        }
+        let count = per_second * usize::from(arguments.seconds);
+        println!("making {count} pushes");
+        let pushes = Pushes::write(folder.path(), count, connections)?;
+        if connections == Connections::KeptAlive {
+            leg::cardhook(&kafka, "kafka", &pushes, WARM_UP)?;
+        }
+        println!("connections {}: the bare handler", connections.name());
+        let bare = leg::bare(&pushes, duration)?;
+        report.add(Row { answer_after: None, connections, measured: bare, bare });
+        for answer_after in ["disk", "kafka"] {
+            println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
+            let measured = leg::cardhook(&kafka, answer_after, &pushes, duration)?;
+            report.add(Row { answer_after: Some(answer_after), connections, measured, bare });
+        }
+    }
+    Ok(report)
+}
