@@ -85,17 +85,16 @@ impl<'d> Children<'d> {
 
     /// Takes a field's value; one that does not parse stays for `extra`.
     pub(super) fn take<T: FieldValue>(&mut self, tags: Tags) -> Option<T> {
-        let spellings = tags.iter().find(|spellings| self.first(spellings).is_some())?;
-        let (text, standing) = self.first(spellings)?;
+        let (text, place) = tags.iter().find_map(|spellings| self.first(spellings))?;
         let value = T::read(text).ok()?;
-        *standing = Standing::Taken;
+        self.taken(place);
         value
     }
 
     /// Takes a text of the envelope, trimmed; `None` when absent or empty.
     pub(super) fn take_trimmed(&mut self, tag: &'static str) -> Option<&'d str> {
-        let (text, standing) = self.first(&[tag])?;
-        *standing = Standing::Taken;
+        let (text, place) = self.first(&[tag])?;
+        self.taken(place);
         Some(trim(text)).filter(|text| !text.is_empty())
     }
 
@@ -120,16 +119,22 @@ impl<'d> Children<'d> {
         extra
     }
 
-    /// The first text of one tag that is not taken yet; later ones become repeats.
-    fn first(&mut self, spellings: &[&str]) -> Option<(&'d str, &mut Standing)> {
+    fn taken(&mut self, place: usize) {
+        if let Some(standing) = self.standings.get_mut(place) {
+            *standing = Standing::Taken;
+        }
+    }
+
+    /// The first text of one tag that is not taken yet, and its place; later ones become repeats.
+    fn first(&mut self, spellings: &[&str]) -> Option<(&'d str, usize)> {
         let mut first = None;
-        for (child, standing) in self.children.iter().zip(&mut self.standings) {
-            let Value::Text(text) = &child.value else { continue };
+        for (place, (child, standing)) in self.children.iter().zip(&mut self.standings).enumerate() {
             if *standing == Standing::Taken || !spellings.iter().any(|tag| child.tag.eq_ignore_ascii_case(tag)) {
                 continue;
             }
+            let Value::Text(text) = &child.value else { continue };
             if first.is_none() {
-                first = Some((text.as_ref(), standing));
+                first = Some((text.as_ref(), place));
             } else {
                 *standing = Standing::Repeat;
             }

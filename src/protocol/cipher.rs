@@ -125,11 +125,11 @@ pub fn open(key: &AesKey, app_id: &AppId, encrypted: &str) -> Result<Vec<u8>, Op
 }
 
 fn decode(encrypted: &str) -> Option<Vec<u8>> {
-    if encrypted.bytes().any(|byte| byte.is_ascii_whitespace()) {
+    LENIENT.decode(encrypted).ok().or_else(|| {
+        // Seldom: white space is looked for only where something is not base64.
         let solid: Vec<u8> = encrypted.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        return LENIENT.decode(solid).ok();
-    }
-    LENIENT.decode(encrypted).ok()
+        LENIENT.decode(solid).ok()
+    })
 }
 
 /// Takes the padding off, when it is 1 to 32 bytes that all say how many they are.

@@ -130,8 +130,10 @@ impl<'a> Document<'a> {
             // quick-xml would skip it without counting it.
             return Err(XmlError::NotWellFormed { at: 0 });
         }
-        let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-        if source.as_bytes().iter().any(control) || source.contains('\u{FFFE}') || source.contains('\u{FFFF}') {
+        // No early end, so that many bytes are looked at together.
+        let control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+        let controls = source.bytes().fold(false, |found, byte| found | control(byte));
+        if controls || !source.is_ascii() && source.contains(['\u{FFFE}', '\u{FFFF}']) {
             return Err(XmlError::Character);
         }
         Parser::new(source).document()
@@ -186,8 +188,7 @@ impl<'a> Parser<'a> {
                 Event::End(_) => self.close(self.at),
                 Event::Text(text) => self.text(text.into_inner())?,
                 Event::CData(section) => {
-                    let section = normalised(section.into_inner());
-                    self.character_data(|text| text.push_section(section))?;
+                    self.character_data(|text| text.push_section(normalised(section.into_inner())))?;
                 }
                 Event::GeneralRef(reference) => {
                     let character = resolve(&reference).ok_or(XmlError::Reference)?;
@@ -259,8 +260,7 @@ impl<'a> Parser<'a> {
         if text.contains(']') && text.contains("]]>") {
             return Err(self.not_well_formed());
         }
-        let text = normalised(text);
-        self.character_data(|data| data.push_text(text))
+        self.character_data(|data| data.push_text(normalised(text)))
     }
 
     fn character_data(&mut self, push: impl FnOnce(&mut CharacterData<'a>)) -> Result<(), XmlError> {
