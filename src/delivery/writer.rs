@@ -27,6 +27,12 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 /// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
 const IDLE: Duration = Duration::from_millis(500);
+/// How long a removal waits for appends to share their transaction with: alone it would cost an fsync of its own.
+const REMOVE_WITHIN: Duration = Duration::from_millis(20);
+/// A batch of so many appends is followed by another: that one gathers for a while, so that more share its fsync.
+const BUSY: usize = 16;
+/// How long it gathers.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -84,13 +90,13 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut appends = Appends::with_capacity(BATCH);
         let mut refused = VecDeque::new();
+        let mut busy = false;
         loop {
             let (mut stop, mut bytes) = (false, 0);
-            let mut command = match self.commands.recv_timeout(IDLE) {
-                Ok(command) => Some(command),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Command::Stop),
-            };
+            let mut command = self.first_command();
+            if busy {
+                std::thread::sleep(GATHER);
+            }
             while let Some(taken) = command.take() {
                 match taken {
                     Command::Append(submission, ticket) => {
@@ -106,10 +112,28 @@ impl Writer {
                 }
             }
             self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            busy = appends.len() >= BUSY;
             self.commit(&mut appends, &mut refused);
             if stop {
                 self.spool.tidy();
                 return;
+            }
+        }
+    }
+
+    /// Waits for a batch's first command. Removals wait a little longer, for appends.
+    fn first_command(&self) -> Option<Command> {
+        let (mut until, mut nudged) = (Instant::now() + IDLE, false);
+        loop {
+            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Command::Nudge) => {
+                    if !std::mem::replace(&mut nudged, true) {
+                        until = Instant::now() + REMOVE_WITHIN;
+                    }
+                }
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Command::Stop),
             }
         }
     }
