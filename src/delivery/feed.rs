@@ -12,6 +12,9 @@ use super::{
 
 /// Records fed under one hold of the lock.
 const FEED: usize = 64;
+/// How long a wave waits for the reports of the one before. librdkafka has one request of a partition in flight when it
+/// keeps the order, and its thread spins while records wait behind that one; a slow partition holds up the others so long.
+const WAVE: Duration = Duration::from_millis(500);
 /// First and last pause after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Pause when the client's queue is full, and between purges while records in flight are awaited.
@@ -30,6 +33,9 @@ pub(super) struct Feed {
     pub(super) suspects: BTreeSet<u64>,
     pub(super) failures: u32,
     paused_until: Option<Instant>,
+    /// When the last wave began: the records that waited then and while they were fed.
+    wave_began: Option<Instant>,
+    in_wave: bool,
 }
 
 /// What to do once the lock is released.
@@ -62,13 +68,19 @@ impl Feed {
             }
             self.paused_until = None;
         }
+        if let Some(left) = self.until_wave(state) {
+            return Step::Wait(left);
+        }
         for _ in 0..FEED {
             if !state.can_fly() {
                 return await_room(state);
             }
             let item = match self.next(state) {
                 Ok(item) => item,
-                Err(step) => return step,
+                Err(step) => {
+                    self.in_wave = matches!(step, Step::Read { .. });
+                    return step;
+                }
             };
             if self.must_wait_alone(&item, state) {
                 self.backlog.push_front(item);
@@ -90,6 +102,21 @@ impl Feed {
             }
         }
         Step::Again
+    }
+
+    /// How long until the next wave may begin; `None` within one. The last report of a wave wakes the forwarder sooner.
+    fn until_wave(&mut self, state: &LaneState) -> Option<Duration> {
+        if self.in_wave {
+            return None;
+        }
+        let since = self.wave_began.filter(|_| state.outstanding > 0).map_or(WAVE, |began| began.elapsed());
+        let left = WAVE.saturating_sub(since);
+        if left.is_zero() {
+            self.in_wave = true;
+            self.wave_began = Some(Instant::now());
+            return None;
+        }
+        Some(left)
     }
 
     /// Whether a draining lane still has something to feed from memory.

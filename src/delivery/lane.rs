@@ -152,7 +152,8 @@ impl Shared {
         let back = std::mem::replace(&mut state.away, false);
         state.acked_since_failure = true;
         let last = state.outstanding == 0;
-        let wake = state.wants_room || last && (state.recovering || state.stop != Stop::Running);
+        let waiting = state.recovering || state.stop != Stop::Running || state.gapped || !state.queue.is_empty();
+        let wake = state.wants_room || last && waiting;
         drop(state);
 
         for ticket in flown.item.ticket.iter().chain(joined.iter().flatten()) {
