@@ -38,9 +38,18 @@ pub fn bare(pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
 }
 
 /// cardhook with a new spool and new topics, so that every push is new to it.
-pub fn cardhook(kafka: &Kafka, answer_after: &str, pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
+pub fn cardhook(
+    kafka: &Kafka,
+    answer_after: &str,
+    options: &[String],
+    pushes: &Pushes,
+    duration: Duration,
+) -> anyhow::Result<Measured> {
     let topics = Topics::create(kafka);
-    let setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
+    let mut setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
+    for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
+        setup = setup.set("kafka.options", &format!("{key:?} = {value:?}"));
+    }
     let service = setup.serve();
     service.wait_kafka(true);
     let before = process::cpu(service.id())?;

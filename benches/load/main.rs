@@ -47,6 +47,9 @@ struct Arguments {
     /// Writes what was printed to this file too
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// A property of librdkafka, to see what it changes
+    #[arg(long, value_name = "KEY=VALUE")]
+    option: Vec<String>,
     /// Only with kept-alive connections
     #[arg(long)]
     kept_alive_only: bool,
@@ -85,14 +88,14 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         println!("making {count} pushes");
         let pushes = Pushes::write(folder.path(), count, connections)?;
         if connections == Connections::KeptAlive {
-            leg::cardhook(&kafka, "kafka", &pushes, WARM_UP)?;
+            leg::cardhook(&kafka, "kafka", &arguments.option, &pushes, WARM_UP)?;
         }
         println!("connections {}: the bare handler", connections.name());
         let bare = leg::bare(&pushes, duration)?;
         report.add(Row { answer_after: None, connections, measured: bare, bare });
         for answer_after in ["disk", "kafka"] {
             println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
-            let measured = leg::cardhook(&kafka, answer_after, &pushes, duration)?;
+            let measured = leg::cardhook(&kafka, answer_after, &arguments.option, &pushes, duration)?;
             report.add(Row { answer_after: Some(answer_after), connections, measured, bare });
         }
     }
