@@ -66,6 +66,6 @@ pub fn cardhook(
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 answers")]
 fn measured(seen: Seen, id: u32, before: Duration, on_topic: Option<u64>) -> anyhow::Result<Measured> {
-    let cpu = (process::cpu(id)? - before).as_secs_f64() * 1e6 / seen.answered as f64;
+    let cpu = process::cpu(id)?.saturating_sub(before).as_secs_f64() * 1e6 / seen.answered as f64;
     Ok(Measured { seen, cpu, peak_memory: process::peak_memory(id)?, on_topic })
 }
