@@ -216,6 +216,7 @@ impl Service {
     }
 
     /// The process's id.
+    #[allow(dead_code, reason = "only the benchmark asks, which shares this file")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
