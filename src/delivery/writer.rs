@@ -90,22 +90,11 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut appends = Appends::with_capacity(BATCH);
         let mut refused = VecDeque::new();
-        let mut remove_by = None;
         let mut busy = false;
         self.look_around();
         loop {
             let (mut stop, mut bytes) = (false, 0);
-            let limit = remove_by.map_or(IDLE, |by: Instant| by.saturating_duration_since(Instant::now()));
-            let mut command = match self.commands.recv_timeout(limit) {
-                Ok(Command::Nudge) => {
-                    remove_by.get_or_insert_with(|| Instant::now() + REMOVE_WITHIN);
-                    continue;
-                }
-                Ok(command) => Some(command),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Command::Stop),
-            };
-            remove_by = None;
+            let mut command = self.first_command();
             if busy {
                 std::thread::sleep(GATHER);
             }
@@ -129,6 +118,23 @@ impl Writer {
             if stop {
                 self.spool.tidy();
                 return;
+            }
+        }
+    }
+
+    /// Waits for a batch's first command. Removals wait a little longer, for appends.
+    fn first_command(&self) -> Option<Command> {
+        let (mut until, mut nudged) = (Instant::now() + IDLE, false);
+        loop {
+            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Command::Nudge) => {
+                    if !std::mem::replace(&mut nudged, true) {
+                        until = Instant::now() + REMOVE_WITHIN;
+                    }
+                }
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Command::Stop),
             }
         }
     }
