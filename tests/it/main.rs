@@ -20,6 +20,7 @@ mod full_disk;
 mod http_contract;
 mod layering;
 mod modes;
+mod promise;
 mod quarantine;
 mod readme;
 mod replay;
