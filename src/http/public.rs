@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock,
-    delivery::{Delivery, Safe},
+    delivery::{Delivery, Lane, Safe},
     event::EventType,
     metrics::{AccountMetrics, CallbackResult, Metrics},
 };
@@ -170,7 +170,8 @@ impl Public {
         };
         let lane = submission.lane;
         let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await.map_err(Answer::Overloaded)?;
-        if let (Some(event_type), Safe { duplicate: false, .. }) = (event_type, safe) {
+        let lane = if safe.nonce_reused { Lane::Dlq } else { lane };
+        if let (Some(event_type), Safe { duplicate: false, nonce_reused: false, .. }) = (event_type, safe) {
             door.metrics.event(event_type);
         }
         Ok(Answer::Safe(lane, safe))

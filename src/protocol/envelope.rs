@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::xml::BLANKS;
-use super::{AesKey, AppId, Document, Query, QueryError, Token, Value, XmlError, open};
+use super::{AesKey, AppId, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
 
 /// How an account receives its pushes, as chosen in WeChat's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub struct VerifiedPush<'a> {
 enum Content<'a> {
     /// The text of `Encrypt`, covered by `msg_signature`.
     Sealed(Cow<'a, str>),
-    /// The body with its clear fields, which no signature covers.
-    Clear(&'a [u8]),
+    /// The body with its clear fields, which no signature covers, and the signature of timestamp and nonce.
+    Clear(&'a [u8], Digest),
 }
 
 /// A push's document in clear. Only [`VerifiedPush::open`] makes one.
@@ -139,7 +139,7 @@ impl<'a> Callback<'a> {
         let timestamp = required(self.query.timestamp.as_deref(), "timestamp")?;
         let nonce = required(self.query.nonce.as_deref(), "nonce")?;
         let echostr = required(self.query.echostr.as_deref(), "echostr")?;
-        let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature));
+        let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature).is_some());
         if signed { Ok(echostr) } else { Err(VerifyError::Signature) }
     }
 
@@ -180,11 +180,27 @@ impl<'a> Callback<'a> {
             }
             Mode::Plaintext => None,
         };
+<<<<<<< HEAD
         match (sealed, signature, mode) {
             (Some((presented, encrypt)), _, _) => Some((Content::Sealed(encrypt), presented)),
             (None, Some(presented), Mode::Compat | Mode::Plaintext) => Some((Content::Clear(self.body), presented)),
             (None, None, _) | (None, _, Mode::Secure) => None,
         }
+=======
+        let content = match (sealed, signature, credentials.mode) {
+            (Some((presented, encrypt)), _, _) => {
+                let text = encrypt.trim_matches(BLANKS);
+                let signed = |token: &Token| token.signed_message(timestamp, nonce, text, presented);
+                credentials.tokens().any(signed).then_some(Content::Sealed(encrypt))
+            }
+            (None, Some(presented), Mode::Compat | Mode::Plaintext) => {
+                let signed = |token: &Token| token.signed(timestamp, nonce, presented);
+                credentials.tokens().find_map(signed).map(|signature| Content::Clear(self.body, signature))
+            }
+            (None, None, _) | (None, _, Mode::Secure) => None,
+        };
+        content.map(|content| VerifiedPush { content }).ok_or(VerifyError::Signature)
+>>>>>>> 1e3da11 (nonce_reused: a signature of timestamp and nonce comes with one event only)
     }
 }
 
@@ -194,7 +210,17 @@ impl<'a> VerifiedPush<'a> {
     pub fn body_authenticated(&self) -> bool {
         match self.content {
             Content::Sealed(_) => true,
-            Content::Clear(_) => false,
+            Content::Clear(..) => false,
+        }
+    }
+
+    /// The signature of timestamp and nonce, where nothing but it was verified. Its parts are joined without separators
+    /// before they are hashed: other timestamps and nonces can have the same one, and nobody without the token another.
+    #[must_use]
+    pub fn bare_signature(&self) -> Option<Digest> {
+        match self.content {
+            Content::Sealed(_) => None,
+            Content::Clear(_, signature) => Some(signature),
         }
     }
 
@@ -206,7 +232,7 @@ impl<'a> VerifiedPush<'a> {
         let body_authenticated = self.body_authenticated();
         let xml = match self.content {
             Content::Sealed(encrypt) => Cow::Owned(decrypted(credentials, &encrypt)?),
-            Content::Clear(body) => {
+            Content::Clear(body, _) => {
                 let document = Document::parse(body)?;
                 let beside = |tag: &str| !["ToUserName", "Encrypt"].iter().any(|own| own.eq_ignore_ascii_case(tag));
                 if !document.children.iter().any(|child| beside(&child.tag)) {

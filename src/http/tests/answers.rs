@@ -122,6 +122,18 @@ fn what_is_verified_and_unreadable_is_success_and_quarantined_once() {
 }
 
 #[test]
+fn another_event_under_the_same_timestamp_and_nonce_is_success_and_quarantined() {
+    let house = House::open();
+    for event in ["user_get_card", "user_del_card"] {
+        let answer = house.asks("POST", &signed(""), &CLAIM.replace("user_get_card", event));
+        assert_eq!((status(&answer), body(&answer)), ("200", "success"));
+    }
+    let text = house.metrics.text();
+    assert!(text.contains(ACCEPTED) && text.contains("result=\"quarantined\"} 1\n"), "{text}");
+    assert!(text.contains("event_type=\"card.deleted\"} 0\n"), "{text}");
+}
+
+#[test]
 fn a_message_that_is_no_card_event_is_success() {
     for (other, event) in [(Other::Ignore, "0\n"), (Other::Publish, "1\n")] {
         let house = House::with(other, None, 1 << 30);
