@@ -71,13 +71,15 @@ pub struct Callback<'a> {
 /// A push whose signature is right: now ([`Callback::verify`]), or when it was received ([`Callback::verified_at_receipt`]).
 pub struct VerifiedPush<'a> {
     content: Content<'a>,
+    /// What verified it now.
+    signature: Option<Digest>,
 }
 
 enum Content<'a> {
     /// The text of `Encrypt`, covered by `msg_signature`.
     Sealed(Cow<'a, str>),
-    /// The body with its clear fields, which no signature covers, and the signature of timestamp and nonce.
-    Clear(&'a [u8], Digest),
+    /// The body with its clear fields, which no signature covers.
+    Clear(&'a [u8]),
 }
 
 /// A push's document in clear. Only [`VerifiedPush::open`] makes one.
@@ -158,7 +160,8 @@ impl<'a> Callback<'a> {
             Content::Sealed(encrypt) => token.signed_message(timestamp, nonce, encrypt.trim_matches(BLANKS), presented),
             Content::Clear(_) => token.signed(timestamp, nonce, presented),
         };
-        if credentials.tokens().any(signed) { Ok(VerifiedPush { content }) } else { Err(VerifyError::Signature) }
+        let signature = Some(credentials.tokens().find_map(signed).ok_or(VerifyError::Signature)?);
+        Ok(VerifiedPush { content, signature })
     }
 
     /// A push that was verified when it was received, in `mode`, and has been kept since: what was covered then is read now.
@@ -168,7 +171,7 @@ impl<'a> Callback<'a> {
     #[must_use]
     pub fn verified_at_receipt(self, mode: Mode) -> Option<VerifiedPush<'a>> {
         let (content, _) = self.covered(mode)?;
-        Some(VerifiedPush { content })
+        Some(VerifiedPush { content, signature: None })
     }
 
     /// What is to be read, and the signature that has to cover it, by contract §2.1.
@@ -180,27 +183,11 @@ impl<'a> Callback<'a> {
             }
             Mode::Plaintext => None,
         };
-<<<<<<< HEAD
         match (sealed, signature, mode) {
             (Some((presented, encrypt)), _, _) => Some((Content::Sealed(encrypt), presented)),
             (None, Some(presented), Mode::Compat | Mode::Plaintext) => Some((Content::Clear(self.body), presented)),
             (None, None, _) | (None, _, Mode::Secure) => None,
         }
-=======
-        let content = match (sealed, signature, credentials.mode) {
-            (Some((presented, encrypt)), _, _) => {
-                let text = encrypt.trim_matches(BLANKS);
-                let signed = |token: &Token| token.signed_message(timestamp, nonce, text, presented);
-                credentials.tokens().any(signed).then_some(Content::Sealed(encrypt))
-            }
-            (None, Some(presented), Mode::Compat | Mode::Plaintext) => {
-                let signed = |token: &Token| token.signed(timestamp, nonce, presented);
-                credentials.tokens().find_map(signed).map(|signature| Content::Clear(self.body, signature))
-            }
-            (None, None, _) | (None, _, Mode::Secure) => None,
-        };
-        content.map(|content| VerifiedPush { content }).ok_or(VerifyError::Signature)
->>>>>>> 1e3da11 (nonce_reused: a signature of timestamp and nonce comes with one event only)
     }
 }
 
@@ -210,17 +197,17 @@ impl<'a> VerifiedPush<'a> {
     pub fn body_authenticated(&self) -> bool {
         match self.content {
             Content::Sealed(_) => true,
-            Content::Clear(..) => false,
+            Content::Clear(_) => false,
         }
     }
 
-    /// The signature of timestamp and nonce, where nothing but it was verified. Its parts are joined without separators
+    /// The signature of timestamp and nonce, where it alone was verified, and now. Its parts are joined without separators
     /// before they are hashed: other timestamps and nonces can have the same one, and nobody without the token another.
     #[must_use]
     pub fn bare_signature(&self) -> Option<Digest> {
         match self.content {
             Content::Sealed(_) => None,
-            Content::Clear(_, signature) => Some(signature),
+            Content::Clear(_) => self.signature,
         }
     }
 
@@ -232,7 +219,7 @@ impl<'a> VerifiedPush<'a> {
         let body_authenticated = self.body_authenticated();
         let xml = match self.content {
             Content::Sealed(encrypt) => Cow::Owned(decrypted(credentials, &encrypt)?),
-            Content::Clear(body, _) => {
+            Content::Clear(body) => {
                 let document = Document::parse(body)?;
                 let beside = |tag: &str| !["ToUserName", "Encrypt"].iter().any(|own| own.eq_ignore_ascii_case(tag));
                 if !document.children.iter().any(|child| beside(&child.tag)) {

@@ -28,9 +28,16 @@ impl Token {
         same(&hex(&digest), presented).then_some(digest)
     }
 
-    /// Whether `presented` is the signature over this token, `timestamp`, `nonce` and the ciphertext.
-    pub(super) fn signed_message(&self, timestamp: &str, nonce: &str, encrypt: &str, presented: &str) -> bool {
-        same(&hex(&digest(&mut [&self.0, timestamp, nonce, encrypt])), presented)
+    /// The signature over this token, `timestamp`, `nonce` and the ciphertext, when it is what was `presented`.
+    pub(super) fn signed_message(
+        &self,
+        timestamp: &str,
+        nonce: &str,
+        encrypt: &str,
+        presented: &str,
+    ) -> Option<Digest> {
+        let digest = digest(&mut [&self.0, timestamp, nonce, encrypt]);
+        same(&hex(&digest), presented).then_some(digest)
     }
 }
 
@@ -90,9 +97,9 @@ mod tests {
         let token = Token::new("shop-token");
         let (plain, sealed) = (sign(&token, &["1", "2"]), sign(&token, &["1", "2", "+/x="]));
         assert!(token.signed("1", "2", &plain).is_some());
-        assert!(token.signed_message("1", "2", "+/x=", &sealed));
+        assert!(token.signed_message("1", "2", "+/x=", &sealed).is_some());
         assert!(token.signed("1", "2", &sealed).is_none());
-        assert!(!token.signed_message("1", "2", "+/y=", &sealed));
+        assert!(token.signed_message("1", "2", "+/y=", &sealed).is_none());
         assert!(Token::new("other").signed("1", "2", &plain).is_none());
     }
 
