@@ -2,7 +2,7 @@
 //!
 //! Pure and synchronous: the time is an argument, and nothing is delivered here. It refuses to know sockets and actix.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -12,6 +12,9 @@ use crate::{
     event::{self, EventId, Incoming, Quarantine, Receipt},
     protocol::{Callback, Credentials, Digest, Message, OpenError, Query},
 };
+
+/// WeChat's clock may be this much ahead of ours.
+const AHEAD_S: i64 = 5 * 60;
 
 /// The `event_type` of a message that is no card event.
 pub(super) const OTHER: &str = "other";
@@ -36,6 +39,8 @@ pub struct Account {
     pub account_id: Option<String>,
     /// Mode, tokens, keys, AppID.
     pub credentials: Credentials,
+    /// How old a callback's timestamp may be.
+    pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: Other,
     /// Its index in the delivery's accounts.
@@ -57,18 +62,32 @@ pub(super) enum Decision {
 }
 
 /// Answers the GET handshake.
-pub(super) fn handshake(account: &Account, query: &str) -> Answer {
+pub(super) fn handshake(account: &Account, query: &str, now_ms: i64) -> Answer {
     let echo = || -> Result<Answer, Answer> {
-        let callback = Callback::new(Query::parse(query)?, &[]);
+        let callback = Callback::new(fresh(account, query, now_ms)?, &[]);
         Ok(Answer::Echo(callback.handshake(&account.credentials)?.to_owned()))
     };
     echo().unwrap_or_else(|refusal| refusal)
 }
 
+/// The query, unless its timestamp is too old or from the future. One that is no number is too old; one that is missing is
+/// found later.
+fn fresh<'a>(account: &Account, query: &'a str, now_ms: i64) -> Result<Query<'a>, Answer> {
+    let query = Query::parse(query)?;
+    if let (Some(max_age), Some(timestamp)) = (account.max_age, &query.timestamp) {
+        let max_age_s = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        let sent = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<i64>().ok()).flatten();
+        let age = sent.map(|sent| now_ms / 1000 - sent);
+        if age.is_none_or(|age| age > max_age_s || age < -AHEAD_S) {
+            return Err(Answer::Stale);
+        }
+    }
+    Ok(query)
+}
+
 /// Decides about a push: refused before its signature is verified, never after (contract §3.2).
 pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64) -> Decision {
-    let push = match Query::parse(query)
-        .map_err(Answer::from)
+    let push = match fresh(account, query, now_ms)
         .and_then(|parameters| Callback::new(parameters, body).verify(&account.credentials).map_err(Answer::from))
     {
         Ok(push) => push,
@@ -200,6 +219,7 @@ mod tests {
                 previous_aes_key: None,
                 app_id: None,
             },
+            max_age: None,
             other: Other::Ignore,
             index: 7,
         }
@@ -260,6 +280,33 @@ mod tests {
         for (name, value) in [("dlq_reason", "nonce_reused"), ("dlq_account", "shop"), ("dlq_query", &query())] {
             assert!(instead.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
         }
+    }
+
+    #[test]
+    fn with_a_max_age_old_and_future_timestamps_are_refused_before_the_signature_is_looked_at() {
+        let account = Account { max_age: Some(Duration::from_hours(1)), ..account(None) };
+        let body = Bytes::from(push("user_del_card", "gh_1"));
+        let answered = |timestamp: &str, signature: &str| {
+            let query = format!("signature={signature}&timestamp={timestamp}&nonce=2&echostr=3");
+            let greeted = handshake(&account, &query, NOW_MS);
+            match receive(&account, &query, &body, NOW_MS) {
+                Decision::Answer(answer) => assert_eq!(answer, greeted, "the handshake too"),
+                Decision::Deliver { .. } => assert_eq!(greeted, Answer::Echo("3".to_owned())),
+            }
+            greeted
+        };
+        for sent in ["1699996400", "1700000000", "1700000300"] {
+            let right = sign(&Token::new("a-token-of-tests"), &[sent, "2"]);
+            assert_eq!(answered(sent, &right), Answer::Echo("3".to_owned()), "{sent}");
+            assert_eq!(answered(sent, "x"), Answer::Forbidden, "{sent}");
+        }
+        for sent in ["1699996399", "1700000301", "0", "-1", "+1700000000", "x", "99999999999999999999"] {
+            let right = sign(&Token::new("a-token-of-tests"), &[sent, "2"]);
+            assert_eq!(answered(sent, &right), Answer::Stale, "{sent}");
+            assert_eq!(answered(sent, "x"), Answer::Stale, "{sent}");
+        }
+        let missing = receive(&account, "signature=x&nonce=2", &body, NOW_MS);
+        assert!(matches!(missing, Decision::Answer(Answer::BadQuery(_))), "{missing:?}");
     }
 
     #[test]
