@@ -177,7 +177,7 @@ fn to_the_end(connection: &mut TcpStream) -> String {
 
 fn request(method: &str, target: &str, body: &str, headers: &str) -> String {
     let length = body.len();
-    format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+    format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
 /// The account's path with a right signature, and what else is wanted.
