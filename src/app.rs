@@ -108,7 +108,11 @@ fn public_server(listener: TcpListener, config: &Config, delivery: &Delivery, me
         shutdown_timeout: FINISH_REQUESTS,
     };
     let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account)).collect();
-    public::server(vec![listener], accounts, delivery, metrics, limits)
+    let sources = http::Sources {
+        allow_from: config.server.allow_from.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    };
+    public::server(vec![listener], accounts, delivery, metrics, limits, sources)
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {
@@ -124,6 +128,7 @@ fn door(index: usize, account: &config::Account) -> http::Account {
         path: account.path.clone(),
         account_id: account.account_id.clone(),
         credentials: account.credentials.clone(),
+        max_age: account.max_age,
         other: match account.other {
             OtherPolicy::Ignore => http::Other::Ignore,
             OtherPolicy::Publish => http::Other::Publish,

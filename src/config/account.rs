@@ -3,6 +3,8 @@
 //! As everywhere in this folder a value stands in for what is wrong, so that one error does not hide the next; the
 //! error list keeps such a half account from ever leaving.
 
+use std::time::Duration;
+
 use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
 use crate::protocol::{AesKey, AppId, Credentials, Mode, Token};
 
@@ -17,10 +19,13 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let account_id =
         section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
     let credentials = credentials(&mut section);
+    let least = Duration::from_secs(1)..=*values::ANY_DURATION.end();
+    let max_age =
+        section.optional("max_age", values::duration(least), "write a whole number with s, m or h, in quotes");
     let other = other(&mut section);
     later(&mut section);
     errors.extend(section.finish());
-    Account { name, path, account_id, credentials, other }
+    Account { name, path, account_id, credentials, max_age, other }
 }
 
 fn credentials(section: &mut Section) -> Credentials {
@@ -66,9 +71,6 @@ fn later(section: &mut Section) {
     }
     if section.get("forward_cards", false, values::boolean, "remove it") {
         not_yet(section, "forward_cards", "forwarding", "remove it or write false");
-    }
-    if section.optional("max_age", values::duration(values::ANY_DURATION), "remove it").is_some() {
-        not_yet(section, "max_age", "refusing old pushes", "remove it");
     }
     if section.secret("app_secret", |_| Ok(()), "remove it").is_some() {
         not_yet(section, "app_secret", "WeChat's card API", "remove app_secret and app_secret_file");

@@ -19,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 pub use crate::delivery::AnswerAfter;
 use crate::protocol::Credentials;
 
@@ -105,6 +107,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Largest accepted body, bytes.
     pub max_body_bytes: usize,
+    /// Networks that may call; empty: anyone.
+    pub allow_from: Vec<IpNet>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[admin]`: the admin listener.
@@ -127,6 +133,8 @@ pub struct Account {
     pub account_id: Option<String>,
     /// Mode, tokens, keys, AppID.
     pub credentials: Credentials,
+    /// How old a callback's timestamp may be.
+    pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: OtherPolicy,
 }

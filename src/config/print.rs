@@ -20,8 +20,8 @@ impl Config {
         page.section("[server]");
         page.text("listen", self.server.listen);
         page.bare("max_body_bytes", self.server.max_body_bytes);
-        page.bare("allow_from", "[]");
-        page.bare("trusted_proxies", "[]");
+        page.list("allow_from", &self.server.allow_from);
+        page.list("trusted_proxies", &self.server.trusted_proxies);
         page.section("[admin]");
         page.text("listen", self.admin.listen);
         page.secret("token", self.admin.token.is_some());
@@ -47,9 +47,8 @@ impl Config {
 
     fn print_kafka(&self, page: &mut Page) {
         let kafka = &self.kafka;
-        let brokers: Vec<_> = kafka.brokers.iter().map(quoted).collect();
         page.section("[kafka]");
-        page.bare("brokers", format!("[{}]", brokers.join(", ")));
+        page.list("brokers", &kafka.brokers);
         page.text("topic", &kafka.topic);
         page.text("dlq_topic", &kafka.dlq_topic);
         page.text("other_topic", &kafka.other_topic);
@@ -83,6 +82,11 @@ impl Page {
         self.bare(key, quoted(value));
     }
 
+    fn list(&mut self, key: &str, values: &[impl Display]) {
+        let values: Vec<_> = values.iter().map(quoted).collect();
+        self.bare(key, format!("[{}]", values.join(", ")));
+    }
+
     fn secret(&mut self, key: &str, present: bool) {
         if present {
             self.text(key, REDACTED);
@@ -105,6 +109,9 @@ impl Page {
         self.secret("aes_key", credentials.aes_key.is_some());
         self.secret("previous_aes_key", credentials.previous_aes_key.is_some());
         self.text("mode", credentials.mode.name());
+        if let Some(max_age) = account.max_age {
+            self.text("max_age", show_duration(max_age));
+        }
         self.text("other", other(account.other));
     }
 }

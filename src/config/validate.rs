@@ -5,10 +5,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
+
+use ipnet::IpNet;
 
 use super::{
     Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Spool,
@@ -62,13 +64,25 @@ pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str)
 fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
     let listen = section.get("listen", SocketAddr::from(([0, 0, 0, 0], 8080)), values::address, ADDRESS);
     let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=16 << 20), SIZE);
-    for (name, what) in [("allow_from", "refusing sources"), ("trusted_proxies", "believing X-Forwarded-For")] {
-        if !section.get(name, Vec::new(), values::list, "write an empty list, or leave it out").is_empty() {
-            not_yet(&mut section, name, what, "write an empty list, or leave it out");
+    let [allow_from, trusted_proxies] = ["allow_from", "trusted_proxies"].map(|name| networks(&mut section, name));
+    errors.extend(section.finish());
+    let max_body_bytes = usize::try_from(max_body_bytes).unwrap_or(usize::MAX);
+    Server { listen, max_body_bytes, allow_from, trusted_proxies }
+}
+
+fn networks(section: &mut Section, name: &str) -> Vec<IpNet> {
+    let cure = "write each as \"10.0.0.0/8\" or \"203.0.113.9\"";
+    let mut networks = Vec::new();
+    for written in section.get(name, Vec::new(), values::list, cure) {
+        match written.parse().or_else(|_| written.parse().map(|address: IpAddr| IpNet::from(address))) {
+            Ok(network) => networks.push(network),
+            Err(_) if name == "allow_from" && written == "wechat" => {
+                not_yet(section, name, "WeChat's list of its addresses", "write networks, or leave it out");
+            }
+            Err(_) => section.fail(name, format!("{written:?} is no network"), cure),
         }
     }
-    errors.extend(section.finish());
-    Server { listen, max_body_bytes: usize::try_from(max_body_bytes).unwrap_or(usize::MAX) }
+    networks
 }
 
 fn admin(mut section: Section, errors: &mut Vec<ConfigError>) -> Admin {

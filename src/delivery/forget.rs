@@ -22,6 +22,8 @@ pub(super) struct Forgetter {
     clock: Trust,
     /// Where the pass under way goes on.
     position: Option<Position>,
+    /// The pass under way has bindings left to forget.
+    bindings: bool,
     next_pass: Instant,
     cutoff: i64,
 }
@@ -34,6 +36,7 @@ impl Forgetter {
             max_bytes,
             clock: Trust::new(now, clock::unix_millis(), window),
             position: None,
+            bindings: false,
             next_pass: now,
             cutoff: 0,
         }
@@ -41,13 +44,19 @@ impl Forgetter {
 
     /// Whether the next batch should forget even when it has nothing else to do.
     pub(super) fn is_due(&self) -> bool {
-        self.position.is_some() || Instant::now() >= self.next_pass
+        self.position.is_some() || self.bindings || Instant::now() >= self.next_pass
     }
 
-    /// Forgets a little. Returns how many ids were forgotten before their window was over.
+    /// The bucket of a binding that is received now: the second in which an eighth of the window ends.
+    pub(super) fn bucket(&self, received_at_ms: i64) -> i64 {
+        let width = i64::try_from(self.window.as_secs() / 8).unwrap_or(i64::MAX).max(1);
+        (received_at_ms / 1000).div_euclid(width).saturating_add(1).saturating_mul(width)
+    }
+
+    /// Forgets a little. Returns how many ids and bindings were forgotten before their window was over.
     pub(super) fn forget(&mut self, batch: &mut Batch<'_>) -> Result<u64, SpoolError> {
         let early = batch.forget_early(self.max_bytes, AT_ONCE)?;
-        if self.position.is_none() {
+        if self.position.is_none() && !self.bindings {
             let now = Instant::now();
             if now < self.next_pass {
                 return Ok(early);
@@ -59,6 +68,10 @@ impl Forgetter {
             }
             self.cutoff = wall / 1000 - i64::try_from(self.window.as_secs()).unwrap_or(i64::MAX);
             self.position = Some(Position::default());
+            self.bindings = true;
+        }
+        if self.bindings {
+            self.bindings = batch.forget_bindings(self.cutoff, AT_ONCE)? == AT_ONCE as u64;
         }
         if let Some(position) = self.position.take() {
             self.position = batch.forget(&position, self.cutoff, AT_ONCE)?;
@@ -121,6 +134,16 @@ mod tests {
         let mut trust = Trust::new(start, 10_000_000_000, 48 * HOUR);
         assert!(trust.check(start + HOUR, 10_003_600_000));
         assert!(!trust.check(start + HOUR + JUMP, 1_000));
+    }
+
+    #[test]
+    fn a_bucket_ends_after_all_that_is_received_in_it_and_lasts_an_eighth_of_the_window() {
+        let forgetter = Forgetter::new(48 * HOUR, 0);
+        let hour_ms = 3_600_000;
+        for (received_at_ms, hours) in [(0, 6), (6 * hour_ms - 1, 6), (6 * hour_ms, 12)] {
+            assert_eq!(forgetter.bucket(received_at_ms), hours * 3600, "{received_at_ms}");
+        }
+        assert_eq!(Forgetter::new(Duration::from_secs(1), 0).bucket(1500), 2);
     }
 
     #[test]

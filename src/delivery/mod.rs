@@ -3,6 +3,7 @@
 //! It refuses to know HTTP and what an event means: it sees records, ids and times.
 
 mod aside;
+mod bind;
 mod feed;
 mod forget;
 mod forwarder;
@@ -26,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use model::{AnswerAfter, Health, Lane, Overloaded, Safe, Settings, Submission};
+pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 pub use properties::producer as producer_properties;
 pub use sink::{is_refusal, kafka_headers};
 pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
@@ -173,7 +174,7 @@ impl Delivery {
             State::Waiting => return Err(Overloaded::Late),
             State::Refused => return Err(Overloaded::NoDurablePlace),
         };
-        Ok(Safe { by_kafka, duplicate: ticket.is_duplicate() })
+        Ok(Safe { by_kafka, duplicate: ticket.is_duplicate(), nonce_reused: ticket.is_nonce_reused() })
     }
 
     /// For `/readyz`. Never waits for disk or network.

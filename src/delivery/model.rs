@@ -74,6 +74,23 @@ pub struct Submission {
     pub received_at_ms: i64,
     /// What goes to Kafka.
     pub record: Record,
+    /// For a push that nothing but a signature of timestamp and nonce verified.
+    pub binding: Option<Binding>,
+}
+
+/// A signature that may come with one event only (contract §3.1, `nonce_reused`).
+pub struct Binding {
+    /// Bound to the submission's id for `dedup_window`.
+    pub signature: [u8; 20],
+    /// Makes what is delivered in place of the submission when another event has the signature; `None`: the submission as
+    /// it is.
+    pub instead: Option<Box<dyn FnOnce() -> Submission + Send>>,
+}
+
+impl std::fmt::Debug for Binding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Binding")
+    }
 }
 
 /// Why a submission's answer may be `success`.
@@ -83,6 +100,8 @@ pub struct Safe {
     pub by_kafka: bool,
     /// It was known already.
     pub duplicate: bool,
+    /// Its signature came with another event: what is safe is its quarantine.
+    pub nonce_reused: bool,
 }
 
 /// Not safe: answer 503.

@@ -1,5 +1,7 @@
 //! The delivery with a real spool and a sink that the test plays: what leaves, in which order, and what an answer waits for.
 
+mod nonce_reuse;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, atomic::AtomicBool},
@@ -157,6 +159,7 @@ fn submission(value: &str) -> Submission {
             headers: vec![("ce_id".into(), value.to_owned())],
             value: value.as_bytes().to_vec(),
         },
+        binding: None,
     }
 }
 
@@ -164,8 +167,10 @@ async fn submit(delivery: &Delivery, value: &str) -> Result<Safe, Overloaded> {
     delivery.submit(submission(value), Instant::now() + Duration::from_secs(4)).await
 }
 
-const NEW_IN_KAFKA: Safe = Safe { by_kafka: true, duplicate: false };
-const NEW_ON_DISK: Safe = Safe { by_kafka: false, duplicate: false };
+const NEW_IN_KAFKA: Safe = Safe { by_kafka: true, duplicate: false, nonce_reused: false };
+const NEW_ON_DISK: Safe = Safe { by_kafka: false, ..NEW_IN_KAFKA };
+const KNOWN_IN_KAFKA: Safe = Safe { duplicate: true, ..NEW_IN_KAFKA };
+const KNOWN_ON_DISK: Safe = Safe { duplicate: true, ..NEW_ON_DISK };
 
 #[tokio::test]
 async fn an_acknowledged_record_leaves_the_spool() {
@@ -195,7 +200,7 @@ async fn what_was_not_acknowledged_goes_out_first_after_a_restart() {
     bench.broker.await_sent("events", before + 4);
     wait_until("the removal", || bench.metrics.spool_records.get() == 0);
     assert_eq!(bench.broker.values("events")[before..], ["1", "2", "3", "4"]);
-    assert_eq!(submit(&delivery, "2").await, Ok(Safe { by_kafka: true, duplicate: true }), "still known");
+    assert_eq!(submit(&delivery, "2").await, Ok(KNOWN_IN_KAFKA), "still known");
     running.stop(SOON);
 }
 
@@ -250,7 +255,7 @@ async fn kafka_only_takes_no_disk_for_an_answer() {
     assert_eq!(submit(&delivery, "1").await, Err(Overloaded::NoDurablePlace), "the re-delivery is not safe either");
     let sent = bench.broker.await_sent("events", 1);
     bench.broker.lane("events").acked(sent[0].0, sent[0].1);
-    assert_eq!(submit(&delivery, "1").await, Ok(Safe { by_kafka: true, duplicate: true }));
+    assert_eq!(submit(&delivery, "1").await, Ok(KNOWN_IN_KAFKA));
     running.stop(SOON);
     assert_eq!(bench.broker.values("events"), ["1"]);
 }
@@ -265,7 +270,7 @@ async fn a_full_spool_refuses_until_the_first_removal() {
     assert_eq!(submit(&delivery, "2").await, Ok(NEW_ON_DISK));
     wait_until("away", || bench.metrics.kafka_up.get() == 0);
     assert_eq!(submit(&delivery, "3").await, Err(Overloaded::NoDurablePlace));
-    assert_eq!(submit(&delivery, "1").await, Ok(Safe { by_kafka: false, duplicate: true }), "known, and safe");
+    assert_eq!(submit(&delivery, "1").await, Ok(KNOWN_ON_DISK), "known, and safe");
     let sent = bench.broker.await_sent("events", 2);
     bench.broker.lane("events").acked(sent[0].0, sent[0].1);
     wait_until("room", || bench.metrics.spool_records.get() == 1);
@@ -383,7 +388,7 @@ async fn past_a_failing_spool_events_go_to_kafka_and_known_ones_do_not_go_twice(
     assert_eq!(submit(&delivery, "past it").await, Ok(NEW_IN_KAFKA), "answered after the ack");
     assert!(!delivery.health().spool && delivery.health().durable);
     let (stored, past) = tokio::join!(submit(&delivery, "stored"), submit(&delivery, "past it"));
-    let duplicate = Ok(Safe { by_kafka: true, duplicate: true });
+    let duplicate = Ok(KNOWN_IN_KAFKA);
     assert_eq!((stored, past), (duplicate, duplicate));
     drop(other);
     wait_until("recovery without an event", || delivery.health().spool);

@@ -32,6 +32,8 @@ const STATE: u8 = 0x0f;
 const DUPLICATE: u8 = 0x10;
 /// The request takes the fsynced record as well, and wants to be woken for it.
 const LATE: u8 = 0x20;
+/// The submission became its quarantine.
+const NONCE_REUSED: u8 = 0x40;
 
 /// Shared by one request and whoever settles it: one allocation a request.
 #[derive(Debug, Default)]
@@ -62,6 +64,15 @@ impl Ticket {
 
     pub(super) fn is_duplicate(&self) -> bool {
         self.state.load(Ordering::Acquire) & DUPLICATE != 0
+    }
+
+    /// Before [`settle`](Self::settle).
+    pub(super) fn mark_nonce_reused(&self) {
+        self.state.fetch_or(NONCE_REUSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_nonce_reused(&self) -> bool {
+        self.state.load(Ordering::Acquire) & NONCE_REUSED != 0
     }
 
     pub(super) fn state(&self) -> State {

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Lane, Submission,
+    bind::bind,
     forget::Forgetter,
     lane::Shared,
     spool::{Appended, Entry, Spool, SpoolError, size_of},
@@ -173,7 +174,7 @@ impl Writer {
     /// One transaction: removals, appends, some forgetting.
     fn transact(
         &mut self,
-        appends: &Appends,
+        appends: &mut Appends,
         removals: &mut [(Lane, Vec<(u64, u64)>)],
     ) -> Result<Vec<Appended>, SpoolError> {
         let probing = !self.vitals.healthy.load(Ordering::Relaxed);
@@ -189,7 +190,9 @@ impl Writer {
             full = false;
         }
         let mut outcomes = Vec::with_capacity(appends.len());
-        for (submission, _) in appends {
+        for (submission, ticket) in appends {
+            let bucket = self.forgetter.bucket(submission.received_at_ms);
+            bind(submission, ticket, &mut batch, &self.unsaved, bucket)?;
             let bound = if full { 0 } else { self.max_bytes };
             let outcome = match self.unsaved.get(submission) {
                 Some(seq) => Appended::Pending(seq),
@@ -249,7 +252,9 @@ impl Writer {
     }
 
     /// The spool does not take it: to Kafka from memory, or refused; unless it is known.
-    fn bypass_one(&mut self, submission: Submission, ticket: Arc<Ticket>) {
+    fn bypass_one(&mut self, mut submission: Submission, ticket: Arc<Ticket>) {
+        self.bind_past_the_spool(&mut submission, &ticket);
+        let signature = submission.binding.as_ref().map(|binding| binding.signature);
         let Submission { lane, account, event_id, event_time, .. } = submission;
         let unsaved = self.unsaved.get(&submission).map(Appended::Pending);
         // A spool that does not even read knows nothing.
@@ -262,7 +267,7 @@ impl Writer {
         };
         let seq = self.spool.take_seq(submission.received_at_ms);
         if to.bypass(item(submission, seq, false, ticket)) {
-            self.unsaved.insert((account, event_id), seq);
+            self.unsaved.insert(account, event_id, signature, seq);
             self.metrics.spool_bypassed.inc();
         }
     }

@@ -154,7 +154,7 @@ fn source(account_id: &str) -> String {
 /// A verified push that could not become an event (contract §3.2).
 #[derive(Clone, Copy)]
 pub struct Quarantine<'a> {
-    /// `decrypt`, `app_id`, `malformed`, `missing_field`, `wrong_account`.
+    /// `decrypt`, `app_id`, `malformed`, `missing_field`, `wrong_account`, `nonce_reused`.
     pub reason: &'static str,
     /// What was found and what was expected; no body bytes.
     pub detail: &'a str,

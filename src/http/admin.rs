@@ -1,10 +1,11 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`. Nothing of it stands on the public one.
 //!
-//! It refuses to know callbacks and accounts.
+//! It refuses to know callbacks and accounts. On a loopback address it answers only to a local name: a page in a browser
+//! of this machine whose own name was made to point here (DNS rebinding) gets nothing.
 
 use std::{
     io,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,9 +13,11 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer,
-    dev::Server,
-    http::header::{AUTHORIZATION, WWW_AUTHENTICATE},
+    App, Error, HttpRequest, HttpResponse, HttpServer,
+    body::MessageBody,
+    dev::{Server, ServiceRequest, ServiceResponse},
+    http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE},
+    middleware::{Next, from_fn},
     web,
 };
 use subtle::ConstantTimeEq as _;
@@ -69,11 +72,37 @@ pub fn server(listener: TcpListener, admin: Admin) -> io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(admin.clone())
+            .wrap(from_fn(refuse_foreign))
             .route("/livez", web::get().to(livez))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
     });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+async fn refuse_foreign(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if request.app_config().local_addr().ip().is_loopback() && is_foreign(request.headers()) {
+        return Ok(request.into_response(HttpResponse::Forbidden().finish()).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// Whether a request was made for another name than this machine's own, or by another site's page.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).map_or(b"".as_slice(), |host| host.as_bytes());
+    headers.get_all(HOST).any(|host| !is_local(host.as_bytes()))
+        || headers.get_all(ORIGIN).any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
+}
+
+fn is_local(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(name, _)| name);
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 async fn livez() -> HttpResponse {

@@ -24,8 +24,12 @@ pub(super) enum Answer {
     BadQuery(QueryError),
     /// 400: the body ended early, or its transfer coding is broken.
     BrokenBody,
-    /// 403, the same for all.
+    /// 403, the same for all three: the signature is wrong.
     Forbidden,
+    /// 403: older than `max_age`, or from the future.
+    Stale,
+    /// 403: not from `server.allow_from`.
+    ForbiddenSource,
     /// 404: no account has this path.
     NotFound,
     /// 405: neither GET nor POST.
@@ -64,6 +68,8 @@ impl Answer {
             Self::Echo(_) => CallbackResult::Handshake,
             Self::BadQuery(_) | Self::BrokenBody => CallbackResult::BadRequest,
             Self::Forbidden => CallbackResult::BadSignature,
+            Self::Stale => CallbackResult::Stale,
+            Self::ForbiddenSource => CallbackResult::ForbiddenSource,
             Self::TooLarge => CallbackResult::TooLarge,
             Self::Timeout => CallbackResult::Timeout,
             Self::Overloaded(_) => CallbackResult::Overloaded,
@@ -81,6 +87,8 @@ impl Answer {
             | Self::BadQuery(_)
             | Self::BrokenBody
             | Self::Forbidden
+            | Self::Stale
+            | Self::ForbiddenSource
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooLarge
@@ -96,7 +104,9 @@ impl Answer {
             Self::Echo(echostr) => text(StatusCode::OK, Bytes::from(echostr)),
             Self::BadQuery(error) => text(StatusCode::BAD_REQUEST, Bytes::from(error.to_string())),
             Self::BrokenBody => text(StatusCode::BAD_REQUEST, Bytes::from_static(b"the body is broken")),
-            Self::Forbidden => text(StatusCode::FORBIDDEN, Bytes::from_static(b"forbidden")),
+            Self::Forbidden | Self::Stale | Self::ForbiddenSource => {
+                text(StatusCode::FORBIDDEN, Bytes::from_static(b"forbidden"))
+            }
             Self::NotFound => bare(StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
                 let mut response = bare(StatusCode::METHOD_NOT_ALLOWED);

@@ -8,8 +8,10 @@ mod answer;
 mod connection;
 pub mod public;
 mod receive;
+mod source;
 
 pub use receive::{Account, Other};
+pub use source::Sources;
 
 #[cfg(test)]
 mod tests;

@@ -24,10 +24,11 @@ use super::{
     answer::Answer,
     connection::{Connection, PATIENCE, Turn},
     receive::{Account, Decision, OTHER, handshake, receive},
+    source::Sources,
 };
 use crate::{
     clock,
-    delivery::{Delivery, Safe},
+    delivery::{Delivery, Lane, Safe},
     event::EventType,
     metrics::{AccountMetrics, CallbackResult, Metrics},
 };
@@ -63,14 +64,19 @@ pub fn server(
     delivery: &Delivery,
     metrics: &Metrics,
     limits: Limits,
+    sources: Sources,
 ) -> io::Result<Server> {
     let doors = accounts.into_iter().map(|account| {
         let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
         let metrics = metrics.of_account(&account.name, event_types);
         (account.path.clone(), Door { account, metrics })
     });
-    let public =
-        Public { doors: Arc::new(doors.collect()), delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes };
+    let public = Public {
+        doors: Arc::new(doors.collect()),
+        delivery: delivery.clone(),
+        max_body_bytes: limits.max_body_bytes,
+        sources: Arc::new(sources),
+    };
     let mut builder = Server::build()
         .workers(limits.workers.clamp(1, 512))
         .disable_signals()
@@ -118,6 +124,7 @@ struct Public {
     doors: Arc<HashMap<String, Door>>,
     delivery: Delivery,
     max_body_bytes: usize,
+    sources: Arc<Sources>,
 }
 
 impl Public {
@@ -141,7 +148,8 @@ impl Public {
         let started = Instant::now();
         let query = head.uri.query().unwrap_or_default();
         let answer = match head.method {
-            Method::GET => handshake(&door.account, query),
+            Method::GET | Method::POST if !self.sources.admit(head) => Answer::ForbiddenSource,
+            Method::GET => handshake(&door.account, query, clock::unix_millis()),
             Method::POST => self.push(door, head, query, payload, started).await.unwrap_or_else(|refusal| refusal),
             _ => Answer::MethodNotAllowed,
         };
@@ -170,7 +178,8 @@ impl Public {
         };
         let lane = submission.lane;
         let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await.map_err(Answer::Overloaded)?;
-        if let (Some(event_type), Safe { duplicate: false, .. }) = (event_type, safe) {
+        let lane = if safe.nonce_reused { Lane::Dlq } else { lane };
+        if let (Some(event_type), Safe { duplicate: false, nonce_reused: false, .. }) = (event_type, safe) {
             door.metrics.event(event_type);
         }
         Ok(Answer::Safe(lane, safe))

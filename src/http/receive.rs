@@ -2,14 +2,19 @@
 //!
 //! Pure and synchronous: the time is an argument, and nothing is delivered here. It refuses to know sockets and actix.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
 
 use super::answer::Answer;
 use crate::{
-    delivery::{Lane, Submission},
+    delivery::{Binding, Lane, Submission},
     event::{self, EventId, Incoming, Quarantine, Receipt},
-    protocol::{Callback, Credentials, Message, OpenError, Query},
+    protocol::{Callback, Credentials, Digest, Message, OpenError, Query},
 };
+
+/// WeChat's clock may be this much ahead of ours.
+const AHEAD_S: i64 = 5 * 60;
 
 /// The `event_type` of a message that is no card event.
 pub(super) const OTHER: &str = "other";
@@ -34,6 +39,8 @@ pub struct Account {
     pub account_id: Option<String>,
     /// Mode, tokens, keys, AppID.
     pub credentials: Credentials,
+    /// How old a callback's timestamp may be.
+    pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: Other,
     /// Its index in the delivery's accounts.
@@ -55,28 +62,62 @@ pub(super) enum Decision {
 }
 
 /// Answers the GET handshake.
-pub(super) fn handshake(account: &Account, query: &str) -> Answer {
+pub(super) fn handshake(account: &Account, query: &str, now_ms: i64) -> Answer {
     let echo = || -> Result<Answer, Answer> {
-        let callback = Callback::new(Query::parse(query)?, &[]);
+        let callback = Callback::new(fresh(account, query, now_ms)?, &[]);
         Ok(Answer::Echo(callback.handshake(&account.credentials)?.to_owned()))
     };
     echo().unwrap_or_else(|refusal| refusal)
 }
 
+/// The query, unless its timestamp is too old or from the future. One that is no number is too old; one that is missing is
+/// found later.
+fn fresh<'a>(account: &Account, query: &'a str, now_ms: i64) -> Result<Query<'a>, Answer> {
+    let query = Query::parse(query)?;
+    if let (Some(max_age), Some(timestamp)) = (account.max_age, &query.timestamp) {
+        let max_age_s = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        let sent = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<i64>().ok()).flatten();
+        let age = sent.map(|sent| now_ms / 1000 - sent);
+        if age.is_none_or(|age| age > max_age_s || age < -AHEAD_S) {
+            return Err(Answer::Stale);
+        }
+    }
+    Ok(query)
+}
+
 /// Decides about a push: refused before its signature is verified, never after (contract §3.2).
-pub(super) fn receive(account: &Account, query: &str, body: &[u8], now_ms: i64) -> Decision {
-    let push = match Query::parse(query)
-        .map_err(Answer::from)
+pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64) -> Decision {
+    let push = match fresh(account, query, now_ms)
         .and_then(|parameters| Callback::new(parameters, body).verify(&account.credentials).map_err(Answer::from))
     {
         Ok(push) => push,
         Err(refusal) => return Decision::Answer(refusal),
     };
+    let signature = push.bare_signature();
+    let arrival = Arrival { query, body, received_at_ms: now_ms };
     match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms))
     {
-        Ok(incoming) => accept(account, &incoming, now_ms),
-        Err(unreadable) => quarantine(account, query, body, now_ms, &unreadable),
+        Ok(incoming) => accept(account, &incoming, &arrival, signature),
+        Err(unreadable) => {
+            let binding = signature.map(|signature| Binding { signature, instead: None });
+            let submission = Submission { binding, ..account.origin().quarantine(&arrival, &unreadable) };
+            Decision::Deliver { submission, event_type: None }
+        }
     }
+}
+
+/// A push as it arrived.
+struct Arrival<'a> {
+    query: &'a str,
+    body: &'a Bytes,
+    received_at_ms: i64,
+}
+
+/// What a quarantine says of the account.
+struct Origin {
+    account: Arc<str>,
+    index: usize,
+    mode: &'static str,
 }
 
 /// Why a verified push is quarantined.
@@ -102,7 +143,7 @@ fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result
     Ok(event::read(message, receipt)?)
 }
 
-fn accept(account: &Account, incoming: &Incoming, received_at_ms: i64) -> Decision {
+fn accept(account: &Account, incoming: &Incoming, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
     let (lane, event_type, event_id, event_time, record) = match incoming {
         Incoming::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
         Incoming::Other(other) => match account.other {
@@ -110,26 +151,52 @@ fn accept(account: &Account, incoming: &Incoming, received_at_ms: i64) -> Decisi
             Other::Publish => (Lane::Other, OTHER, other.event_id(), other.event_time(), other.record()),
         },
     };
-    let submission = Submission { lane, account: account.index, event_id, event_time, received_at_ms, record };
+    let Arrival { query, body, received_at_ms } = *arrival;
+    let binding = signature.map(|signature| Binding {
+        signature,
+        instead: Some(when_reused(account.origin(), query.to_owned(), body.clone(), received_at_ms)),
+    });
+    let submission = Submission { lane, account: account.index, event_id, event_time, received_at_ms, record, binding };
     Decision::Deliver { submission, event_type: Some(event_type) }
 }
 
-fn quarantine(account: &Account, query: &str, body: &[u8], received_at_ms: i64, why: &Unreadable) -> Decision {
-    tracing::warn!(account = %account.name, reason = why.reason, detail = why.detail, "push quarantined");
-    let record = Quarantine {
-        reason: why.reason,
-        detail: &why.detail,
-        account: &account.name,
-        mode: account.credentials.mode.name(),
-        received_at_ms,
-        query,
-        body,
+/// What is delivered in place of an event whose signature came with another one already.
+fn when_reused(
+    origin: Origin,
+    query: String,
+    body: Bytes,
+    received_at_ms: i64,
+) -> Box<dyn FnOnce() -> Submission + Send> {
+    Box::new(move || {
+        let detail = "another event came under the same signature of timestamp and nonce".to_owned();
+        let why = Unreadable { reason: "nonce_reused", detail };
+        origin.quarantine(&Arrival { query: &query, body: &body, received_at_ms }, &why)
+    })
+}
+
+impl Account {
+    fn origin(&self) -> Origin {
+        Origin { account: Arc::clone(&self.name), index: self.index, mode: self.credentials.mode.name() }
     }
-    .record();
-    let event_id = EventId::of_quarantined(&account.name, body);
-    let submission =
-        Submission { lane: Lane::Dlq, account: account.index, event_id, event_time: 0, received_at_ms, record };
-    Decision::Deliver { submission, event_type: None }
+}
+
+impl Origin {
+    fn quarantine(&self, arrival: &Arrival<'_>, why: &Unreadable) -> Submission {
+        let Self { account, index, mode } = self;
+        let Arrival { query, body, received_at_ms } = *arrival;
+        tracing::warn!(%account, reason = why.reason, detail = why.detail, "push quarantined");
+        let quarantine =
+            Quarantine { reason: why.reason, detail: &why.detail, account, mode, received_at_ms, query, body };
+        Submission {
+            lane: Lane::Dlq,
+            account: *index,
+            event_id: EventId::of_quarantined(account, body),
+            event_time: 0,
+            received_at_ms,
+            record: quarantine.record(),
+            binding: None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +219,7 @@ mod tests {
                 previous_aes_key: None,
                 app_id: None,
             },
+            max_age: None,
             other: Other::Ignore,
             index: 7,
         }
@@ -177,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_card_event_goes_to_the_events_with_its_own_time() {
-        let body = push("user_del_card", "gh_1");
-        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), body.as_bytes(), NOW_MS));
+        let body = Bytes::from(push("user_del_card", "gh_1"));
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS));
         assert_eq!((submission.lane, event_type), (Lane::Events, Some("card.deleted")));
         assert_eq!((submission.account, submission.event_time), (7, 1_700_000_000));
         assert_eq!(submission.received_at_ms, NOW_MS);
@@ -186,22 +254,66 @@ mod tests {
 
     #[test]
     fn a_quarantined_push_keeps_its_body_and_query_as_received() {
-        let body = push("user_del_card", "gh_2");
-        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), body.as_bytes(), NOW_MS));
+        let body = Bytes::from(push("user_del_card", "gh_2"));
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS));
         assert_eq!((submission.lane, event_type), (Lane::Dlq, None));
         assert_eq!((submission.account, submission.event_time), (7, 0));
-        assert_eq!(submission.event_id, EventId::of_quarantined("shop", body.as_bytes()));
-        assert_eq!(submission.record.value, body.as_bytes());
+        assert_eq!(submission.event_id, EventId::of_quarantined("shop", &body));
+        assert_eq!(submission.record.value, body);
         for (name, value) in [("dlq_reason", "wrong_account"), ("dlq_mode", "compat"), ("dlq_query", &query())] {
             assert!(submission.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
         }
     }
 
     #[test]
+    fn where_only_the_signature_was_verified_it_is_bound_and_its_quarantine_kept_ready() {
+        let body = Bytes::from(push("user_del_card", "gh_1"));
+        let (event, _) = delivered(receive(&account(None), &query(), &body, NOW_MS));
+        let binding = event.binding.unwrap();
+        let signed = sign(&Token::new("a-token-of-tests"), &["1", "2"]);
+        let bytes = (0..20).map(|byte| u8::from_str_radix(&signed[2 * byte..2 * byte + 2], 16).unwrap());
+        assert!(bytes.eq(binding.signature));
+        let instead = binding.instead.unwrap()();
+        assert_eq!((instead.lane, instead.account, instead.event_time), (Lane::Dlq, 7, 0));
+        assert_eq!(instead.event_id, EventId::of_quarantined("shop", &body));
+        assert_eq!(instead.record.value, body);
+        for (name, value) in [("dlq_reason", "nonce_reused"), ("dlq_account", "shop"), ("dlq_query", &query())] {
+            assert!(instead.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
+        }
+    }
+
+    #[test]
+    fn with_a_max_age_old_and_future_timestamps_are_refused_before_the_signature_is_looked_at() {
+        let account = Account { max_age: Some(Duration::from_hours(1)), ..account(None) };
+        let body = Bytes::from(push("user_del_card", "gh_1"));
+        let answered = |timestamp: &str, signature: &str| {
+            let query = format!("signature={signature}&timestamp={timestamp}&nonce=2&echostr=3");
+            let greeted = handshake(&account, &query, NOW_MS);
+            match receive(&account, &query, &body, NOW_MS) {
+                Decision::Answer(answer) => assert_eq!(answer, greeted, "the handshake too"),
+                Decision::Deliver { .. } => assert_eq!(greeted, Answer::Echo("3".to_owned())),
+            }
+            greeted
+        };
+        for sent in ["1699996400", "1700000000", "1700000300"] {
+            let right = sign(&Token::new("a-token-of-tests"), &[sent, "2"]);
+            assert_eq!(answered(sent, &right), Answer::Echo("3".to_owned()), "{sent}");
+            assert_eq!(answered(sent, "x"), Answer::Forbidden, "{sent}");
+        }
+        for sent in ["1699996399", "1700000301", "0", "-1", "+1700000000", "x", "99999999999999999999"] {
+            let right = sign(&Token::new("a-token-of-tests"), &[sent, "2"]);
+            assert_eq!(answered(sent, &right), Answer::Stale, "{sent}");
+            assert_eq!(answered(sent, "x"), Answer::Stale, "{sent}");
+        }
+        let missing = receive(&account, "signature=x&nonce=2", &body, NOW_MS);
+        assert!(matches!(missing, Decision::Answer(Answer::BadQuery(_))), "{missing:?}");
+    }
+
+    #[test]
     fn what_is_not_verified_is_never_delivered() {
-        let body = push("user_del_card", "gh_1");
+        let body = Bytes::from(push("user_del_card", "gh_1"));
         for query in ["", "signature=x&timestamp=1&nonce=2", "msg_signature=x&timestamp=1&nonce=2", "signature=x"] {
-            let decision = receive(&account(None), query, body.as_bytes(), NOW_MS);
+            let decision = receive(&account(None), query, &body, NOW_MS);
             assert!(matches!(decision, Decision::Answer(Answer::BadQuery(_) | Answer::Forbidden)), "{decision:?}");
         }
     }

@@ -21,8 +21,12 @@ pub enum CallbackResult {
     Handshake,
     /// Status 400.
     BadRequest,
-    /// Status 403.
+    /// Status 403: the signature is wrong.
     BadSignature,
+    /// Status 403: older than `max_age`, or from the future.
+    Stale,
+    /// Status 403: not from `server.allow_from`.
+    ForbiddenSource,
     /// Status 413.
     TooLarge,
     /// Status 408, where the head was whole.
@@ -33,7 +37,7 @@ pub enum CallbackResult {
 
 impl CallbackResult {
     /// Every result, in the order of the declaration.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Quarantined,
@@ -41,6 +45,8 @@ impl CallbackResult {
         Self::Handshake,
         Self::BadRequest,
         Self::BadSignature,
+        Self::Stale,
+        Self::ForbiddenSource,
         Self::TooLarge,
         Self::Timeout,
         Self::Overloaded,
@@ -57,6 +63,8 @@ impl CallbackResult {
             Self::Handshake => "handshake",
             Self::BadRequest => "bad_request",
             Self::BadSignature => "bad_signature",
+            Self::Stale => "stale",
+            Self::ForbiddenSource => "forbidden_source",
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
             Self::Overloaded => "overloaded",
@@ -152,6 +160,6 @@ mod tests {
             let line = format!("result=\"{}\"}} 1\n", result.label());
             assert!(metrics.text().contains(&line), "{line}");
         }
-        assert!(metrics.text().contains("cardhook_answer_seconds_count{answered_by=\"disk\"} 10\n"));
+        assert!(metrics.text().contains("cardhook_answer_seconds_count{answered_by=\"disk\"} 12\n"));
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::xml::BLANKS;
-use super::{AesKey, AppId, Document, Query, QueryError, Token, Value, XmlError, open};
+use super::{AesKey, AppId, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
 
 /// How an account receives its pushes, as chosen in WeChat's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct Callback<'a> {
 /// A push whose signature is right: now ([`Callback::verify`]), or when it was received ([`Callback::verified_at_receipt`]).
 pub struct VerifiedPush<'a> {
     content: Content<'a>,
+    /// What verified it now.
+    signature: Option<Digest>,
 }
 
 enum Content<'a> {
@@ -139,7 +141,7 @@ impl<'a> Callback<'a> {
         let timestamp = required(self.query.timestamp.as_deref(), "timestamp")?;
         let nonce = required(self.query.nonce.as_deref(), "nonce")?;
         let echostr = required(self.query.echostr.as_deref(), "echostr")?;
-        let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature));
+        let signed = credentials.tokens().any(|token| token.signed(timestamp, nonce, signature).is_some());
         if signed { Ok(echostr) } else { Err(VerifyError::Signature) }
     }
 
@@ -158,7 +160,8 @@ impl<'a> Callback<'a> {
             Content::Sealed(encrypt) => token.signed_message(timestamp, nonce, encrypt.trim_matches(BLANKS), presented),
             Content::Clear(_) => token.signed(timestamp, nonce, presented),
         };
-        if credentials.tokens().any(signed) { Ok(VerifiedPush { content }) } else { Err(VerifyError::Signature) }
+        let signature = Some(credentials.tokens().find_map(signed).ok_or(VerifyError::Signature)?);
+        Ok(VerifiedPush { content, signature })
     }
 
     /// A push that was verified when it was received, in `mode`, and has been kept since: what was covered then is read now.
@@ -168,7 +171,7 @@ impl<'a> Callback<'a> {
     #[must_use]
     pub fn verified_at_receipt(self, mode: Mode) -> Option<VerifiedPush<'a>> {
         let (content, _) = self.covered(mode)?;
-        Some(VerifiedPush { content })
+        Some(VerifiedPush { content, signature: None })
     }
 
     /// What is to be read, and the signature that has to cover it, by contract §2.1.
@@ -195,6 +198,16 @@ impl<'a> VerifiedPush<'a> {
         match self.content {
             Content::Sealed(_) => true,
             Content::Clear(_) => false,
+        }
+    }
+
+    /// The signature of timestamp and nonce, where it alone was verified, and now. Its parts are joined without separators
+    /// before they are hashed: other timestamps and nonces can have the same one, and nobody without the token another.
+    #[must_use]
+    pub fn bare_signature(&self) -> Option<Digest> {
+        match self.content {
+            Content::Sealed(_) => None,
+            Content::Clear(_) => self.signature,
         }
     }
 

@@ -16,5 +16,5 @@ pub use callback::{Query, QueryError};
 pub use cipher::{AesKey, AppId, KeyError, open, seal};
 pub use compose::{compat_body, secure_body};
 pub use envelope::{Callback, Credentials, Message, Mode, OpenError, VerifiedPush, VerifyError};
-pub use signature::{Token, sign};
+pub use signature::{Digest, Token, sign};
 pub use xml::{Child, Document, Value, XmlError};

@@ -2,10 +2,12 @@
 //!
 //! It refuses to know what the parts mean: they are opaque, and a signature of another shape is simply wrong.
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+/// A SHA-1.
+pub type Digest = [u8; 20];
 /// Forty lower-case hex digits.
 type HexDigest = [u8; 40];
 
@@ -20,14 +22,22 @@ impl Token {
         Self(Zeroizing::new(token.into()))
     }
 
-    /// Whether `presented` is the signature over this token and `timestamp`, `nonce`.
-    pub(super) fn signed(&self, timestamp: &str, nonce: &str, presented: &str) -> bool {
-        same(&hex_digest(&mut [&self.0, timestamp, nonce]), presented)
+    /// The signature over this token and `timestamp`, `nonce`, when it is what was `presented`.
+    pub(super) fn signed(&self, timestamp: &str, nonce: &str, presented: &str) -> Option<Digest> {
+        let digest = digest(&mut [&self.0, timestamp, nonce]);
+        same(&hex(&digest), presented).then_some(digest)
     }
 
-    /// Whether `presented` is the signature over this token, `timestamp`, `nonce` and the ciphertext.
-    pub(super) fn signed_message(&self, timestamp: &str, nonce: &str, encrypt: &str, presented: &str) -> bool {
-        same(&hex_digest(&mut [&self.0, timestamp, nonce, encrypt]), presented)
+    /// The signature over this token, `timestamp`, `nonce` and the ciphertext, when it is what was `presented`.
+    pub(super) fn signed_message(
+        &self,
+        timestamp: &str,
+        nonce: &str,
+        encrypt: &str,
+        presented: &str,
+    ) -> Option<Digest> {
+        let digest = digest(&mut [&self.0, timestamp, nonce, encrypt]);
+        same(&hex(&digest), presented).then_some(digest)
     }
 }
 
@@ -41,17 +51,21 @@ impl std::fmt::Debug for Token {
 #[must_use]
 pub fn sign(token: &Token, parts: &[&str]) -> String {
     let mut parts = [&[token.0.as_str()], parts].concat();
-    hex_digest(&mut parts).map(char::from).iter().collect()
+    hex(&digest(&mut parts)).map(char::from).iter().collect()
 }
 
-fn hex_digest(parts: &mut [&str]) -> HexDigest {
+fn digest(parts: &mut [&str]) -> Digest {
     parts.sort_unstable();
     let mut hash = Sha1::new();
     for part in parts {
         hash.update(part);
     }
+    hash.finalize().into()
+}
+
+fn hex(digest: &Digest) -> HexDigest {
     let mut hex = [0; 40];
-    for (pair, byte) in hex.chunks_exact_mut(2).zip(hash.finalize()) {
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
         pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0x0F)]);
     }
     hex
@@ -82,11 +96,11 @@ mod tests {
     fn what_is_signed_verifies_and_nothing_else_does() {
         let token = Token::new("shop-token");
         let (plain, sealed) = (sign(&token, &["1", "2"]), sign(&token, &["1", "2", "+/x="]));
-        assert!(token.signed("1", "2", &plain));
-        assert!(token.signed_message("1", "2", "+/x=", &sealed));
-        assert!(!token.signed("1", "2", &sealed));
-        assert!(!token.signed_message("1", "2", "+/y=", &sealed));
-        assert!(!Token::new("other").signed("1", "2", &plain));
+        assert!(token.signed("1", "2", &plain).is_some());
+        assert!(token.signed_message("1", "2", "+/x=", &sealed).is_some());
+        assert!(token.signed("1", "2", &sealed).is_none());
+        assert!(token.signed_message("1", "2", "+/y=", &sealed).is_none());
+        assert!(Token::new("other").signed("1", "2", &plain).is_none());
     }
 
     #[test]
@@ -94,8 +108,17 @@ mod tests {
         let token = Token::new("shop-token");
         let right = sign(&token, &["1", "2"]);
         for wrong in ["", "x", &right[..39], &format!("{right}0"), &right.to_uppercase(), "签名"] {
-            assert!(!token.signed("1", "2", wrong), "{wrong}");
+            assert!(token.signed("1", "2", wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn digits_moved_between_timestamp_and_nonce_keep_the_signature() {
+        let token = Token::new("shop-token");
+        let right = sign(&token, &["1700000000", "1800000001"]);
+        let digest = token.signed("1700000000", "1800000001", &right);
+        assert!(digest.is_some());
+        assert_eq!(token.signed("17000000001", "800000001", &right), digest, "why a nonce is known by its signature");
     }
 
     #[test]

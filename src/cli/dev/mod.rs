@@ -115,13 +115,19 @@ async fn print(reader: &mut TopicReader) -> anyhow::Result<()> {
 
 fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) -> Config {
     Config {
-        server: Server { listen: args.listen, max_body_bytes: 64 * 1024 },
+        server: Server {
+            listen: args.listen,
+            max_body_bytes: 64 * 1024,
+            allow_from: Vec::new(),
+            trusted_proxies: Vec::new(),
+        },
         admin: Admin { listen: args.admin_listen, token: None },
         accounts: vec![Account {
             name: account::NAME.to_owned(),
             path: account::PATH.to_owned(),
             account_id: Some(account::ACCOUNT_ID.to_owned()),
             credentials: account.credentials(),
+            max_age: None,
             other: OtherPolicy::Ignore,
         }],
         kafka: Kafka {

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, codec, next_seq, row_id, seq_of};
+use super::{
+    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, codec, next_seq, row_id, seq_of,
+};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
@@ -33,11 +35,13 @@ pub(in crate::delivery) enum Appended {
 /// An open transaction and what its counters will be.
 #[derive(Debug)]
 pub(in crate::delivery) struct Batch<'a> {
-    transaction: Transaction<'a>,
+    pub(super) transaction: Transaction<'a>,
     committed: &'a mut Counters,
-    counters: Counters,
+    pub(super) counters: Counters,
     accounts: &'a [i64],
     headers: Vec<u8>,
+    /// Read when the first signature is to be bound.
+    pub(super) live_buckets: Option<Vec<i64>>,
 }
 
 impl<'a> Batch<'a> {
@@ -48,7 +52,8 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, SpoolError> {
         let counters = *committed;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        Ok(Self { transaction, committed, counters, accounts, headers: Vec::with_capacity(512) })
+        let headers = Vec::with_capacity(512);
+        Ok(Self { transaction, committed, counters, accounts, headers, live_buckets: None })
     }
 
     /// Remembers an id and stores its record, unless the id is known or the bound is reached.
@@ -67,7 +72,7 @@ impl<'a> Batch<'a> {
         let remembered = self
             .transaction
             .prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?
-            .execute(params![event_time, id.as_bytes(), self.account(entry), seq.cast_signed()])?;
+            .execute(params![event_time, id.as_bytes(), self.account(entry.account), seq.cast_signed()])?;
         if remembered == 0 {
             return Ok(self.known(entry, id, event_time)?.unwrap_or(Appended::Delivered));
         }
@@ -78,11 +83,11 @@ impl<'a> Batch<'a> {
     }
 
     fn known(&self, entry: &Entry<'_>, id: EventId, event_time: i64) -> Result<Option<Appended>, SpoolError> {
-        known(&self.transaction, entry.lane, self.account(entry), id, event_time)
+        known(&self.transaction, entry.lane, self.account(entry.account), id, event_time)
     }
 
-    fn account(&self, entry: &Entry<'_>) -> i64 {
-        self.accounts.get(entry.account).copied().unwrap_or(-1)
+    pub(super) fn account(&self, index: usize) -> i64 {
+        self.accounts.get(index).copied().unwrap_or(-1)
     }
 
     fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
@@ -90,7 +95,7 @@ impl<'a> Batch<'a> {
         codec::encode_headers(&record.headers, &mut self.headers);
         self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
             row_id(entry.lane, seq),
-            self.account(entry),
+            self.account(entry.account),
             entry.received_at_ms,
             record.timestamp_ms,
             record.key.as_deref().map(str::as_bytes),
@@ -154,13 +159,19 @@ impl<'a> Batch<'a> {
         Ok(next)
     }
 
-    /// Forgets the oldest ids until the rest fits in `max_bytes`, at most `limit` now. Returns how many.
+    /// Forgets the oldest ids, or the oldest bindings where these take more, until the rest fits in `max_bytes`, at most
+    /// `limit` now. Returns how many.
     pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: usize) -> Result<u64, SpoolError> {
-        let over = (self.counters.remembered * BYTES_PER_ID).saturating_sub(max_bytes).div_ceil(BYTES_PER_ID);
+        let (ids, bindings) = (self.counters.remembered * BYTES_PER_ID, self.counters.bound * BYTES_PER_BINDING);
+        let over = (ids + bindings).saturating_sub(max_bytes);
         if over == 0 {
             return Ok(0);
         }
-        let limit = limit.min(usize::try_from(over).unwrap_or(usize::MAX));
+        let each = if bindings > ids { BYTES_PER_BINDING } else { BYTES_PER_ID };
+        let limit = limit.min(usize::try_from(over.div_ceil(each)).unwrap_or(usize::MAX));
+        if bindings > ids {
+            return self.forget_bindings(i64::MAX, limit);
+        }
         let oldest = self.after(&Position::default(), i64::MAX, limit)?;
         let oldest: Vec<Position> = oldest.into_iter().map(|(row, _)| row).collect();
         self.delete_remembered(&oldest)?;
@@ -194,10 +205,12 @@ impl<'a> Batch<'a> {
 
     /// Writes the counters and commits: fsynced when this returns.
     pub(in crate::delivery) fn commit(self) -> Result<(), SpoolError> {
-        let Counters { last_seq, records, bytes, parked, remembered } = self.counters;
-        let row = [last_seq, records, bytes, parked, remembered].map(u64::cast_signed);
+        let Counters { last_seq, records, bytes, parked, remembered, bound } = self.counters;
+        let row = [last_seq, records, bytes, parked, remembered, bound].map(u64::cast_signed);
         self.transaction
-            .prepare_cached("UPDATE counters SET last_seq = ?, records = ?, bytes = ?, parked = ?, remembered = ?")?
+            .prepare_cached(
+                "UPDATE counters SET last_seq = ?, records = ?, bytes = ?, parked = ?, remembered = ?, bound = ?",
+            )?
             .execute(row)?;
         self.transaction.commit()?;
         *self.committed = self.counters;

@@ -2,13 +2,14 @@
 //!
 //! It refuses to know Kafka, tickets and threads. Constraints that it holds:
 //!
-//! - append and remember are one transaction: an event is either new and stored, or a duplicate;
+//! - append, remember and bind are one transaction: an event is either new and stored, or a duplicate;
 //! - a record's place is `lane << 56 | seq`, so that each lane is one range of the tree, in arrival order;
 //! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), is never given twice, and so says
 //!   when an id was received without a column of its own;
 //! - remembered ids are clustered by event time: inserts stay at the tree's right edge.
 
 mod batch;
+mod bound;
 mod codec;
 mod export;
 mod folder;
@@ -41,7 +42,7 @@ const ENOUGH_FREE_PAGES: i64 = 1000;
 /// Records removed in one transaction on a full disk: what it writes fits in the reserve.
 const REMOVE_AT_ONCE: usize = 512;
 /// `PRAGMA user_version` of this layout.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -51,10 +52,13 @@ CREATE TABLE pending (
 CREATE TABLE remembered (
   event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (event_time, event_id, account)) WITHOUT ROWID;
+CREATE TABLE bound (
+  bucket INTEGER NOT NULL, signature BLOB NOT NULL, account INTEGER NOT NULL, event_id BLOB NOT NULL,
+  PRIMARY KEY (bucket, signature, account)) WITHOUT ROWID;
 CREATE TABLE counters (
   id INTEGER PRIMARY KEY CHECK (id = 0), last_seq INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  parked INTEGER NOT NULL, remembered INTEGER NOT NULL);
-INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0);
+  parked INTEGER NOT NULL, remembered INTEGER NOT NULL, bound INTEGER NOT NULL);
+INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0, 0);
 ";
 
 /// Why the spool failed.
@@ -102,6 +106,8 @@ pub struct Counters {
     pub parked: u64,
     /// Remembered ids.
     pub remembered: u64,
+    /// Signatures that are bound to an event.
+    pub bound: u64,
 }
 
 /// The open spool: one per service, owned by the writer thread.
@@ -275,7 +281,7 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
 }
 
 fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
-    let row = "SELECT last_seq, records, bytes, parked, remembered FROM counters";
+    let row = "SELECT last_seq, records, bytes, parked, remembered, bound FROM counters";
     Ok(connection.query_row(row, [], |row| {
         let column = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
         Ok(Counters {
@@ -284,6 +290,7 @@ fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
             bytes: column(2)?,
             parked: column(3)?,
             remembered: column(4)?,
+            bound: column(5)?,
         })
     })?)
 }

@@ -247,3 +247,59 @@ fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
     assert_eq!((written, pending(&folder).len()), (2, 0));
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
 }
+
+fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, bucket: i64) -> bool {
+    let mut batch = spool.batch().unwrap();
+    let fresh = batch.bind(account, &[signature; 20], id(value), bucket).unwrap();
+    batch.commit().unwrap();
+    fresh
+}
+
+#[test]
+fn a_signature_is_bound_to_its_first_event_per_account_whatever_the_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    assert!(bind(&mut spool, 0, 1, "a", 2000));
+    for bucket in [1000, 2000, 3000] {
+        assert!(bind(&mut spool, 0, 1, "a", bucket), "{bucket}");
+        assert!(!bind(&mut spool, 0, 1, "b", bucket), "{bucket}");
+        assert!(bind(&mut spool, 0, 2, "b", bucket), "{bucket}");
+    }
+    assert!(bind(&mut spool, 1, 1, "b", 2000), "another account's");
+    drop(spool);
+    let mut spool = open(&folder);
+    assert_eq!(spool.counters().bound, 3);
+    assert!(spool.is_bound_to_another(0, &[1; 20], id("b")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[1; 20], id("a")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[3; 20], id("a")).unwrap());
+    assert!(!bind(&mut spool, 0, 1, "b", 4000), "after a restart too");
+}
+
+#[test]
+fn a_binding_that_is_not_committed_was_never_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let mut batch = spool.batch().unwrap();
+    assert!(batch.bind(0, &[1; 20], id("lost"), 1000).unwrap());
+    assert!(!batch.bind(0, &[1; 20], id("other"), 1000).unwrap(), "known within the batch");
+    drop(batch);
+    assert!(bind(&mut spool, 0, 1, "other", 1000));
+    assert_eq!(spool.counters().bound, 1);
+}
+
+#[test]
+fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for (signature, bucket) in [(1, 1000), (2, 1000), (3, 1000), (4, 2000)] {
+        assert!(bind(&mut spool, 0, signature, "a", bucket));
+    }
+    let mut batch = spool.batch().unwrap();
+    assert_eq!(batch.forget_bindings(1000, 10).unwrap(), 0, "its last one may be as young as its end");
+    assert_eq!(batch.forget_bindings(1001, 2).unwrap(), 2);
+    assert_eq!(batch.forget_bindings(1001, 2).unwrap(), 1);
+    assert_eq!(batch.forget_early(1, 10).unwrap(), 1, "above the bound before their time");
+    batch.commit().unwrap();
+    assert_eq!(spool.counters().bound, 0);
+    assert!(bind(&mut spool, 0, 4, "b", 2000));
+}

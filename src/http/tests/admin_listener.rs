@@ -50,3 +50,34 @@ fn a_full_spool_without_kafka_is_not_ready() {
     assert_eq!(status(&answer), "503");
     assert!(body(&answer).contains("\"durable\":false"), "{answer}");
 }
+
+#[test]
+fn on_loopback_only_local_names_and_pages_of_its_own_are_answered() {
+    let house = House::open();
+    let asks = |headers: &str| {
+        let answer = exchange(house.admin, &format!("GET /metrics HTTP/1.1\r\nconnection: close\r\n{headers}\r\n"));
+        status(&answer).to_owned()
+    };
+    for headers in [
+        "host: localhost\r\n",
+        "host: LOCALHOST:9090\r\n",
+        "host: 127.0.0.1:9090\r\n",
+        "host: [::1]:9090\r\n",
+        "host: localhost:9090\r\norigin: http://localhost:9090\r\n",
+    ] {
+        assert_eq!(asks(headers), "200", "{headers}");
+    }
+    for headers in [
+        "host: rebound.example:9090\r\n",
+        "host: 127.0.0.1.example\r\n",
+        "host: localhost.example\r\n",
+        "host: 192.0.2.1:9090\r\n",
+        "host: localhost:9090\r\norigin: http://rebound.example\r\n",
+        "host: localhost:9090\r\norigin: http://localhost:3000\r\n",
+        "host: localhost:9090\r\norigin: null\r\n",
+    ] {
+        assert_eq!(asks(headers), "403", "{headers}");
+    }
+    let old = exchange(house.admin, "GET /livez HTTP/1.0\r\n\r\n");
+    assert_eq!(status(&old), "200", "what names no host is no browser");
+}

@@ -1,7 +1,9 @@
 //! The table of contract §2, row by row.
 
-use super::{CLAIM, House, body, request, signed, status};
-use crate::http::Other;
+use std::time::Duration;
+
+use super::{CLAIM, House, account, body, request, signed, status};
+use crate::http::{Account, Other};
 
 const ACCEPTED: &str = "cardhook_callbacks_total{account=\"shop\",result=\"accepted\"} 1\n";
 
@@ -86,6 +88,29 @@ fn every_failed_verification_gets_one_and_the_same_answer() {
 }
 
 #[test]
+fn a_stale_push_and_a_foreign_source_get_the_answer_of_a_wrong_signature() {
+    let house = House::open();
+    let wrong = house.asks("POST", &signed("").replace("signature=", "signature=0"), CLAIM);
+    let aged = Account { max_age: Some(Duration::from_hours(1)), ..account(Other::Ignore) };
+    let house = House::for_callers(aged, &["101.226.0.0/16"]);
+    let asks = |source: &str| house.says(&request("POST", &signed(""), CLAIM, source));
+    let from_wechat = "connection: close\r\nx-forwarded-for: 203.0.113.9, 101.226.0.1\r\n";
+    let from_elsewhere = "connection: close\r\nx-forwarded-for: 101.226.0.1, 203.0.113.9\r\n";
+    assert_eq!(dateless(&asks(from_wechat)), dateless(&wrong));
+    assert!(house.metrics.text().contains("result=\"stale\"} 1\n"));
+    for source in [from_elsewhere, "connection: close\r\n"] {
+        assert_eq!(dateless(&asks(source)), dateless(&wrong), "{source}");
+    }
+    assert!(house.metrics.text().contains("result=\"forbidden_source\"} 2\n"));
+}
+
+#[test]
+fn what_comes_from_an_allowed_network_is_accepted() {
+    let house = House::for_callers(account(Other::Ignore), &["2001:db8::/32", "127.0.0.0/8"]);
+    assert_eq!(status(&house.asks("POST", &signed(""), CLAIM)), "200");
+}
+
+#[test]
 fn a_handshake_is_answered_with_the_echostr_byte_for_byte() {
     let house = House::open();
     let answer = house.asks("GET", &signed("&echostr=%3Cb%3E+5836%2B%E5%8D%A1"), "");
@@ -119,6 +144,18 @@ fn what_is_verified_and_unreadable_is_success_and_quarantined_once() {
     let text = house.metrics.text();
     assert!(text.contains("result=\"quarantined\"} 1\n"), "{text}");
     assert!(text.contains("result=\"duplicate\"} 1\n"), "{text}");
+}
+
+#[test]
+fn another_event_under_the_same_timestamp_and_nonce_is_success_and_quarantined() {
+    let house = House::open();
+    for event in ["user_get_card", "user_del_card"] {
+        let answer = house.asks("POST", &signed(""), &CLAIM.replace("user_get_card", event));
+        assert_eq!((status(&answer), body(&answer)), ("200", "success"));
+    }
+    let text = house.metrics.text();
+    assert!(text.contains(ACCEPTED) && text.contains("result=\"quarantined\"} 1\n"), "{text}");
+    assert!(text.contains("event_type=\"card.deleted\"} 0\n"), "{text}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 use actix_web::dev::ServerHandle;
 
 use super::{
-    Account, Other,
+    Account, Other, Sources,
     admin::{self, Admin, BearerToken},
     public::{self, Limits},
 };
@@ -50,6 +50,17 @@ impl House {
     }
 
     fn with(other: Other, token: Option<&str>, spool_bytes: u64) -> Self {
+        Self::build(account(other), Sources::default(), token, spool_bytes)
+    }
+
+    /// Anyone may call, or only these networks.
+    fn for_callers(account: Account, networks: &[&str]) -> Self {
+        let allow_from = networks.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        Self::build(account, Sources { allow_from, trusted_proxies }, None, 1 << 30)
+    }
+
+    fn build(account: Account, sources: Sources, token: Option<&str>, spool_bytes: u64) -> Self {
         let spool = tempfile::tempdir().unwrap();
         let metrics = Metrics::new();
         let (delivery, running) = Delivery::start(settings(&spool, spool_bytes), metrics.clone()).unwrap();
@@ -66,7 +77,7 @@ impl House {
         let (counted, handles) = (metrics.clone(), mpsc::sync_channel(1));
         let server = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let public = public::server(vec![public], vec![account(other)], &delivery, &counted, limits).unwrap();
+                let public = public::server(vec![public], vec![account], &delivery, &counted, limits, sources).unwrap();
                 let admin = admin::server(admin, shown).unwrap();
                 handles.0.send(vec![public.handle(), admin.handle()]).unwrap();
                 let (public, admin) = futures_util::future::join(public, admin).await;
@@ -145,6 +156,7 @@ fn account(other: Other) -> Account {
             previous_aes_key: None,
             app_id: None,
         },
+        max_age: None,
         other,
         index: 0,
     }
@@ -165,7 +177,7 @@ fn to_the_end(connection: &mut TcpStream) -> String {
 
 fn request(method: &str, target: &str, body: &str, headers: &str) -> String {
     let length = body.len();
-    format!("{method} {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+    format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
 /// The account's path with a right signature, and what else is wanted.

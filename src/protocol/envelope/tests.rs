@@ -54,6 +54,20 @@ fn query(signature: Option<&str>, msg_signature: Option<&str>) -> String {
     )
 }
 
+#[test]
+fn only_what_msg_signature_does_not_cover_has_a_bare_signature() {
+    let encrypt = sealed_with("b");
+    let (signature, msg_signature) = (signature("now"), msg_signature("now", &encrypt));
+    let body = secure_body("gh_shop", &encrypt);
+    let bare = |mode, query: &str, body: &str| verify(query, body, &credentials(mode)).unwrap().bare_signature();
+    let both = query(Some(&signature), Some(&msg_signature));
+    assert_eq!(bare(Mode::Secure, &both, &body), None);
+    assert_eq!(bare(Mode::Compat, &both, &body), None);
+    for mode in [Mode::Compat, Mode::Plaintext] {
+        assert!(bare(mode, &query(Some(&signature), None), CLEAR).is_some());
+    }
+}
+
 fn verify<'a>(query: &'a str, body: &'a str, credentials: &Credentials) -> Result<VerifiedPush<'a>, VerifyError> {
     Callback::new(Query::parse(query)?, body.as_bytes()).verify(credentials)
 }

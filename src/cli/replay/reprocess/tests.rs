@@ -26,6 +26,7 @@ fn account(aes_key: &str, other: OtherPolicy) -> Account {
             previous_aes_key: None,
             app_id: Some(AppId::new("wx1")),
         },
+        max_age: None,
         other,
     }
 }
