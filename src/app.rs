@@ -1,5 +1,7 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
 
+mod reload;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -14,11 +16,13 @@ use std::{
 use actix_web::dev::Server;
 use anyhow::Context as _;
 
+pub use reload::Reloader;
+
 use crate::{
     config::{self, Config, OtherPolicy},
     delivery::{Delivery, Running, Settings},
     http::{
-        self,
+        self, Doors,
         admin::{self, Admin},
         public,
     },
@@ -38,6 +42,7 @@ pub struct App {
     config: Config,
     metrics: Metrics,
     delivery: Delivery,
+    doors: Doors,
     running: Running,
 }
 
@@ -51,7 +56,15 @@ impl App {
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
         let (delivery, running) = Delivery::start(settings(&config), metrics.clone())?;
-        Ok(Self { public, admin, config, metrics, delivery, running })
+        let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
+        let doors = Doors::new(accounts, &metrics);
+        Ok(Self { public, admin, config, metrics, delivery, doors, running })
+    }
+
+    /// For a configuration that changes while the service runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { doors: self.doors.clone(), running: self.config.clone() }
     }
 
     /// Where callbacks are received.
@@ -72,11 +85,18 @@ impl App {
     /// # Errors
     /// When a listener cannot be served.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { public: (public_addr, public), admin: (admin_addr, admin), config, metrics, delivery, running } =
-            self;
+        let Self {
+            public: (public_addr, public),
+            admin: (admin_addr, admin),
+            config,
+            metrics,
+            delivery,
+            doors,
+            running,
+        } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
-        let public = public_server(public, &config, &delivery, &metrics)?;
+        let public = public_server(public, &config, doors, &delivery)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -101,18 +121,17 @@ impl App {
     }
 }
 
-fn public_server(listener: TcpListener, config: &Config, delivery: &Delivery, metrics: &Metrics) -> io::Result<Server> {
+fn public_server(listener: TcpListener, config: &Config, doors: Doors, delivery: &Delivery) -> io::Result<Server> {
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
         workers: std::thread::available_parallelism().map_or(1, NonZero::get),
         shutdown_timeout: FINISH_REQUESTS,
     };
-    let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account)).collect();
     let sources = http::Sources {
         allow_from: config.server.allow_from.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
-    public::server(vec![listener], accounts, delivery, metrics, limits, sources)
+    public::server(vec![listener], doors, delivery, limits, sources)
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {

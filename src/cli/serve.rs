@@ -1,6 +1,8 @@
-//! `cardhook serve`: production.
+//! `cardhook serve`: production. SIGHUP reads the configuration again.
 
 use std::process::ExitCode;
+
+use tokio::signal::unix::{self, SignalKind};
 
 use super::{ConfigArgs, signal};
 use crate::{app::App, telemetry};
@@ -16,9 +18,26 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::init(&config.log);
     actix_web::rt::System::new().block_on(async {
+        let mut hangup = unix::signal(SignalKind::hangup())?;
         let app = App::build(config)?;
+        let mut reloader = app.reloader();
+        let reload = async {
+            while hangup.recv().await.is_some() {
+                match args.config.load() {
+                    Ok(config) => reloader.apply(&config),
+                    Err(error) => tracing::error!("the configuration is wrong and the old one stays: {error:#}"),
+                }
+            }
+            std::future::pending::<()>().await;
+        };
         let stop = signal::first_stops_second_ends()?;
-        app.run_until(stop).await?;
+        app.run_until(async {
+            tokio::select! {
+                () = stop => (),
+                () = reload => (),
+            }
+        })
+        .await?;
         Ok(ExitCode::SUCCESS)
     })
 }

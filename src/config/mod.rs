@@ -3,6 +3,7 @@
 //! The only place that reads the environment. It refuses to know how a value is used.
 
 mod account;
+mod changes;
 mod kafka_options;
 mod overlay;
 mod print;

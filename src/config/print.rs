@@ -10,7 +10,7 @@ use super::{
 };
 use crate::protocol::AppId;
 
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 
 impl Config {
     /// The effective configuration as TOML without secrets.

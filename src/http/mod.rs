@@ -6,10 +6,12 @@
 pub mod admin;
 mod answer;
 mod connection;
+mod doors;
 pub mod public;
 mod receive;
 mod source;
 
+pub use doors::Doors;
 pub use receive::{Account, Other};
 pub use source::Sources;
 

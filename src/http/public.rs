@@ -4,7 +4,6 @@
 //! in `receive`, what is answered in `answer`. It refuses to know what a card is.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     io,
     net::TcpListener,
@@ -23,14 +22,14 @@ use tokio::net::TcpStream;
 use super::{
     answer::Answer,
     connection::{Connection, PATIENCE, Turn},
-    receive::{Account, Decision, OTHER, handshake, receive},
+    doors::{Door, Doors},
+    receive::{Account, Decision, handshake, receive},
     source::Sources,
 };
 use crate::{
     clock,
     delivery::{Delivery, Lane, Safe},
-    event::EventType,
-    metrics::{AccountMetrics, CallbackResult, Metrics},
+    metrics::CallbackResult,
 };
 
 /// From the head to the latest answer: the contract's 4 s, less the time to write it.
@@ -60,23 +59,13 @@ pub struct Limits {
 /// When a listener cannot be used.
 pub fn server(
     listeners: Vec<TcpListener>,
-    accounts: Vec<Account>,
+    doors: Doors,
     delivery: &Delivery,
-    metrics: &Metrics,
     limits: Limits,
     sources: Sources,
 ) -> io::Result<Server> {
-    let doors = accounts.into_iter().map(|account| {
-        let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
-        let metrics = metrics.of_account(&account.name, event_types);
-        (account.path.clone(), Door { account, metrics })
-    });
-    let public = Public {
-        doors: Arc::new(doors.collect()),
-        delivery: delivery.clone(),
-        max_body_bytes: limits.max_body_bytes,
-        sources: Arc::new(sources),
-    };
+    let public =
+        Public { doors, delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes, sources: Arc::new(sources) };
     let mut builder = Server::build()
         .workers(limits.workers.clamp(1, 512))
         .disable_signals()
@@ -113,15 +102,9 @@ pub fn server(
     Ok(builder.run())
 }
 
-/// An account and its counters.
-struct Door {
-    account: Account,
-    metrics: AccountMetrics,
-}
-
 #[derive(Clone)]
 struct Public {
-    doors: Arc<HashMap<String, Door>>,
+    doors: Doors,
     delivery: Delivery,
     max_body_bytes: usize,
     sources: Arc<Sources>,
@@ -134,7 +117,7 @@ impl Public {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let answer = match self.doors.get(request.path()) {
+        let answer = match self.doors.at(request.path()) {
             Some(door) => self.knock(door, request.head(), &mut payload).await,
             None => Answer::NotFound,
         };
@@ -147,32 +130,34 @@ impl Public {
     async fn knock(&self, door: &Door, head: &RequestHead, payload: &mut Payload) -> Answer {
         let started = Instant::now();
         let query = head.uri.query().unwrap_or_default();
+        let account = door.account();
         let answer = match head.method {
             Method::GET | Method::POST if !self.sources.admit(head) => Answer::ForbiddenSource,
-            Method::GET => handshake(&door.account, query, clock::unix_millis()),
-            Method::POST => self.push(door, head, query, payload, started).await.unwrap_or_else(|refusal| refusal),
+            Method::GET => handshake(&account, query, clock::unix_millis()),
+            Method::POST => self.push(door, &account, head, payload, started).await.unwrap_or_else(|refusal| refusal),
             _ => Answer::MethodNotAllowed,
         };
         door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
-        tracing::debug!(account = %door.account.name, result = answer.result().map(CallbackResult::label), "answered");
+        tracing::debug!(account = %account.name, result = answer.result().map(CallbackResult::label), "answered");
         answer
     }
 
     async fn push(
         &self,
         door: &Door,
+        account: &Account,
         head: &RequestHead,
-        query: &str,
         payload: &mut Payload,
         started: Instant,
     ) -> Result<Answer, Answer> {
+        let query = head.uri.query().unwrap_or_default();
         if declared_length(head).is_some_and(|length| length > self.max_body_bytes as u64) {
             return Err(Answer::TooLarge);
         }
         let body = tokio::time::timeout_at((started + PATIENCE).into(), collect(payload, self.max_body_bytes))
             .await
             .map_err(|_elapsed| Answer::Timeout)??;
-        let (submission, event_type) = match receive(&door.account, query, &body, clock::unix_millis()) {
+        let (submission, event_type) = match receive(account, query, &body, clock::unix_millis()) {
             Decision::Answer(answer) => return Ok(answer),
             Decision::Deliver { submission, event_type } => (submission, event_type),
         };

@@ -23,6 +23,7 @@ mod modes;
 mod promise;
 mod quarantine;
 mod readme;
+mod reload;
 mod replay;
 mod samples;
 mod shutdown;

@@ -15,7 +15,7 @@ use std::{
 use actix_web::dev::ServerHandle;
 
 use super::{
-    Account, Other, Sources,
+    Account, Doors, Other, Sources,
     admin::{self, Admin, BearerToken},
     public::{self, Limits},
 };
@@ -77,7 +77,8 @@ impl House {
         let (counted, handles) = (metrics.clone(), mpsc::sync_channel(1));
         let server = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let public = public::server(vec![public], vec![account], &delivery, &counted, limits, sources).unwrap();
+                let public =
+                    public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources).unwrap();
                 let admin = admin::server(admin, shown).unwrap();
                 handles.0.send(vec![public.handle(), admin.handle()]).unwrap();
                 let (public, admin) = futures_util::future::join(public, admin).await;

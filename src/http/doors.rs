@@ -1,0 +1,66 @@
+//! The configured accounts by the path of their callbacks, each with its counters.
+//!
+//! Tokens and keys can be changed while requests run: a request under way keeps those it began with.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::receive::{Account, OTHER};
+use crate::{
+    event::EventType,
+    metrics::{AccountMetrics, Metrics},
+    protocol::Credentials,
+};
+
+/// Every account that the public listener serves; a handle.
+#[derive(Clone)]
+pub struct Doors(Arc<HashMap<String, Door>>);
+
+impl Doors {
+    /// Makes the accounts' counters.
+    #[must_use]
+    pub fn new(accounts: impl IntoIterator<Item = Account>, metrics: &Metrics) -> Self {
+        let doors = accounts.into_iter().map(|account| {
+            let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
+            let metrics = metrics.of_account(&account.name, event_types);
+            (account.path.clone(), Door { metrics, account: RwLock::new(Arc::new(account)) })
+        });
+        Self(Arc::new(doors.collect()))
+    }
+
+    /// Requests of this account that begin from now on are verified and opened with these.
+    pub fn change_credentials(&self, account: &str, credentials: &Credentials) {
+        for door in self.0.values() {
+            let now = door.account();
+            if *now.name == *account {
+                let changed = Account { credentials: credentials.clone(), ..Account::clone(&now) };
+                *door.account.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
+            }
+        }
+    }
+
+    pub(super) fn at(&self, path: &str) -> Option<&Door> {
+        self.0.get(path)
+    }
+}
+
+impl std::fmt::Debug for Doors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// An account and its counters.
+pub(super) struct Door {
+    account: RwLock<Arc<Account>>,
+    pub(super) metrics: AccountMetrics,
+}
+
+impl Door {
+    /// The account as it is now. A writer that panicked has written all or nothing.
+    pub(super) fn account(&self) -> Arc<Account> {
+        Arc::clone(&self.account.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
