@@ -10,6 +10,7 @@
     reason = "clippy allows these in test functions, and this whole crate is their support"
 )]
 
+mod abuse;
 mod configuration;
 mod crash;
 mod delivery_faults;

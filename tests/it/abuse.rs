@@ -1,0 +1,132 @@
+//! Requests that nobody means well: a right answer, bounded memory, and no push of anybody else's held up.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use crate::support::{
+    cardhook::{Service, Setup},
+    http::get,
+    wechat::{Account, Mode, Push, fixture},
+};
+
+const IDLE: usize = 8000;
+/// Per idle connection; a buffer of actix's would be 32 KiB each way.
+const BYTES_EACH: u64 = 20 * 1024;
+
+fn push() -> Push {
+    Account::of(Mode::Secure).push(&fixture("user_get_card"))
+}
+
+/// Sends bytes and reads to the end: every status line that came.
+fn statuses(service: &Service, bytes: &[u8]) -> Vec<String> {
+    let mut stream = TcpStream::connect(service.public).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // A server that has refused already may close before all is sent.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    answer.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].to_owned()).collect()
+}
+
+fn post(push: &Push, headers: &str) -> Vec<u8> {
+    let mut request = format!("POST {} HTTP/1.1\r\nHost: x\r\n{headers}\r\n", push.target).into_bytes();
+    request.extend_from_slice(&push.body);
+    request
+}
+
+fn resident(service: &Service) -> u64 {
+    service.metric("process_resident_memory_bytes", "")
+}
+
+#[test]
+fn thousands_of_idle_connections_hold_up_no_push_and_cost_little_memory() {
+    let service = Setup::without_brokers().serve();
+    assert!(push().post(service.public).is_success());
+    let before = resident(&service);
+    let idle: Vec<TcpStream> = (0..IDLE).map(|_| TcpStream::connect(service.public).unwrap()).collect();
+    let answer = push().post(service.public);
+    assert!(answer.is_success() && answer.took < Duration::from_secs(4), "{answer:?}");
+    let grown = resident(&service).saturating_sub(before);
+    assert!(grown < IDLE as u64 * BYTES_EACH, "{grown} bytes for {IDLE} connections");
+    for mut stream in idle {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+}
+
+#[test]
+fn a_huge_head_is_refused_and_not_kept() {
+    let service = Setup::without_brokers().serve();
+    assert!(push().post(service.public).is_success());
+    let before = resident(&service);
+    let long = format!("X-Long: {}\r\n", "x".repeat(4 << 20));
+    let many = "X-Many: x\r\n".repeat(100_000);
+    for headers in [&long, &many].repeat(10) {
+        let answers = statuses(&service, &post(&push(), headers));
+        assert!(answers.iter().all(|status| status.starts_with('4')), "{answers:?}");
+    }
+    let grown = resident(&service).saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes for 50 MB of heads");
+    assert!(push().post(service.public).is_success());
+}
+
+#[test]
+fn fifty_pipelined_pushes_get_fifty_answers() {
+    let service = Setup::without_brokers().serve();
+    let last = |number| if number == 49 { "Connection: close\r\n" } else { "" };
+    let requests = (0..50).map(|number| {
+        let push = push();
+        post(&push, &format!("{}Content-Length: {}\r\n", last(number), push.body.len()))
+    });
+    assert_eq!(statuses(&service, &requests.collect::<Vec<_>>().concat()), vec!["200"; 50]);
+}
+
+#[test]
+fn a_request_of_two_lengths_is_400_and_what_it_hides_is_no_request() {
+    let service = Setup::without_brokers().serve();
+    let hidden = post(&push(), &format!("Content-Length: {}\r\n", push().body.len()));
+    for headers in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "Content-Length: 4\r\nContent-Length: 5\r\n",
+        "Content-Length: +4\r\n",
+        "Content-Length: 4, 4\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Content-Length: 4\r\n Transfer-Encoding: chunked\r\n",
+    ] {
+        let smuggling = Push { body: [b"0\r\n\r\n", hidden.as_slice()].concat(), ..push() };
+        assert_eq!(statuses(&service, &post(&smuggling, headers)), ["400"], "{headers}");
+    }
+    assert_eq!(service.metric("cardhook_callbacks_total", "accepted"), 0);
+}
+
+#[test]
+fn a_path_is_what_is_written_and_nothing_that_it_may_mean() {
+    let service = Setup::without_brokers().serve();
+    let query = push().target.split_once('?').unwrap().1.to_owned();
+    for path in [
+        "/wechat/x/../secure",
+        "/wechat/./secure",
+        "/wechat/secure/.",
+        "//wechat/secure",
+        "/wechat%2fsecure",
+        "/wechat/secure%00",
+        "/wechat/secure;a=b",
+        "/wechat\\secure",
+        "/wechat/secure%3f",
+        "/../metrics",
+        "/metrics",
+    ] {
+        let answer = get(service.public, &format!("{path}?{query}&echostr=1")).unwrap();
+        assert!([400, 404].contains(&answer.status), "{path}: {answer:?}");
+        assert_eq!(answer.body, "", "{path}");
+    }
+}
