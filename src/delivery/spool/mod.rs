@@ -31,7 +31,8 @@ pub use reader::{Page, Reader, Report, Stored};
 const SEQ_BITS: u32 = 56;
 /// Bits of a seq below the second of receipt.
 const COUNTER_BITS: u32 = 16;
-/// Bytes that one remembered id takes, measured over 10^6 ids; see `docs/delivery.md`.
+/// Bytes that one remembered id counts for. Measured: 37.9, over 10^6 ids at 1,000 a second; at 36 the default of 6 GiB holds
+/// 48 hours of that rate.
 const BYTES_PER_ID: u64 = 36;
 /// Pages of the write-ahead log after which it is moved into the database: half of the reserve.
 const LOG_PAGES: u32 = 1000;
