@@ -5,33 +5,13 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+pub use cardhook::protocol::Mode;
 use cardhook::protocol::{AesKey, AppId, Token, seal, sign};
 
 use super::{
     http::{Answer, Connection},
     project, unix_seconds,
 };
-
-/// How an account's pushes are wrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Plaintext,
-    Compat,
-    Secure,
-}
-
-impl Mode {
-    pub const ALL: [Self; 3] = [Self::Plaintext, Self::Compat, Self::Secure];
-
-    /// As the configuration writes it; also the name of the test account of that mode.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plaintext => "plaintext",
-            Self::Compat => "compat",
-            Self::Secure => "secure",
-        }
-    }
-}
 
 /// WeChat's side of an account.
 #[derive(Debug, Clone)]
