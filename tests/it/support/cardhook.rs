@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     eventually,
+    faults::Faults,
     http::{Answer, get},
     kafka::Kafka,
     wechat::{Account, Mode},
@@ -128,7 +129,12 @@ impl Setup {
 
     /// `cardhook serve`, once it listens.
     pub fn serve_unready(&self) -> Service {
-        Service::start(&self.write())
+        Service::start(&self.write(), |_| {})
+    }
+
+    /// `cardhook serve` on a machine with faults, once it listens.
+    pub fn serve_under(&self, faults: &Faults) -> Service {
+        Service::start(&self.write(), |command| faults.apply_to(command))
     }
 }
 
@@ -155,8 +161,10 @@ pub struct Service {
 }
 
 impl Service {
-    fn start(config: &Path) -> Self {
-        let mut child = command()
+    fn start(config: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command();
+        prepare(&mut command);
+        let mut child = command
             .args(["serve", "--config"])
             .arg(config)
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 pub mod burst;
 pub mod cardhook;
 pub mod consume;
+pub mod faults;
 pub mod http;
 pub mod kafka;
 pub mod wechat;
