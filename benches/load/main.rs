@@ -35,8 +35,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// More pushes a second than cardhook takes on the machines it was measured on.
 const PUSHES_PER_SECOND: [(Connections, usize); 2] =
     [(Connections::KeptAlive, 50_000), (Connections::OnePerPush, 25_000)];
-/// Lets the broker's JVM compile what every later leg uses; not shown.
-const WARM_UP: Duration = Duration::from_secs(3);
+/// What is measured of `delivery.answer_after`.
+const ANSWER_AFTER: [&str; 2] = ["disk", "kafka"];
+/// Each way of answering, before what is shown: the broker's JVM still compiles then, on the two cores that all share.
+const WARM_UP: Duration = Duration::from_secs(12);
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
@@ -84,16 +86,19 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         if arguments.kept_alive_only && connections == Connections::OnePerPush {
             break;
         }
-        let count = per_second * usize::from(arguments.seconds);
+        let count = per_second * usize::try_from(duration.max(WARM_UP).as_secs())?;
         println!("making {count} pushes");
         let pushes = Pushes::write(folder.path(), count, connections)?;
         if connections == Connections::KeptAlive {
-            leg::cardhook(&kafka, "kafka", &arguments.option, &pushes, WARM_UP)?;
+            for answer_after in ANSWER_AFTER {
+                println!("warming up, answer_after = \"{answer_after}\"");
+                leg::cardhook(&kafka, answer_after, &arguments.option, &pushes, WARM_UP)?;
+            }
         }
         println!("connections {}: the bare handler", connections.name());
         let bare = leg::bare(&pushes, duration)?;
         report.add(Row { answer_after: None, connections, measured: bare, bare });
-        for answer_after in ["disk", "kafka"] {
+        for answer_after in ANSWER_AFTER {
             println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
             let measured = leg::cardhook(&kafka, answer_after, &arguments.option, &pushes, duration)?;
             report.add(Row { answer_after: Some(answer_after), connections, measured, bare });
