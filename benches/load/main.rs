@@ -38,7 +38,7 @@ const PUSHES_PER_SECOND: [(Connections, usize); 2] =
 /// What is measured of `delivery.answer_after`.
 const ANSWER_AFTER: [&str; 2] = ["disk", "kafka"];
 /// Each way of answering, before what is shown: the broker's JVM still compiles then, on the two cores that all share.
-const WARM_UP: Duration = Duration::from_secs(12);
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]

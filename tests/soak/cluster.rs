@@ -152,7 +152,8 @@ fn java(folder: &Path, args: &[&str]) -> Command {
     assert!(libs.exists(), "Kafka's jars are missing: run tests/run.sh, which fetches them");
     let output = File::options().create(true).append(true).open(folder.join("output")).unwrap();
     let mut java = Command::new("java");
-    java.args(["-Xms128m", "-Xmx288m"])
+    // As in tests/it/support/kafka.rs: the optimising compiler would take a core for the first minutes.
+    java.args(["-Xms128m", "-Xmx288m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
         .arg(format!("-Dlog4j2.configurationFile={}", project("tests/kafka/log4j2.properties").display()))
         .arg("-cp")
         .arg(libs.join("*"))

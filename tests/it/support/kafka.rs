@@ -182,7 +182,8 @@ impl Kafka {
         let libs = project("tests/kafka/libs");
         assert!(libs.exists(), "Kafka's jars are missing: run tests/run.sh, which fetches them");
         let mut java = Command::new("java");
-        java.args(["-Xms256m", "-Xmx512m"])
+        // The optimising compiler would take a core for the first minutes, which is longer than any of these brokers lives.
+        java.args(["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
             .arg(format!("-Dlog4j2.configurationFile={}", project("tests/kafka/log4j2.properties").display()))
             .arg("-cp")
             .arg(libs.join("*"))
