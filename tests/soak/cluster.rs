@@ -7,7 +7,7 @@ use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::Mutex,
     time::Duration,
 };
@@ -109,16 +109,27 @@ impl Cluster {
         &self.brokers[broker].proxy
     }
 
+    /// Whether every partition has a leader and all three replicas are in sync.
+    pub fn is_whole(&self) -> bool {
+        let listed = self.kcat(&["-L", "-J"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let Some(topics) = listed["topics"].as_array() else { return false };
+        let partitions = topics.iter().flat_map(|topic| topic["partitions"].as_array().into_iter().flatten());
+        let mut in_sync = partitions.map(|partition| partition["isrs"].as_array().map_or(0, Vec::len)).peekable();
+        in_sync.peek().is_some() && in_sync.all(|replicas| replicas == 3)
+    }
+
     /// Everything on a topic, read by Debian's kcat: each line's partition, offset, time, key and value.
     pub fn read(&self, topic: &str) -> Vec<Record> {
-        let output = Command::new("kcat")
-            .args(["-C", "-e", "-q", "-J", "-o", "beginning", "-X", "check.crcs=true", "-b"])
-            .args([&self.bootstrap().join(","), "-t", topic])
-            .stdin(Stdio::null())
-            .output()
-            .expect("kcat runs");
+        let output = self.kcat(&["-C", "-e", "-q", "-J", "-o", "beginning", "-X", "check.crcs=true", "-t", topic]);
         assert!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().map(record).collect()
+    }
+
+    fn kcat(&self, args: &[&str]) -> Output {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-b", &self.bootstrap().join(",")]).args(args).stdin(Stdio::null());
+        kcat.output().expect("kcat runs")
     }
 }
 
