@@ -40,7 +40,7 @@ pub struct Cardhook {
     pub public: SocketAddr,
     admin: SocketAddr,
     child: Option<Child>,
-    /// Those of its machine.
+    /// What goes wrong with its machine.
     pub faults: Faults,
     /// From the signal that ended it until it was ready again.
     pub down: Vec<Window>,

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::{
     checker::Record,
+    now,
     proxy::Proxy,
     support::{eventually, project},
 };
@@ -111,7 +112,7 @@ impl Cluster {
 
     /// Whether every partition has a leader and all three replicas are in sync.
     pub fn is_whole(&self) -> bool {
-        let listed = self.kcat(&["-L", "-J"]);
+        let listed = self.kcat(&["-L", "-J", "-m", "1"]);
         let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
         let Some(topics) = listed["topics"].as_array() else { return false };
         let partitions = topics.iter().flat_map(|topic| topic["partitions"].as_array().into_iter().flatten());
@@ -210,9 +211,10 @@ fn properties(node: usize, ports: [u16; 3], proxied: u16, voters: &str, folder: 
 
 /// A port that nothing listens on, below those that the system gives to clients.
 pub fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static NEXT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
     loop {
-        let number = std::process::id().wrapping_mul(37) + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // Not by the process's id, which is the same in every run's own namespace.
+        let number = now() + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let port = 15_000 + u16::try_from(number % 5000).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
