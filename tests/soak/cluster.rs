@@ -5,10 +5,14 @@
 use std::{
     fmt::Write as _,
     fs::File,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::Mutex,
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +26,6 @@ use serde_json::Value;
 
 use super::{
     checker::Record,
-    now,
     proxy::Proxy,
     support::{eventually, project},
 };
@@ -211,11 +214,11 @@ fn properties(node: usize, ports: [u16; 3], proxied: u16, voters: &str, folder: 
 
 /// A port that nothing listens on, below those that the system gives to clients.
 pub fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+    // Two runs beside each other begin at different places; by the process's id they would not, each in a namespace of its own.
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
     loop {
-        // Not by the process's id, which is the same in every run's own namespace.
-        let number = now() + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let port = 15_000 + u16::try_from(number % 5000).unwrap();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) % 5000;
+        let port = 15_000 + u16::try_from(number).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
