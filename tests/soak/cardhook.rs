@@ -18,6 +18,7 @@ use super::{
     now,
     support::{
         eventually,
+        faults::Faults,
         http::get,
         wechat::{Account, Mode},
     },
@@ -30,6 +31,8 @@ const FLUSH_FAILED: &str = "the flush ran out of time";
 const AWAY: &str = "Kafka counts as away";
 const BACK: &str = "Kafka acknowledges again";
 const TOPIC: &str = "topic=events";
+/// A stop takes less than this, whatever the broker does (docs/delivery.md).
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 pub struct Cardhook {
     config: PathBuf,
@@ -37,6 +40,8 @@ pub struct Cardhook {
     pub public: SocketAddr,
     admin: SocketAddr,
     child: Option<Child>,
+    /// What goes wrong with its machine.
+    pub faults: Faults,
     /// From the signal that ended it until it was ready again.
     pub down: Vec<Window>,
 }
@@ -92,29 +97,27 @@ impl Cardhook {
         std::fs::write(&config, text).unwrap();
         let file = File::create(folder.join("cardhook.log")).unwrap();
         let log = Arc::new(Mutex::new(Log { file, endings: Vec::new(), away: Vec::new() }));
-        let mut cardhook = Self { config, log, public, admin, child: None, down: Vec::new() };
+        let mut cardhook =
+            Self { config, log, public, admin, child: None, faults: Faults::new(folder), down: Vec::new() };
         cardhook.spawn();
         cardhook
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) -> i64 {
+    pub fn kill(&mut self) {
         let at = now();
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         self.log.lock().unwrap().endings.push(at);
-        at
     }
 
     /// SIGTERM, and waits for the end.
-    pub fn stop(&mut self) -> i64 {
-        let at = now();
+    pub fn stop(&mut self) {
         let mut child = self.child.take().unwrap();
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        let ended = eventually("cardhook stops", Duration::from_secs(15), || child.try_wait().unwrap());
+        let ended = eventually("cardhook stops", STOPS_WITHIN, || child.try_wait().unwrap());
         assert!(ended.success(), "cardhook stopped with {ended}");
-        at
     }
 
     /// Starts it again after [`Self::kill`] or [`Self::stop`], which happened at `since`.
@@ -138,10 +141,12 @@ impl Cardhook {
     fn spawn(&mut self) {
         let binary =
             std::env::var_os("CARDHOOK_BIN").map_or_else(|| env!("CARGO_BIN_EXE_cardhook").into(), PathBuf::from);
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command.env_clear();
+        self.faults.apply_to(&mut command);
+        let mut child = command
             .args(["serve", "--config"])
             .arg(&self.config)
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -83,11 +83,17 @@ impl Window {
 #[derive(Debug, Default)]
 pub struct Evidence {
     pub attempts: Vec<Attempt>,
+    /// Pushes that WeChat did not sign, one attempt each.
+    pub forgeries: Vec<Attempt>,
+    /// How many records stand on the DLQ topic: there is nothing in the run that should.
+    pub quarantined: usize,
     pub records: Vec<Record>,
     pub interruptions: Vec<Interruption>,
     /// From the signal that ended cardhook until it was ready again.
     pub cardhook_down: Vec<Window>,
-    pub disk_full: Vec<Window>,
+    /// When the disk took nothing.
+    pub disk_failed: Vec<Window>,
+    /// From a broker's fault until all three had every record again.
     pub broker_faults: Vec<Window>,
 }
 
@@ -101,6 +107,9 @@ pub struct Verdict {
     /// Of the allowed doubles: the longest from the first copy to the interruption that explains it.
     pub oldest_in_flight_ms: i64,
     pub refusals_allowed: usize,
+    /// Forgeries that were answered as every failed verification is.
+    pub forgeries_refused: usize,
+    pub quarantined: usize,
     pub slowest_ms: i64,
     pub missing: Vec<String>,
     pub doubled: Vec<String>,
@@ -110,13 +119,17 @@ pub struct Verdict {
     pub late: Vec<String>,
     /// On the topic, and never sent, or not under its user's key.
     pub unknown: Vec<String>,
+    /// Forgeries that were taken, or answered like anything but a failed verification.
+    pub forged: Vec<String>,
 }
 
 impl Verdict {
     /// Whether nothing breaks a rule.
     pub fn holds(&self) -> bool {
-        let Self { missing, doubled, order_breaks, refused, late, unknown, .. } = self;
-        [missing, doubled, refused, late, unknown].iter().all(|broken| broken.is_empty()) && order_breaks.is_empty()
+        let Self { missing, doubled, order_breaks, refused, late, unknown, forged, .. } = self;
+        [missing, doubled, refused, late, unknown, forged].iter().all(|broken| broken.is_empty())
+            && order_breaks.is_empty()
+            && self.quarantined == 0
     }
 }
 
@@ -135,8 +148,9 @@ pub fn check(evidence: &Evidence) -> Verdict {
     verdict.accepted = accepted.len();
     verdict.ids = evidence.records.iter().map(|record| record.id.as_str()).collect::<HashSet<_>>().len();
     verdict.missing = codes(accepted.difference(&copies.keys().copied().collect()));
-    let unknown = evidence.records.iter().filter(|record| !as_sent(record));
-    verdict.unknown = unknown.map(|record| record.code.clone()).collect();
+    let forgeries: HashSet<&str> = evidence.forgeries.iter().map(|attempt| attempt.code.as_str()).collect();
+    let strange = evidence.records.iter().filter(|record| !as_sent(record)).map(|record| record.code.clone());
+    (verdict.forged, verdict.unknown) = strange.partition(|code| forgeries.contains(code.as_str()));
     for (code, copies) in &mut copies {
         copies.sort_by_key(|record| record.appended);
         for pair in copies.windows(2) {
@@ -150,6 +164,7 @@ pub fn check(evidence: &Evidence) -> Verdict {
         }
     }
     verdict.order_breaks = order_breaks(evidence);
+    verdict.quarantined = evidence.quarantined;
     judge_answers(evidence, &mut verdict);
     verdict
 }
@@ -164,25 +179,33 @@ impl Evidence {
     /// Whether this attempt may go without an answer: cardhook was down, or had neither disk nor broker.
     fn excuses(&self, attempt: &Attempt) -> bool {
         let meets = |windows: &[Window]| windows.iter().any(|window| window.meets(attempt.sent, attempt.done));
-        meets(&self.cardhook_down) || meets(&self.disk_full) && meets(&self.broker_faults)
+        meets(&self.cardhook_down) || meets(&self.disk_failed) && meets(&self.broker_faults)
     }
 }
 
 fn judge_answers(evidence: &Evidence, verdict: &mut Verdict) {
-    for attempt in &evidence.attempts {
+    for attempt in evidence.attempts.iter().chain(&evidence.forgeries) {
         let took = attempt.done - attempt.sent;
         let answered = matches!(attempt.outcome, Outcome::Success | Outcome::Refused(_));
         if answered {
             verdict.slowest_ms = verdict.slowest_ms.max(took);
         }
-        let excused = evidence.excuses(attempt);
-        if took > LATE_MS && (answered || attempt.outcome == Outcome::TimedOut && !excused) {
+        if took > LATE_MS && (answered || attempt.outcome == Outcome::TimedOut && !evidence.excuses(attempt)) {
             verdict.late.push(attempt.code.clone());
         }
+    }
+    for attempt in &evidence.attempts {
         match attempt.outcome {
-            Outcome::Refused(_) | Outcome::Broken if excused => verdict.refusals_allowed += 1,
+            Outcome::Refused(_) | Outcome::Broken if evidence.excuses(attempt) => verdict.refusals_allowed += 1,
             Outcome::Refused(_) | Outcome::Broken => verdict.refused.push(attempt.code.clone()),
             Outcome::Success | Outcome::TimedOut | Outcome::HungUp => {}
+        }
+    }
+    for forgery in &evidence.forgeries {
+        match forgery.outcome {
+            Outcome::Refused(403) => verdict.forgeries_refused += 1,
+            Outcome::Success | Outcome::Refused(_) => verdict.forged.push(forgery.code.clone()),
+            Outcome::Broken | Outcome::TimedOut | Outcome::HungUp => {}
         }
     }
 }

@@ -5,10 +5,14 @@
 use std::{
     fmt::Write as _,
     fs::File,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Mutex,
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -109,16 +113,27 @@ impl Cluster {
         &self.brokers[broker].proxy
     }
 
+    /// Whether every partition has a leader and all three replicas are in sync.
+    pub fn is_whole(&self) -> bool {
+        let listed = self.kcat(&["-L", "-J", "-m", "1"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let Some(topics) = listed["topics"].as_array() else { return false };
+        let partitions = topics.iter().flat_map(|topic| topic["partitions"].as_array().into_iter().flatten());
+        let mut in_sync = partitions.map(|partition| partition["isrs"].as_array().map_or(0, Vec::len)).peekable();
+        in_sync.peek().is_some() && in_sync.all(|replicas| replicas == 3)
+    }
+
     /// Everything on a topic, read by Debian's kcat: each line's partition, offset, time, key and value.
     pub fn read(&self, topic: &str) -> Vec<Record> {
-        let output = Command::new("kcat")
-            .args(["-C", "-e", "-q", "-J", "-o", "beginning", "-X", "check.crcs=true", "-b"])
-            .args([&self.bootstrap().join(","), "-t", topic])
-            .stdin(Stdio::null())
-            .output()
-            .expect("kcat runs");
+        let output = self.kcat(&["-C", "-e", "-q", "-J", "-o", "beginning", "-X", "check.crcs=true", "-t", topic]);
         assert!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().map(record).collect()
+    }
+
+    fn kcat(&self, args: &[&str]) -> Output {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-b", &self.bootstrap().join(",")]).args(args).stdin(Stdio::null());
+        kcat.output().expect("kcat runs")
     }
 }
 
@@ -200,10 +215,11 @@ fn properties(node: usize, ports: [u16; 3], proxied: u16, voters: &str, folder: 
 
 /// A port that nothing listens on, below those that the system gives to clients.
 pub fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    // Two runs beside each other begin at different places; by the process's id they would not, each in a namespace of its own.
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
     loop {
-        let number = std::process::id().wrapping_mul(37) + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let port = 15_000 + u16::try_from(number % 5000).unwrap();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) % 5000;
+        let port = 15_000 + u16::try_from(number).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

@@ -1,6 +1,7 @@
-//! Carries the plan out: one thread for cardhook and its disk, one for the brokers.
+//! Carries the plan out: one thread for cardhook and its machine, one for the brokers.
 
 use std::{
+    fmt::Debug,
     fs::File,
     io::Write as _,
     path::PathBuf,
@@ -8,14 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::{io::Errno, process::Signal};
 
 use super::{
     cardhook::Cardhook,
     checker::Window,
     cluster::Cluster,
     now,
-    plan::{Fault, Step},
+    plan::{BrokerFault, CardhookFault, Step},
 };
 
 /// A file system of its own for the spool, small enough to be filled: a tmpfs, which takes root.
@@ -25,10 +26,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn new(mount: PathBuf) -> Self {
+    /// Room for the backlog of the longest outage, and for the ids that a run of this length remembers.
+    pub fn new(mount: PathBuf, length: Duration) -> Self {
+        let size = format!("size={}m", 128 + length.as_secs() / 60);
         std::fs::create_dir_all(&mount).unwrap();
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=128m", "tmpfs"]).arg(&mount);
+        command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&mount);
         let mounted = rustix::process::geteuid().is_root() && command.status().is_ok_and(|status| status.success());
         if !mounted {
             println!("skipped: a full disk (mounting a tmpfs takes root)");
@@ -63,86 +66,99 @@ impl Drop for Disk {
     }
 }
 
-/// Faults of cardhook and its disk; gives when the disk was full.
-pub fn against_cardhook(steps: &[Step], begun: Instant, cardhook: &mut Cardhook, disk: &Disk) -> Vec<Window> {
-    let mut full = Vec::new();
+/// Faults of cardhook and its machine; gives when the disk took nothing.
+pub fn against_cardhook(
+    steps: &[Step<CardhookFault>],
+    begun: Instant,
+    cardhook: &mut Cardhook,
+    disk: &Disk,
+) -> Vec<Window> {
+    let mut failed = Vec::new();
     for step in steps {
-        if step.fault == Fault::FillDisk && !disk.mounted {
+        if step.fault == CardhookFault::FillDisk && !disk.mounted {
             println!("  skipped: {:?}", step.fault);
             continue;
         }
         wait_until(begun, step);
-        let since = match step.fault {
-            Fault::KillCardhook => cardhook.kill(),
-            Fault::StopCardhook => cardhook.stop(),
-            _ => {
-                let since = now();
-                disk.fill();
-                since
-            }
-        };
+        let since = now();
+        match step.fault {
+            CardhookFault::KillCardhook => cardhook.kill(),
+            CardhookFault::StopCardhook => cardhook.stop(),
+            CardhookFault::FillDisk => disk.fill(),
+            CardhookFault::FailDisk => cardhook.faults.sync_error(Some(Errno::IO.raw_os_error())),
+            CardhookFault::SlowDisk(milliseconds) => cardhook.faults.sync_delay(Duration::from_millis(milliseconds)),
+            CardhookFault::JumpClock(hours) => cardhook.faults.clock_offset_ms(hours * 3_600_000),
+        }
         std::thread::sleep(step.lasts);
-        if step.fault == Fault::FillDisk {
-            std::fs::remove_file(disk.ballast()).unwrap();
-            // It notices the space at its next attempt to write.
-            full.push(Window(since, now() + 3000));
-        } else {
-            cardhook.restart(since);
+        match step.fault {
+            CardhookFault::KillCardhook | CardhookFault::StopCardhook => cardhook.restart(since),
+            CardhookFault::FillDisk => std::fs::remove_file(disk.ballast()).unwrap(),
+            CardhookFault::FailDisk => cardhook.faults.sync_error(None),
+            CardhookFault::SlowDisk(_) => cardhook.faults.sync_delay(Duration::ZERO),
+            CardhookFault::JumpClock(_) => cardhook.faults.clock_offset_ms(0),
+        }
+        if matches!(step.fault, CardhookFault::FillDisk | CardhookFault::FailDisk) {
+            // It notices that the disk works again at its next attempt to write.
+            failed.push(Window(since, now() + 3000));
         }
         over(begun, step);
     }
-    full
+    failed
 }
 
-/// Faults of the brokers; gives when one had not the three whole.
-pub fn against_brokers(steps: &[Step], begun: Instant, cluster: &Cluster) -> Vec<Window> {
+/// What a client may take to find the leaders again once the cluster is whole, on a loaded machine.
+const RECONNECTED_MS: i64 = 5000;
+
+/// Faults of the brokers; gives when the cluster was not whole.
+pub fn against_brokers(steps: &[Step<BrokerFault>], begun: Instant, cluster: &Cluster) -> Vec<Window> {
     let mut windows = Vec::new();
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
         wait_until(begun, step);
         let since = now();
         apply(step.fault, cluster);
         std::thread::sleep(step.lasts);
         lift(step.fault, cluster);
-        // Brokers that start again take their time, on a loaded machine above all.
-        windows.push(Window(since, now() + 20_000));
         over(begun, step);
+        let next = steps.get(number + 1).map_or(begun.elapsed() + Duration::from_mins(1), |next| next.at);
+        while begun.elapsed() < next && !cluster.is_whole() {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        windows.push(Window(since, now() + RECONNECTED_MS));
     }
     windows
 }
 
-fn apply(fault: Fault, cluster: &Cluster) {
+fn apply(fault: BrokerFault, cluster: &Cluster) {
     match fault {
-        Fault::KillBroker(broker) => cluster.signal(broker, Signal::KILL),
-        Fault::StopBroker(broker) => cluster.signal(broker, Signal::TERM),
-        Fault::SuspendBroker(broker) => cluster.signal(broker, Signal::STOP),
-        Fault::SlowBroker(broker, milliseconds) => cluster.proxy(broker).delay(milliseconds),
-        Fault::CutBroker(broker) => cluster.proxy(broker).cut(true),
-        Fault::KillAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::KILL)),
-        Fault::SuspendAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::STOP)),
-        Fault::CutAll => (0..3).for_each(|broker| cluster.proxy(broker).cut(true)),
-        Fault::KillCardhook | Fault::StopCardhook | Fault::FillDisk => unreachable!("no fault of a broker"),
+        BrokerFault::KillBroker(broker) => cluster.signal(broker, Signal::KILL),
+        BrokerFault::StopBroker(broker) => cluster.signal(broker, Signal::TERM),
+        BrokerFault::SuspendBroker(broker) => cluster.signal(broker, Signal::STOP),
+        BrokerFault::SlowBroker(broker, milliseconds) => cluster.proxy(broker).delay(milliseconds),
+        BrokerFault::CutBroker(broker) => cluster.proxy(broker).cut(true),
+        BrokerFault::KillAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::KILL)),
+        BrokerFault::SuspendAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::STOP)),
+        BrokerFault::CutAll => (0..3).for_each(|broker| cluster.proxy(broker).cut(true)),
     }
 }
 
-fn lift(fault: Fault, cluster: &Cluster) {
+fn lift(fault: BrokerFault, cluster: &Cluster) {
     match fault {
-        Fault::KillBroker(broker) | Fault::StopBroker(broker) => cluster.restart(broker),
-        Fault::SuspendBroker(broker) => cluster.signal(broker, Signal::CONT),
-        Fault::SlowBroker(broker, _) => cluster.proxy(broker).delay(0),
-        Fault::CutBroker(broker) => cluster.proxy(broker).cut(false),
-        Fault::KillAll => (0..3).for_each(|broker| cluster.restart(broker)),
-        Fault::SuspendAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::CONT)),
-        Fault::CutAll => (0..3).for_each(|broker| cluster.proxy(broker).cut(false)),
-        Fault::KillCardhook | Fault::StopCardhook | Fault::FillDisk => unreachable!("no fault of a broker"),
+        BrokerFault::KillBroker(broker) | BrokerFault::StopBroker(broker) => cluster.restart(broker),
+        BrokerFault::SuspendBroker(broker) => cluster.signal(broker, Signal::CONT),
+        BrokerFault::SlowBroker(broker, _) => cluster.proxy(broker).delay(0),
+        BrokerFault::CutBroker(broker) => cluster.proxy(broker).cut(false),
+        BrokerFault::KillAll => (0..3).for_each(|broker| cluster.restart(broker)),
+        BrokerFault::SuspendAll => (0..3).for_each(|broker| cluster.signal(broker, Signal::CONT)),
+        BrokerFault::CutAll => (0..3).for_each(|broker| cluster.proxy(broker).cut(false)),
     }
 }
 
-fn wait_until(begun: Instant, step: &Step) {
+fn wait_until<Fault: Debug>(begun: Instant, step: &Step<Fault>) {
     std::thread::sleep(step.at.saturating_sub(begun.elapsed()));
     println!("  {:7.1} s  {:?}", begun.elapsed().as_secs_f64(), step.fault);
 }
 
-fn over(begun: Instant, step: &Step) {
+fn over<Fault: Debug>(begun: Instant, step: &Step<Fault>) {
     println!("  {:7.1} s  over: {:?}", begun.elapsed().as_secs_f64(), step.fault);
 }
 

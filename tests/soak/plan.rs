@@ -1,16 +1,27 @@
 //! The fault plan: what goes wrong, when and for how long. It follows from the seed and the length alone.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashSet, fmt, mem::discriminant, time::Duration};
 
-/// What goes wrong. A number names one of the three brokers.
+/// What goes wrong with cardhook and the machine it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum CardhookFault {
     /// SIGKILL; started again when the fault ends.
     KillCardhook,
     /// SIGTERM under load; started again when the fault ends.
     StopCardhook,
     /// No block is left on the spool's file system.
     FillDisk,
+    /// Every fsync fails with EIO.
+    FailDisk,
+    /// Every fsync takes as many milliseconds longer.
+    SlowDisk(u64),
+    /// The wall clock jumps by as many hours, and back when the fault ends.
+    JumpClock(i64),
+}
+
+/// What goes wrong with the brokers. A number names one of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerFault {
     /// SIGKILL; started again when the fault ends.
     KillBroker(usize),
     /// SIGTERM; started again when the fault ends.
@@ -26,9 +37,9 @@ pub enum Fault {
     CutAll,
 }
 
-/// One fault, in seconds after the start.
+/// One fault, in time after the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct Step<Fault> {
     pub at: Duration,
     pub lasts: Duration,
     pub fault: Fault,
@@ -37,50 +48,67 @@ pub struct Step {
 /// Two tracks that run beside each other, so that a kill of cardhook can meet any state of the brokers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    pub cardhook: Vec<Step>,
-    pub brokers: Vec<Step>,
+    pub cardhook: Vec<Step<CardhookFault>>,
+    pub brokers: Vec<Step<BrokerFault>>,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64, length: Duration) -> Self {
         // Dice of its own for each track: a longer run begins as a shorter one does.
-        let cardhook = track(&mut Dice::new(seed), length, |dice| {
-            let mut deck = vec![Fault::KillCardhook, Fault::KillCardhook, Fault::StopCardhook, Fault::FillDisk];
-            dice.shuffle(&mut deck);
-            deck
-        });
-        let brokers = track(&mut Dice::new(!seed), length, |dice| {
-            let mut deck = vec![
-                Fault::KillBroker(dice.broker()),
-                Fault::StopBroker(dice.broker()),
-                Fault::SuspendBroker(dice.broker()),
-                Fault::SlowBroker(dice.broker(), 50 + dice.below(300)),
-                Fault::CutBroker(dice.broker()),
-                Fault::KillAll,
-                Fault::SuspendAll,
-                Fault::CutAll,
-            ];
-            dice.shuffle(&mut deck);
-            deck
-        });
+        let cardhook = track(&mut Dice::new(seed), length, cardhook_deck);
+        let brokers = track(&mut Dice::new(!seed), length, broker_deck);
         Self { cardhook, brokers }
     }
 }
 
+fn cardhook_deck(dice: &mut Dice) -> Vec<(CardhookFault, Duration)> {
+    let jump = 1 + i64::try_from(dice.below(72)).unwrap();
+    let brief = |dice: &mut Dice| Duration::from_millis(dice.below(2000));
+    vec![
+        (CardhookFault::KillCardhook, brief(dice)),
+        (CardhookFault::KillCardhook, brief(dice)),
+        (CardhookFault::StopCardhook, brief(dice)),
+        (CardhookFault::FillDisk, some_seconds(dice)),
+        (CardhookFault::FailDisk, some_seconds(dice)),
+        (CardhookFault::SlowDisk(50 + dice.below(451)), some_seconds(dice)),
+        (CardhookFault::JumpClock(jump), some_seconds(dice)),
+        (CardhookFault::JumpClock(-jump), some_seconds(dice)),
+    ]
+}
+
+fn broker_deck(dice: &mut Dice) -> Vec<(BrokerFault, Duration)> {
+    let deck = [
+        BrokerFault::KillBroker(dice.broker()),
+        BrokerFault::StopBroker(dice.broker()),
+        BrokerFault::SuspendBroker(dice.broker()),
+        BrokerFault::SlowBroker(dice.broker(), 50 + dice.below(300)),
+        BrokerFault::CutBroker(dice.broker()),
+        BrokerFault::KillAll,
+        BrokerFault::SuspendAll,
+        BrokerFault::CutAll,
+    ];
+    deck.map(|fault| (fault, some_seconds(dice))).into()
+}
+
+fn some_seconds(dice: &mut Dice) -> Duration {
+    Duration::from_secs(3 + dice.below(9))
+}
+
 /// Deals one shuffled deck after the other, so that a long run meets every fault about equally often.
-fn track(dice: &mut Dice, length: Duration, mut deal: impl FnMut(&mut Dice) -> Vec<Fault>) -> Vec<Step> {
+fn track<Fault>(
+    dice: &mut Dice,
+    length: Duration,
+    deal: impl Fn(&mut Dice) -> Vec<(Fault, Duration)>,
+) -> Vec<Step<Fault>> {
     let (mut steps, mut deck) = (Vec::new(), Vec::new());
     let mut at = Duration::from_secs(5 + dice.below(5));
     loop {
-        let fault = deck.pop().unwrap_or_else(|| {
+        let (fault, lasts) = deck.pop().unwrap_or_else(|| {
             deck = deal(dice);
+            dice.shuffle(&mut deck);
             deck.pop().unwrap()
         });
-        let lasts = match fault {
-            Fault::KillCardhook | Fault::StopCardhook => Duration::from_millis(dice.below(2000)),
-            _ => Duration::from_secs(3 + dice.below(9)),
-        };
         if at + lasts > length {
             return steps;
         }
@@ -91,13 +119,14 @@ fn track(dice: &mut Dice, length: Duration, mut deal: impl FnMut(&mut Dice) -> V
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut steps: Vec<&Step> = self.cardhook.iter().chain(&self.brokers).collect();
-        steps.sort_by_key(|step| step.at);
-        for Step { at, lasts, fault } in steps {
-            writeln!(f, "  {:7.1} s for {:4.1} s  {fault:?}", at.as_secs_f64(), lasts.as_secs_f64())?;
-        }
-        Ok(())
+        let mut lines: Vec<_> = self.cardhook.iter().map(line).chain(self.brokers.iter().map(line)).collect();
+        lines.sort();
+        lines.into_iter().try_for_each(|(_, line)| writeln!(f, "{line}"))
     }
+}
+
+fn line<Fault: fmt::Debug>(Step { at, lasts, fault }: &Step<Fault>) -> (Duration, String) {
+    (*at, format!("  {:7.1} s for {:4.1} s  {fault:?}", at.as_secs_f64(), lasts.as_secs_f64()))
 }
 
 /// `SplitMix64`: small, and the same on every machine.
@@ -134,13 +163,29 @@ fn the_same_seed_gives_the_same_plan_and_another_gives_another() {
     let length = Duration::from_mins(10);
     assert_eq!(Plan::new(7, length), Plan::new(7, length));
     assert_ne!(Plan::new(7, length), Plan::new(8, length));
-    assert!(Plan::new(7, 2 * length).brokers.starts_with(&Plan::new(7, length).brokers));
+    let (longer, plan) = (Plan::new(7, 2 * length), Plan::new(7, length));
+    assert!(longer.cardhook.starts_with(&plan.cardhook) && longer.brokers.starts_with(&plan.brokers));
 }
 
 #[test]
-fn a_plan_of_ten_minutes_has_every_fault() {
-    let plan = Plan::new(1, Duration::from_mins(10));
-    let all = plan.cardhook.iter().chain(&plan.brokers);
-    let kinds: std::collections::HashSet<_> = all.map(|step| std::mem::discriminant(&step.fault)).collect();
-    assert_eq!(kinds.len(), 11);
+fn every_plan_of_three_minutes_has_every_fault() {
+    for seed in 0..1000 {
+        let plan = Plan::new(seed, Duration::from_mins(3));
+        let cardhook: HashSet<_> = plan.cardhook.iter().map(|step| discriminant(&step.fault)).collect();
+        let brokers: HashSet<_> = plan.brokers.iter().map(|step| discriminant(&step.fault)).collect();
+        assert_eq!((cardhook.len(), brokers.len()), (6, 8), "seed {seed}");
+    }
+}
+
+#[test]
+fn in_the_gates_plan_each_fault_of_cardhook_overlaps_with_faults_of_one_broker_and_of_all() {
+    let plan = Plan::new(597, Duration::from_mins(3));
+    let mut met = HashSet::new();
+    for one in &plan.cardhook {
+        for other in plan.brokers.iter().filter(|step| step.at < one.at + one.lasts && one.at < step.at + step.lasts) {
+            let all = matches!(other.fault, BrokerFault::KillAll | BrokerFault::SuspendAll | BrokerFault::CutAll);
+            met.insert((discriminant(&one.fault), all));
+        }
+    }
+    assert_eq!(met.len(), 2 * 6);
 }

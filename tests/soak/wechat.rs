@@ -1,5 +1,5 @@
 //! WeChat: batches of claims of one user and one second, a connection for each push, five seconds of patience, three
-//! re-deliveries of the same bytes, and a network that now and then loses an answer.
+//! re-deliveries of the same bytes, and a network that now and then loses an answer. Beside it somebody who forges pushes.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -33,11 +33,20 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const PACE_MS: u64 = 1000;
 /// Now and then everything comes at once.
 const BURST_EVERY: u64 = 20;
+/// Of a hundred claims so many have a forged one before them.
+const FORGED: u64 = 3;
 
 /// Pushes under way.
 pub struct WeChat {
     stop: Arc<AtomicBool>,
-    senders: Vec<JoinHandle<Vec<Attempt>>>,
+    senders: Vec<JoinHandle<Sent>>,
+}
+
+/// Every attempt.
+#[derive(Debug, Default)]
+pub struct Sent {
+    pub genuine: Vec<Attempt>,
+    pub forged: Vec<Attempt>,
 }
 
 impl WeChat {
@@ -52,9 +61,15 @@ impl WeChat {
     }
 
     /// Lets each sender finish its batch; gives every attempt.
-    pub fn join(self) -> Vec<Attempt> {
+    pub fn join(self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);
-        self.senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
+        let mut all = Sent::default();
+        for sender in self.senders {
+            let sent = sender.join().unwrap();
+            all.genuine.extend(sent.genuine);
+            all.forged.extend(sent.forged);
+        }
+        all
     }
 }
 
@@ -63,17 +78,17 @@ struct Sender {
     number: u64,
     account: Account,
     dice: Dice,
-    attempts: Vec<Attempt>,
-    sent: u64,
+    sent: Sent,
+    claims: u64,
 }
 
 impl Sender {
     fn new(to: SocketAddr, number: u64, seed: u64) -> Self {
         let dice = Dice::new(seed ^ (number + 1).wrapping_mul(0x0100_0001));
-        Self { to, number, account: Account::of(Mode::Secure), dice, attempts: Vec::new(), sent: 0 }
+        Self { to, number, account: Account::of(Mode::Secure), dice, sent: Sent::default(), claims: 0 }
     }
 
-    fn run(mut self, stop: &AtomicBool) -> Vec<Attempt> {
+    fn run(mut self, stop: &AtomicBool) -> Sent {
         let begun = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             // All senders' bursts fall together: every `BURST_EVERY` seconds, for one second.
@@ -81,15 +96,22 @@ impl Sender {
             let user = format!("oSoakUser{:04}{:04}", self.number, self.dice.below(USERS_PER_SENDER));
             let second = unix_seconds();
             for _ in 0..=self.dice.below(4) {
-                self.sent += 1;
-                let code = format!("{:04}{:08}", self.number, self.sent);
+                if self.dice.below(100) < FORGED {
+                    self.forge(&user, second);
+                }
+                let code = self.next_code();
                 let push = self.account.push(&claim(&user, &code, second));
                 self.deliver(&push, &user, &code);
             }
             let pause = if burst { PACE_MS / 8 } else { PACE_MS };
             std::thread::sleep(Duration::from_millis(pause / 2 + self.dice.below(pause)));
         }
-        self.attempts
+        self.sent
+    }
+
+    fn next_code(&mut self) -> String {
+        self.claims += 1;
+        format!("{:04}{:08}", self.number, self.claims)
     }
 
     /// One push, and its re-deliveries until it is answered `success`.
@@ -100,7 +122,7 @@ impl Sender {
             let sent = now();
             let outcome = if luck == 0 { hang_up(self.to, push) } else { post(self.to, push) };
             let (code, user) = (code.to_owned(), user.to_owned());
-            self.attempts.push(Attempt { code, user, sent, done: now(), outcome });
+            self.sent.genuine.push(Attempt { code, user, sent, done: now(), outcome });
             match outcome {
                 Outcome::Success if !(1..=2).contains(&luck) => return,
                 Outcome::Success | Outcome::HungUp | Outcome::TimedOut => {}
@@ -108,12 +130,28 @@ impl Sender {
             }
         }
     }
+
+    /// A claim that WeChat never signed: by who does not know the token, or by who saw a genuine push and keeps its query.
+    fn forge(&mut self, user: &str, second: i64) {
+        let code = self.next_code();
+        let claim = claim(user, &code, second);
+        let seen = self.account.push("<xml></xml>");
+        let push = match self.dice.below(3) {
+            0 => Account { token: "guessedtoken", ..self.account.clone() }.push(&claim),
+            1 => Push { body: self.account.push(&claim).body, ..seen },
+            _ => Push { body: claim.into_bytes(), ..seen },
+        };
+        let sent = now();
+        let outcome = post(self.to, &push);
+        self.sent.forged.push(Attempt { code, user: user.to_owned(), sent, done: now(), outcome });
+    }
 }
 
 fn open(to: SocketAddr, push: &Push) -> std::io::Result<TcpStream> {
+    let begun = Instant::now();
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE.saturating_sub(begun.elapsed()).max(Duration::from_millis(1))))?;
     let head = format!(
         "POST {} HTTP/1.1\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\nHost: 127.0.0.1\r\nPragma: no-cache\r\n\
          Connection: close\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",

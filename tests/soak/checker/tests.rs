@@ -102,11 +102,11 @@ fn a_refusal_is_excused_while_cardhook_is_down_or_disk_and_broker_are_away_toget
     evidence.attempts.push(Attempt { sent: 1_007_000, done: 1_007_010, ..flawless().attempts[0].clone() });
     let then = vec![Window(1_000_040, 1_000_900)];
     assert_eq!(check(&evidence).refused, ["0-0"]);
-    evidence.disk_full = then.clone();
+    evidence.disk_failed = then.clone();
     assert_eq!(check(&evidence).refused, ["0-0"], "the broker is there");
     evidence.broker_faults = then.clone();
     assert!(check(&evidence).holds());
-    evidence.disk_full.clear();
+    evidence.disk_failed.clear();
     assert_eq!(check(&evidence).refused, ["0-0"], "the disk is there");
     evidence.cardhook_down = then;
     assert!(check(&evidence).holds());
@@ -115,14 +115,80 @@ fn a_refusal_is_excused_while_cardhook_is_down_or_disk_and_broker_are_away_toget
 }
 
 #[test]
-fn an_answer_after_four_and_a_half_seconds_is_late_and_an_event_nobody_sent_is_unknown() {
+fn an_answer_after_four_and_a_half_seconds_is_late_whatever_it_says() {
     let mut evidence = flawless();
-    evidence.attempts[9].done = evidence.attempts[9].sent + 4501;
-    double(&mut evidence, "0-0", 1_005_000);
-    evidence.records.last_mut().unwrap().code = "forged".to_owned();
+    for (attempt, took) in [(7, 4500), (8, 4501), (9, 4501)] {
+        evidence.attempts[attempt].done = evidence.attempts[attempt].sent + took;
+    }
+    evidence.attempts[9].outcome = Outcome::Refused(503);
+    evidence.cardhook_down = vec![Window(0, i64::MAX)];
     let verdict = check(&evidence);
-    assert_eq!(verdict.late, ["1-4"]);
-    assert_eq!(verdict.unknown, ["forged"]);
+    assert!(!verdict.holds());
+    assert_eq!(verdict.late, ["0-4", "1-4"]);
+    assert_eq!(verdict.slowest_ms, 4501);
+}
+
+#[test]
+fn no_answer_in_wechats_five_seconds_is_late_unless_cardhook_was_down() {
+    let mut evidence = flawless();
+    // The event is on the topic, but WeChat does not know.
+    let attempt = &mut evidence.attempts[9];
+    (attempt.done, attempt.outcome) = (attempt.sent + 5000, Outcome::TimedOut);
+    let verdict = check(&evidence);
+    assert_eq!((verdict.late, verdict.accepted), (vec!["1-4".to_owned()], 9));
+    evidence.cardhook_down = vec![Window(1_001_000, 1_002_000)];
+    assert!(check(&evidence).holds());
+}
+
+#[test]
+fn a_connection_that_breaks_is_a_refusal_and_one_that_wechat_hangs_up_is_none() {
+    let mut evidence = flawless();
+    evidence.attempts[3].outcome = Outcome::HungUp;
+    assert!(check(&evidence).holds());
+    evidence.attempts[3].outcome = Outcome::Broken;
+    let verdict = check(&evidence);
+    assert!(!verdict.holds());
+    assert_eq!(verdict.refused, ["1-1"]);
+}
+
+#[test]
+fn a_record_that_nobody_sent_or_under_another_users_key_is_unknown() {
+    let mut evidence = flawless();
+    double(&mut evidence, "0-0", 1_005_000);
+    evidence.records.last_mut().unwrap().code = "9-9".to_owned();
+    evidence.records[2].key = "user 1".to_owned();
+    let verdict = check(&evidence);
+    assert!(!verdict.holds());
+    assert_eq!(verdict.unknown, ["0-1", "9-9"]);
+    assert!(verdict.forged.is_empty());
+}
+
+#[test]
+fn a_forgery_has_to_be_answered_403_and_to_leave_no_record() {
+    let with = |outcome| {
+        let mut evidence = flawless();
+        evidence.forgeries.push(Attempt { code: "forged".to_owned(), outcome, ..evidence.attempts[0].clone() });
+        evidence
+    };
+    let mut refused = with(Outcome::Refused(403));
+    let verdict = check(&refused);
+    assert!(verdict.holds());
+    assert_eq!((verdict.forgeries_refused, verdict.accepted), (1, 10));
+    for outcome in [Outcome::Success, Outcome::Refused(503)] {
+        let verdict = check(&with(outcome));
+        assert!(!verdict.holds());
+        assert_eq!((verdict.forged.as_slice(), verdict.accepted), (["forged".to_owned()].as_slice(), 10));
+    }
+    double(&mut refused, "0-0", 1_005_000);
+    refused.records.last_mut().unwrap().code = "forged".to_owned();
+    let verdict = check(&refused);
+    assert!(!verdict.holds() && verdict.unknown.is_empty());
+    assert_eq!(verdict.forged, ["forged"]);
+}
+
+#[test]
+fn a_record_on_the_dlq_breaks_the_promise() {
+    assert!(!check(&Evidence { quarantined: 1, ..flawless() }).holds());
 }
 
 #[test]
