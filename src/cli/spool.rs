@@ -151,7 +151,7 @@ fn print(out: &mut impl Write, page: &[Stored]) -> Result<(), Spooled> {
 }
 
 fn write_line(out: &mut impl Write, stored: &Stored) -> io::Result<()> {
-    let quarantined = stored.record.headers.iter().any(|(name, _)| name == "dlq_reason");
+    let quarantined = stored.record.headers.get("dlq_reason").is_some();
     if quarantined {
         serde_json::to_writer(&mut *out, &quarantine(stored))?;
     } else {
@@ -165,7 +165,7 @@ fn write_line(out: &mut impl Write, stored: &Stored) -> io::Result<()> {
 fn quarantine(stored: &Stored) -> Value {
     let record = &stored.record;
     let mut line: Map<String, Value> =
-        record.headers.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
+        record.headers.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     if let Ok(text) = std::str::from_utf8(&record.value) {
         line.insert("value".into(), text.into());
     } else {

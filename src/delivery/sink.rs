@@ -24,6 +24,8 @@ use super::{
 };
 use crate::event::Record;
 
+/// An event's, and room for one more.
+const HEADERS: usize = 9;
 /// How long the polling thread may sleep; how long a stop waits for it.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -179,7 +181,7 @@ struct Broker<'a> {
 /// A record's headers as librdkafka takes them.
 #[must_use]
 pub fn kafka_headers(record: &Record) -> OwnedHeaders {
-    record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, (key, value)| {
+    record.headers.iter().fold(OwnedHeaders::new_with_capacity(HEADERS), |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value) })
     })
 }

@@ -156,7 +156,7 @@ fn submission(value: &str) -> Submission {
         record: Record {
             key: Some("user".to_owned()),
             timestamp_ms: 1_700_000_000_000,
-            headers: vec![("ce_id".into(), value.to_owned())],
+            headers: [("ce_id", value)].into_iter().collect(),
             value: value.as_bytes().to_vec(),
         },
         binding: None,

@@ -4,6 +4,7 @@
 
 mod card_event;
 mod children;
+mod headers;
 mod identity;
 mod read;
 mod record;
@@ -16,9 +17,10 @@ mod value;
 
 pub use card_event::{CardEvent, Incoming, OtherMessage};
 pub use children::{Extra, ExtraValue};
+pub use headers::Headers;
 pub use identity::EventId;
 pub use read::{EventError, Receipt, read};
-pub use record::{Header, Quarantine, Record, timestamp};
+pub use record::{Quarantine, Record, timestamp};
 pub use table::{EventType, Fields};
 pub use time::{NotATime, UtcMillis, UtcSeconds};
 pub use value::{CardCode, CardId, ConsumeSource, OpenId, OrderTime, UnionId};

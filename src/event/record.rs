@@ -1,20 +1,15 @@
 //! The Kafka record: key, timestamp, headers, value (contract §1.3), and the quarantine's (§3.2).
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use super::{
-    CardEvent, EventId, OtherMessage,
+    CardEvent, EventId, Headers, OtherMessage,
     table::Key,
     time::{UtcMillis, UtcSeconds},
 };
 
 /// Brokers refuse records from the future; WeChat's clock may be this much ahead of ours.
 const AHEAD_MS: i64 = 5 * 60 * 1000;
-
-/// One header. Values are UTF-8 here; Kafka carries bytes.
-pub type Header = (Cow<'static, str>, String);
 
 /// What goes to Kafka, less the topic.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +19,7 @@ pub struct Record {
     /// Unix milliseconds.
     pub timestamp_ms: i64,
     /// In the order they are sent.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The value's bytes.
     pub value: Vec<u8>,
 }
@@ -32,7 +27,7 @@ pub struct Record {
 /// Prints neither key nor value nor headers' values: all can be personal.
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Record({} headers, {} bytes)", self.headers.len(), self.value.len())
+        write!(f, "Record({} headers, {} bytes)", self.headers.iter().count(), self.value.len())
     }
 }
 
@@ -110,22 +105,21 @@ struct CloudEvent<'a> {
 }
 
 impl CloudEvent<'_> {
-    fn headers(&self) -> Vec<Header> {
+    fn headers(&self) -> Headers {
         let event_type = self.event_type;
-        let mut headers = Vec::with_capacity(9); // eight, and `traceparent`
-        let mut add = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
-        add("content-type", "application/json".to_owned());
-        add("ce_specversion", "1.0".to_owned());
-        add("ce_id", self.id.to_string());
-        add("ce_type", format!("com.qq.weixin.{event_type}.v1"));
-        add("ce_source", source(self.account_id));
+        let mut headers = Headers::new();
+        headers.push("content-type", "application/json");
+        headers.push("ce_specversion", "1.0");
+        headers.push("ce_id", self.id);
+        headers.push("ce_type", format_args!("com.qq.weixin.{event_type}.v1"));
+        headers.push("ce_source", source(self.account_id));
         if let Some(time) = self.time {
-            add("ce_time", time.to_string());
+            headers.push("ce_time", time);
         }
         if let Some(subject) = self.subject {
-            add("ce_subject", subject.to_owned());
+            headers.push("ce_subject", subject);
         }
-        add("ce_dataschema", data_schema(event_type));
+        headers.push("ce_dataschema", data_schema(event_type));
         headers
     }
 }
@@ -181,9 +175,9 @@ impl Quarantine<'_> {
     /// The DLQ record: no key, timestamp = receipt, `dlq_…` headers, value = the body.
     #[must_use]
     pub fn record(&self) -> Record {
-        let mut headers = Vec::with_capacity(6);
+        let mut headers = Headers::new();
         add_dlq_headers(&mut headers, self.reason, self.detail, self.account, self.mode, self.received_at_ms);
-        headers.push((Cow::Borrowed("dlq_query"), self.query.to_owned()));
+        headers.push("dlq_query", self.query);
         Record { key: None, timestamp_ms: self.received_at_ms, headers, value: self.body.to_owned() }
     }
 }
@@ -200,19 +194,16 @@ impl Record {
 }
 
 fn add_dlq_headers(
-    headers: &mut Vec<Header>,
+    headers: &mut Headers,
     reason: &str,
     detail: &str,
     account: &str,
     mode: &str,
     received_at_ms: i64,
 ) {
-    let received_at = UtcMillis::clamped(received_at_ms).to_string();
-    headers.extend([
-        (Cow::Borrowed("dlq_reason"), reason.to_owned()),
-        (Cow::Borrowed("dlq_detail"), detail.to_owned()),
-        (Cow::Borrowed("dlq_account"), account.to_owned()),
-        (Cow::Borrowed("dlq_mode"), mode.to_owned()),
-        (Cow::Borrowed("dlq_received_at"), received_at),
-    ]);
+    headers.push("dlq_reason", reason);
+    headers.push("dlq_detail", detail);
+    headers.push("dlq_account", account);
+    headers.push("dlq_mode", mode);
+    headers.push("dlq_received_at", UtcMillis::clamped(received_at_ms));
 }

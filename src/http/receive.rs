@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(submission.event_id, EventId::of_quarantined("shop", &body));
         assert_eq!(submission.record.value, body);
         for (name, value) in [("dlq_reason", "wrong_account"), ("dlq_mode", "compat"), ("dlq_query", &query())] {
-            assert!(submission.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
+            assert_eq!(submission.record.headers.get(name), Some(value), "{name}");
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(instead.event_id, EventId::of_quarantined("shop", &body));
         assert_eq!(instead.record.value, body);
         for (name, value) in [("dlq_reason", "nonce_reused"), ("dlq_account", "shop"), ("dlq_query", &query())] {
-            assert!(instead.record.headers.iter().any(|(key, held)| key == name && held == value), "{name}");
+            assert_eq!(instead.record.headers.get(name), Some(value), "{name}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! It refuses to know how records are read, sent and timed: the stages that a push goes through at its receipt decide here
 //! too, from opening on.
 
-use std::{borrow::Cow, str::from_utf8};
+use std::str::from_utf8;
 
 use clap::ValueEnum;
 use rdkafka::{
@@ -13,7 +13,7 @@ use rdkafka::{
 
 use crate::{
     config::{Account, OtherPolicy},
-    event::{self, EventType, Incoming, Receipt, Record, UtcMillis, UtcSeconds},
+    event::{self, EventType, Headers, Incoming, Receipt, Record, UtcMillis, UtcSeconds},
     protocol::{Callback, Mode, Query},
 };
 
@@ -157,9 +157,9 @@ impl<'a> Judge<'a> {
 /// A finished record that the broker refused: key, value and headers as they were, with the timestamp that it had.
 fn as_it_was(message: &OwnedMessage) -> Option<Verdict> {
     let key = message.key().map(from_utf8).transpose().ok()?.map(str::to_owned);
-    let mut headers = Vec::new();
+    let mut headers = Headers::new();
     for header in message.headers()?.iter().filter(|header| !header.key.starts_with("dlq_")) {
-        headers.push((Cow::Owned(header.key.to_owned()), from_utf8(header.value?).ok()?.to_owned()));
+        headers.push(header.key, from_utf8(header.value?).ok()?);
     }
     let ce_type = header(message, "ce_type")?;
     let event_time = header(message, "ce_time").and_then(|time| time.parse::<UtcSeconds>().ok());

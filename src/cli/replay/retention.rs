@@ -121,12 +121,12 @@ fn keeps_ms(topic: &ConfigResource) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Record;
+    use crate::event::{Headers, Record};
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
     fn event(age_ms: i64) -> Verdict {
-        let record = Record { key: None, timestamp_ms: NOW_MS - age_ms, headers: Vec::new(), value: Vec::new() };
+        let record = Record { key: None, timestamp_ms: NOW_MS - age_ms, headers: Headers::default(), value: Vec::new() };
         Verdict::Publish { destination: Destination::Events, event_type: "card.viewed", record }
     }
 

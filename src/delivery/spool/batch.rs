@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
-    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, codec, next_seq, row_id, seq_of,
+    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id, seq_of,
 };
 use crate::{
     delivery::Lane,
@@ -39,7 +39,6 @@ pub(in crate::delivery) struct Batch<'a> {
     committed: &'a mut Counters,
     pub(super) counters: Counters,
     accounts: &'a [i64],
-    headers: Vec<u8>,
     /// Read when the first signature is to be bound.
     pub(super) live_buckets: Option<Vec<i64>>,
 }
@@ -52,8 +51,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, SpoolError> {
         let counters = *committed;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let headers = Vec::with_capacity(512);
-        Ok(Self { transaction, committed, counters, accounts, headers, live_buckets: None })
+        Ok(Self { transaction, committed, counters, accounts, live_buckets: None })
     }
 
     /// Remembers an id and stores its record, unless the id is known or the bound is reached.
@@ -92,14 +90,13 @@ impl<'a> Batch<'a> {
 
     fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
         let record = entry.record;
-        codec::encode_headers(&record.headers, &mut self.headers);
         self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
             row_id(entry.lane, seq),
             self.account(entry.account),
             entry.received_at_ms,
             record.timestamp_ms,
             record.key.as_deref().map(str::as_bytes),
-            self.headers,
+            record.headers.as_bytes(),
             record.value,
         ])?;
         self.counters.records += 1;
@@ -257,6 +254,5 @@ fn received(seq: u64) -> i64 {
 
 /// Bytes of a record as `spool.max_bytes` counts them.
 pub(in crate::delivery) fn size_of(record: &Record) -> u64 {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    (record.key.as_deref().map_or(0, str::len) + headers + record.value.len()) as u64
+    (record.key.as_deref().map_or(0, str::len) + record.headers.as_bytes().len() + record.value.len()) as u64
 }

@@ -10,7 +10,6 @@
 
 mod batch;
 mod bound;
-mod codec;
 mod export;
 mod folder;
 mod reader;

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{Counters, FolderError, SpoolError, codec, folder, lane_range, read_counters, row_id, seq_of};
-use crate::{delivery::Lane, event::Record};
+use super::{Counters, FolderError, SpoolError, folder, lane_range, read_counters, row_id, seq_of};
+use crate::{
+    delivery::Lane,
+    event::{Headers, Record},
+};
 
 /// One pending record as it stands in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +167,8 @@ fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {
         Some(bytes) => Some(String::from_utf8(bytes.to_vec()).map_err(|_| damaged())?),
         None => None,
     };
-    let headers = row.get_ref(5)?.as_blob().ok().and_then(codec::decode_headers).ok_or_else(damaged)?;
+    let headers = row.get_ref(5)?.as_blob().ok().and_then(|bytes| Headers::from_bytes(bytes.to_vec()));
+    let headers = headers.ok_or_else(damaged)?;
     let record = Record { key, timestamp_ms: row.get(3)?, headers, value: row.get(6)? };
     Ok(Stored { seq: seq_of(id), account: row.get(1)?, received_at_ms: row.get(2)?, record })
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::event::{EventId, Record};
+use crate::event::{EventId, Headers, Record};
 
 const ROOM: u64 = 1 << 30;
 /// 2023-11-14T22:13:20Z
@@ -13,7 +13,7 @@ fn record(value: &str) -> Record {
     Record {
         key: Some("user".to_owned()),
         timestamp_ms: NOON * 1000,
-        headers: vec![("ce_id".into(), "1".to_owned())],
+        headers: [("ce_id", "1")].into_iter().collect(),
         value: value.as_bytes().to_vec(),
     }
 }
@@ -51,7 +51,7 @@ fn a_record_comes_back_as_it_went_in() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
-    let plain = Record { key: None, headers: Vec::new(), value: vec![0, 255], timestamp_ms: -1 };
+    let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
     batch.append(&entry(&plain, NOON), id("x"), NOON, ROOM).unwrap();
     batch.commit().unwrap();
     assert_eq!(pending(&folder)[0].record, plain);
