@@ -1,8 +1,14 @@
-//! Logs: set up once, from `[log]`, to standard error. Never a query string, a body, a code or an openid in a line.
+//! Logs: set up once, from `[log]`, to standard error. Never a query string, a body, a code or an openid in a line, nor in
+//! what a panic says.
 //!
 //! It refuses to know what is logged.
 
-use std::io::IsTerminal;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal, Write as _},
+    panic::{self, PanicHookInfo},
+    thread,
+};
 
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -11,10 +17,10 @@ use crate::config::{Log, LogFormat};
 
 /// Starts logging. A later call changes nothing: the first one holds for the process.
 pub fn init(log: &Log) {
-    let stderr = fmt::layer().with_writer(std::io::stderr);
+    let stderr = fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter(log.level));
     let _ = match log.format {
-        LogFormat::Text => registry.with(stderr.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        LogFormat::Text => registry.with(stderr.with_ansi(io::stderr().is_terminal())).try_init(),
         LogFormat::Json => registry.with(stderr.json().flatten_event(true)).try_init(),
     };
 }
@@ -26,8 +32,30 @@ fn filter(level: Level) -> Targets {
     Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), level)
 }
 
+/// From now on a panic says where it happened, and its message only if that stands in the code as it is: a message made
+/// at run time may quote the data at hand, as that of a text cut within a character does.
+pub fn keep_data_out_of_panics() {
+    panic::set_hook(Box::new(|panic| {
+        // Where standard error is closed, there is nobody to tell.
+        let _ = io::stderr().lock().write_all(told(panic).as_bytes());
+    }));
+}
+
+fn told(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let (thread, place) = (thread.name().unwrap_or("?"), panic.location().map(ToString::to_string).unwrap_or_default());
+    let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(made at run time: not shown)");
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => format!("thread '{thread}' panicked at {place}: {message}\n{backtrace}\n"),
+        _ => format!("thread '{thread}' panicked at {place}: {message}\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -45,6 +73,29 @@ mod tests {
                 assert_eq!(filter.would_enable("librdkafka", &checked), checked <= library, "{level} {checked}");
             }
         }
+    }
+
+    /// The hook is the whole process's: the test runs itself once more, and panics there.
+    #[test]
+    fn a_panic_says_where_and_nothing_of_the_data_at_hand() {
+        const AGAIN: &str = "CARDHOOK_TEST_PANICS";
+        let data = String::from("卡 of oInventedOpenidOfATest00001x");
+        if std::env::var_os(AGAIN).is_some() {
+            keep_data_out_of_panics();
+            let cut = panic::catch_unwind(|| data.split_at(1).0.len());
+            let written = panic::catch_unwind(|| panic!("as it stands"));
+            assert!(cut.is_err() && written.is_err());
+            return;
+        }
+        let name = "telemetry::tests::a_panic_says_where_and_nothing_of_the_data_at_hand";
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", name, "--nocapture"]).env(AGAIN, "1").env("RUST_BACKTRACE", "1").output();
+        let output = output.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("src/telemetry.rs:") && said.contains(": as it stands\n"), "{said}");
+        assert!(said.contains("not shown") && said.contains(name), "{said}");
+        assert!(!said.contains("oInvented") && !said.contains('卡'), "{said}");
     }
 
     #[test]

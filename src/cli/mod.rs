@@ -25,7 +25,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, environment};
+use crate::{
+    config::{Config, ConfigError, environment},
+    telemetry,
+};
 
 /// `EX_CONFIG` of sysexits(3).
 const CONFIGURATION: u8 = 78;
@@ -65,6 +68,7 @@ struct Usage(String);
 /// Parses the command line, runs the command, and says with which code to end.
 #[must_use]
 pub fn main() -> ExitCode {
+    telemetry::keep_data_out_of_panics();
     match Cli::try_parse() {
         Ok(cli) => exit_code(cli.command.run()),
         Err(help_or_error) => {

@@ -36,8 +36,8 @@ pub enum AnswerAfter {
     KafkaOnly,
 }
 
-/// How to build a [`Delivery`](super::Delivery).
-#[derive(Debug, Clone)]
+/// How to build a [`Delivery`](super::Delivery). Debug leaves the properties out: passwords are among them.
+#[derive(Clone)]
 pub struct Settings {
     /// The spool's folder.
     pub path: PathBuf,
@@ -57,6 +57,12 @@ pub struct Settings {
     pub producer: Option<Vec<(String, String)>>,
     /// Topic of each lane: events, dlq, other.
     pub topics: [Arc<str>; 3],
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("path", &self.path).field("topics", &self.topics).finish_non_exhaustive()
+    }
 }
 
 /// One record to deliver.

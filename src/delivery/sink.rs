@@ -52,8 +52,7 @@ pub(super) trait Connect: Send + Sync {
     fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError>;
 }
 
-/// librdkafka properties.
-#[derive(Debug)]
+/// librdkafka properties. Without `Debug`: passwords are among them.
 pub(super) struct Kafka(pub(super) ClientConfig);
 
 impl Connect for Kafka {

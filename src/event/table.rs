@@ -157,9 +157,16 @@ macro_rules! events {
 
         $(
             $(#[doc = $doc])+
-            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+            // Debug prints no field: many are personal.
+            #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
             pub struct $Type {
                 $(#[doc = field_doc!($field)] pub $field: Option<field_type!($field)>,)+
+            }
+
+            impl std::fmt::Debug for $Type {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($Type)).finish_non_exhaustive()
+                }
             }
         )+
     };

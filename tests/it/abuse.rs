@@ -95,6 +95,18 @@ fn a_request_of_two_lengths_is_400_and_what_it_hides_is_no_request() {
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
         "Content-Length: 4\r\nContent-Length: 5\r\n",
+        "Content-Length: 4\r\nContent-Length: 4\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 0x4\r\n",
+        "Content-Length: -4\r\n",
+        "Content-Length: 4 4\r\n",
+        "Content-Length: \r\n",
+        "Content-Length: 18446744073709551620\r\n",
+        "Content-Length : 4\r\n",
+        "Content-Length\t: 4\r\n",
+        "X: y\rContent-Length: 4\r\n",
+        "X: y\0\r\nContent-Length: 4\r\n",
         "Content-Length: +4\r\n",
         "Content-Length: 4, 4\r\n",
         "Transfer-Encoding: xchunked\r\n",
@@ -109,6 +121,26 @@ fn a_request_of_two_lengths_is_400_and_what_it_hides_is_no_request() {
 }
 
 #[test]
+fn a_chunk_that_is_none_is_400_and_what_follows_is_no_request() {
+    let service = Setup::without_brokers().serve();
+    let hidden = post(&push(), &format!("Content-Length: {}\r\n", push().body.len()));
+    for chunk in [
+        "0x4\r\nabcd\r\n0\r\n\r\n",
+        "-4\r\nabcd\r\n0\r\n\r\n",
+        "+4\r\nabcd\r\n0\r\n\r\n",
+        "4\r\nabcdX0\r\n\r\n",
+        "4 4\r\nabcd\r\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+        "g\r\n\r\n",
+        "10000000000000004\r\nabcd\r\n0\r\n\r\n",
+    ] {
+        let smuggling = Push { body: [chunk.as_bytes(), &hidden].concat(), ..push() };
+        assert_eq!(statuses(&service, &post(&smuggling, "Transfer-Encoding: chunked\r\n")), ["400"], "{chunk:?}");
+    }
+    assert_eq!(service.metric("cardhook_callbacks_total", "accepted"), 0);
+}
+
+#[test]
 fn a_path_is_what_is_written_and_nothing_that_it_may_mean() {
     let service = Setup::without_brokers().serve();
     let query = push().target.split_once('?').unwrap().1.to_owned();
@@ -118,6 +150,15 @@ fn a_path_is_what_is_written_and_nothing_that_it_may_mean() {
         "/wechat/secure/.",
         "//wechat/secure",
         "/wechat%2fsecure",
+        "/wechat/%2e/secure",
+        "/wechat/%2e%2e/wechat/secure",
+        "/wechat/secure/",
+        "/wechat/secure//",
+        "/wechat/secur%65",
+        "/WECHAT/SECURE",
+        "wechat/secure",
+        "*",
+        "127.0.0.1:80",
         "/wechat/secure%00",
         "/wechat/secure;a=b",
         "/wechat\\secure",
@@ -129,4 +170,14 @@ fn a_path_is_what_is_written_and_nothing_that_it_may_mean() {
         assert!([400, 404].contains(&answer.status), "{path}: {answer:?}");
         assert_eq!(answer.body, "", "{path}");
     }
+}
+
+#[test]
+fn a_request_as_a_proxy_gets_it_is_the_same_request() {
+    let service = Setup::without_brokers().serve();
+    let push = push();
+    let absolute = Push { target: format!("http://wechat.example:80{}", push.target), ..push };
+    assert!(absolute.post(service.public).is_success());
+    let elsewhere = Push { target: absolute.target.replace("/wechat/secure", "/wechat/nobody"), ..absolute };
+    assert_eq!(elsewhere.post(service.public).status, 404);
 }

@@ -27,6 +27,7 @@ mod readme;
 mod reload;
 mod replay;
 mod samples;
+mod secrets;
 mod shutdown;
 mod spool_store;
 mod support;

@@ -1,14 +1,31 @@
 //! SIGHUP: tokens and keys are exchanged while the service runs; what is wrong changes nothing.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 
-use crate::support::{
-    cardhook::{Service, Setup},
-    eventually,
-    wechat::{Account, Mode, fixture},
+use crate::{
+    spool_store::export,
+    support::{
+        cardhook::{Service, Setup},
+        eventually, unix_seconds,
+        wechat::{Account, Mode, claim, fixture},
+    },
 };
+
+/// Tokens and keys, each in place of the one before.
+const ROTATIONS: [(&str, &str); 4] = [
+    ("harnesstoken0042", "cardhookCARDHOOK0123456789cardhookCARDHOOKx"),
+    ("rotatedtoken0042", "0123456789CARDHOOKcardhook0123456789CARDHOO"),
+    ("thirdtoken0042", "CARDHOOKcardhook0123456789CARDHOOKcardhook0"),
+    ("fourthtoken0042", "hookCARDcardHOOK9876543210hookCARDcardHOOK9"),
+];
+const SENDERS: usize = 4;
 
 fn hang_up(service: &Service, logged: &str) {
     service.signal(Signal::HUP);
@@ -47,4 +64,60 @@ fn a_wrong_configuration_leaves_the_old_one_running_and_says_why() {
     setup.write();
     hang_up(&service, "server.max_body_bytes");
     assert_eq!(status(&service, &Account::of(Mode::Secure), "user_get_card"), 200);
+}
+
+/// The account after so many rotations.
+fn rotated(rotation: usize) -> Account {
+    let (token, aes_key) = ROTATIONS[rotation];
+    Account { token, aes_key, ..Account::of(Mode::Secure) }
+}
+
+/// Sends claims with the credentials of now, until told to stop; gives their codes.
+fn send(to: SocketAddr, sender: usize, rotation: &AtomicUsize, stop: &AtomicBool) -> Vec<String> {
+    let codes = (0..100_000).take_while(|_| !stop.load(Ordering::Relaxed));
+    let sent = codes.map(|turn| {
+        let code = format!("{sender:02}{turn:010}");
+        let account = rotated(rotation.load(Ordering::Relaxed));
+        let answer = account.post(to, &claim("oHarnessUser00000000000000A1", &code, unix_seconds()));
+        assert!(answer.is_success(), "{answer:?}");
+        code
+    });
+    sent.collect()
+}
+
+#[test]
+fn rotations_in_mid_traffic_refuse_no_push_and_lose_none() {
+    let setup = Setup::without_brokers();
+    let service = setup.serve();
+    let (rotation, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let accepted = || service.metric("cardhook_callbacks_total", "accepted");
+    let more = || {
+        let before = accepted();
+        eventually("pushes go on", Duration::from_mins(1), || (accepted() > before + 100).then_some(()));
+    };
+    let (setup, sent) = std::thread::scope(|scope| {
+        let (rotation, stop) = (&rotation, &stop);
+        let senders: Vec<_> =
+            (0..SENDERS).map(|sender| scope.spawn(move || send(service.public, sender, rotation, stop))).collect();
+        let setup = (1..ROTATIONS.len()).fold(setup, |setup, next| {
+            more();
+            let (token, aes_key) = ROTATIONS[next - 1];
+            let previous = format!("previous_token = {token:?}\nprevious_aes_key = {aes_key:?}");
+            let setup = setup.replace_account(&rotated(next), &previous);
+            setup.write();
+            service.signal(Signal::HUP);
+            // All three accounts are named.
+            let reloaded = || service.log().matches("tokens and keys reloaded").count() == 3 * next;
+            eventually("the credentials are reloaded", Duration::from_mins(1), || reloaded().then_some(()));
+            rotation.store(next, Ordering::Relaxed);
+            setup
+        });
+        more();
+        stop.store(true, Ordering::Relaxed);
+        (setup, senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect::<Vec<_>>())
+    });
+    let kept: HashSet<String> =
+        export(&setup.spool()).iter().map(|event| event["code"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kept.len(), sent.len(), "each was opened, and kept once");
+    assert!(sent.iter().all(|code| kept.contains(code)));
 }

@@ -38,6 +38,27 @@ fn a_head_not_whole_after_three_seconds_is_408() {
 }
 
 #[test]
+fn a_head_that_trickles_is_408_all_the_same() {
+    let house = House::open();
+    let mut connection = TcpStream::connect(house.public).unwrap();
+    let mut trickle = connection.try_clone().unwrap();
+    let began = Instant::now();
+    let trickling = std::thread::spawn(move || {
+        for byte in b"POST /wechat/shop HTTP/1.1\r\n".iter().chain(b"x: ").chain(std::iter::repeat(&b'y')) {
+            if trickle.write_all(&[*byte]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let answer = to_the_end(&mut connection);
+    assert_eq!((status(&answer), body(&answer)), ("408", ""));
+    assert!((2_900..3_900).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    drop(connection);
+    trickling.join().unwrap();
+}
+
+#[test]
 fn a_later_head_of_a_connection_is_408_too() {
     let house = House::open();
     let mut connection = TcpStream::connect(house.public).unwrap();

@@ -84,6 +84,12 @@ impl Setup {
         self
     }
 
+    /// Lines of TOML in place of all that a section has.
+    pub fn reset(mut self, section: &'static str, lines: &str) -> Self {
+        self.sections.insert(section, format!("{lines}\n"));
+        self
+    }
+
     /// Adds an account, with further lines of TOML.
     pub fn account(mut self, account: &Account, lines: &str) -> Self {
         let Account { name, mode, token, aes_key, app_id } = account;
@@ -96,11 +102,17 @@ impl Setup {
         self
     }
 
-    /// The account that `with` describes, changed in place of the test account of its mode.
-    pub fn replace_account(mut self, account: &Account, lines: &str) -> Self {
-        let others = Mode::ALL.into_iter().filter(|mode| *mode != account.mode);
+    /// No accounts.
+    pub fn without_accounts(mut self) -> Self {
         self.accounts.clear();
-        others.fold(self.account(account, lines), |setup, mode| setup.account(&Account::of(mode), ""))
+        self
+    }
+
+    /// The account that `with` describes, changed in place of the test account of its mode.
+    pub fn replace_account(self, account: &Account, lines: &str) -> Self {
+        let others = Mode::ALL.into_iter().filter(|mode| *mode != account.mode);
+        others
+            .fold(self.without_accounts().account(account, lines), |setup, mode| setup.account(&Account::of(mode), ""))
     }
 
     /// Where the spool is.
@@ -177,7 +189,7 @@ impl Service {
         let (lines, written) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                if let (Some(public), Some(admin)) = (address(&line, "public="), address(&line, "admin=")) {
+                if let (Some(public), Some(admin)) = (address(&line, "public"), address(&line, "admin")) {
                     let _ = listening.send((public, admin));
                 }
                 let mut log = written.lock().unwrap();
@@ -266,6 +278,9 @@ impl Drop for Service {
     }
 }
 
+/// The address that a line of the log gives for `key`, as text or as JSON.
 fn address(line: &str, key: &str) -> Option<SocketAddr> {
-    line.split_once(key)?.1.split_whitespace().next()?.parse().ok()
+    let (as_text, as_json) = (format!("{key}="), format!("\"{key}\":\""));
+    let (_, rest) = line.split_once(&as_text).or_else(|| line.split_once(&as_json))?;
+    rest.split([' ', '"']).next()?.parse().ok()
 }

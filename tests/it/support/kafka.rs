@@ -149,11 +149,17 @@ impl Kafka {
 
     /// A topic of a name of its own, which keeps records of any age.
     pub fn create_topic(&self, kind: &str, partitions: i32) -> String {
+        self.create_topic_with(kind, partitions, &[])
+    }
+
+    /// The same, with further settings.
+    pub fn create_topic_with(&self, kind: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{kind}.{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
         let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
