@@ -66,8 +66,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 fn ask(config: &Config) -> anyhow::Result<bool> {
     let client_config = client_config_of(config);
     let refused = "kafka.options: librdkafka refuses them together";
-    let client: BaseProducer<Complaint> =
-        client_config.create_with_context(Complaint::default()).context(refused)?;
+    let client: BaseProducer<Complaint> = client_config.create_with_context(Complaint::default()).context(refused)?;
     let mut well = Vec::new();
     let mut all_well = true;
     for topic in topics(config) {

@@ -128,10 +128,12 @@ struct Context {
 }
 
 impl Context {
-    /// An error's code; where it only says that the producer has ended, the code of what ended it.
+    /// An error's code; where it only says that the producer has ended, or that librdkafka gave everything back because of
+    /// that, the code of what ended it.
     fn cause(&self, error: &KafkaError) -> Option<RDKafkaErrorCode> {
+        use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
-        if code != Some(RDKafkaErrorCode::Fatal) {
+        if !matches!(code, Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)) {
             return code;
         }
         let producer = self.producer.get().and_then(Weak::upgrade);
@@ -154,6 +156,10 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            // Another cluster at the same address: meant, or a mistake.
+            RDKafkaLogLevel::Warning if facility == "CLUSTERID" => {
                 tracing::warn!(target: "librdkafka", facility, "{message}");
             }
             RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
@@ -228,7 +234,9 @@ fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
     use RDKafkaErrorCode as Code;
     match code {
         Some(Code::PurgeQueue | Code::PurgeInflight) => Failure::Purged,
-        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => Failure::Refused("too_large"),
+        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
+            Failure::Refused("too_large")
+        }
         Some(Code::InvalidRecord | Code::InvalidTimestamp | Code::InvalidArgument | Code::PolicyViolation) => {
             Failure::Refused("invalid_record")
         }

@@ -18,7 +18,8 @@ const OVERSIZED: usize = 24_000;
 
 /// Topics of the test's own, the first two with settings.
 fn topics(kafka: &Kafka, test: &str, events: &[(&str, &str)], dlq: &[(&str, &str)]) -> Topics {
-    let topics = Topics { events: format!("{test}.events"), dlq: format!("{test}.dlq"), other: format!("{test}.other") };
+    let topics =
+        Topics { events: format!("{test}.events"), dlq: format!("{test}.dlq"), other: format!("{test}.other") };
     kafka.create_topic_named(&topics.events, 3, events);
     kafka.create_topic_named(&topics.dlq, 1, dlq);
     kafka.create_topic_named(&topics.other, 1, &[]);

@@ -84,8 +84,8 @@ fn kept_while_not_let_in(setup: &Setup, reason: &str, said: &str, cure: &str) ->
 #[test]
 fn the_right_password_brings_the_event_to_the_topic_and_stands_in_no_log() {
     let topics = Topics::create(broker());
-    let setup = setup(&topics, MASTER, MASTER.password, &broker().secured().authority())
-        .set("log", "level = \"trace\"");
+    let setup =
+        setup(&topics, MASTER, MASTER.password, &broker().secured().authority()).set("log", "level = \"trace\"");
     let (code, checked) = check(&setup);
     assert_eq!(code, Some(0), "{checked}");
     let service = setup.serve();
@@ -99,7 +99,8 @@ fn the_right_password_brings_the_event_to_the_topic_and_stands_in_no_log() {
 fn a_wrong_password_is_named_and_its_repair_delivers_what_waited() {
     let topics = Topics::create(broker());
     let setup = setup(&topics, MASTER, WRONG, &broker().secured().authority());
-    let service = kept_while_not_let_in(&setup, "authentication_failed", "SASL authentication error", "kafka.sasl_password");
+    let service =
+        kept_while_not_let_in(&setup, "authentication_failed", "SASL authentication error", "kafka.sasl_password");
     std::fs::write(password_file(&setup), MASTER.password).unwrap();
     service.signal(Signal::HUP);
     eventually("the log names the key", PATIENCE, || service.log().contains("kafka.sasl_password").then_some(()));
