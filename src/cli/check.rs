@@ -35,6 +35,8 @@ use crate::{
 
 /// Brokers that do not know the question never answer it.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
+/// What librdkafka complained of waits in a queue; hearing all of it takes no longer.
+const COMPLAINTS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Validate the configuration and print the effective one, without secrets
 #[derive(Debug, clap::Args)]
@@ -71,8 +73,7 @@ fn ask(config: &Config) -> anyhow::Result<bool> {
     let mut all_well = true;
     for topic in topics(config) {
         let metadata = client.client().fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| {
-            // The complaints have waited to be heard.
-            client.poll(Duration::ZERO);
+            client.poll(COMPLAINTS_WITHIN);
             format!("no answer from the brokers {}: {}", config.kafka.brokers.join(", "), client.context().cure())
         })?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -109,7 +110,7 @@ fn client_config_of(config: &Config) -> ClientConfig {
     client
 }
 
-/// The last thing that librdkafka complained of.
+/// What librdkafka complained of: the first refusal at the door, else the last thing.
 #[derive(Default)]
 struct Complaint(Mutex<Option<(RDKafkaErrorCode, String)>>);
 
@@ -134,10 +135,12 @@ impl ClientContext for Complaint {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = matches!(*heard, Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL, _)));
         // That all brokers are down says less than what came before it.
-        let code = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown);
+        let code = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown && !refused);
         if let Some(code) = code {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((code, reason.to_owned()));
+            *heard = Some((code, reason.to_owned()));
         }
     }
 }

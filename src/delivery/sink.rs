@@ -158,10 +158,6 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(target: "librdkafka", facility, "{message}");
             }
-            // Another cluster at the same address: meant, or a mistake.
-            RDKafkaLogLevel::Warning if facility == "CLUSTERID" => {
-                tracing::warn!(target: "librdkafka", facility, "{message}");
-            }
             RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 tracing::info!(target: "librdkafka", facility, "{message}");
             }

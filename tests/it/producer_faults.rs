@@ -54,7 +54,10 @@ fn cpu(service: &Service) -> Duration {
 /// Traffic, and from its middle on each of `errors` for one produce request.
 fn errors_in_mid_traffic(errors: &[Code]) -> (Mock, Service) {
     let mock = Mock::start();
-    let service = Setup::at(&mock.bootstrap(), &mock.topics).serve();
+    // The mock appends what is in flight behind a failed request, and librdkafka takes that ack for both; a real broker
+    // refuses it as out of sequence.
+    let setup = Setup::at(&mock.bootstrap(), &mock.topics).set("kafka.options", "\"max.in.flight\" = 1");
+    let service = setup.serve();
     let burst = Burst::start(service.public, 100, 40);
     burst.wait_answered(1000);
     mock.fail(Api::Produce, errors);
@@ -180,7 +183,12 @@ fn second_of_three_refused(error: Code, also_dlq: bool) -> (Mock, Setup, Service
     mock.fail(Api::Produce, &[error; 2][..1 + usize::from(also_dlq)]);
     one_claim(&service, "000000000002");
     one_claim(&service, "000000000003");
-    service.wait_drained();
+    eventually("nothing waits", PATIENCE, || {
+        let parked = u64::from(also_dlq);
+        let (records, shown) =
+            (service.metric("cardhook_spool_records", ""), service.metric("cardhook_spool_parked", ""));
+        ((records, shown) == (parked, parked)).then_some(())
+    });
     assert_eq!(codes(&mock, &mock.topics.events), ["000000000001", "000000000003"], "{error:?}");
     (mock, setup, service)
 }
@@ -209,7 +217,6 @@ fn a_record_refused_for_good_goes_to_the_dlq_and_those_behind_it_go_on() {
 fn what_the_dlq_topic_refuses_too_is_parked_and_shown() {
     let (mock, setup, service) = second_of_three_refused(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true);
     assert_eq!(records_at(&mock.bootstrap(), &mock.topics.dlq).len(), 0);
-    assert_eq!(service.metric("cardhook_spool_parked", ""), 1);
     assert!(service.log().contains("it is parked in the spool"), "{}", service.log());
     let shown = run(&["spool", "ls", "--path", &setup.spool().display().to_string()]);
     let shown = String::from_utf8(shown.stdout).unwrap();

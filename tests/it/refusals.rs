@@ -128,7 +128,9 @@ fn a_record_too_large_for_the_dlq_topic_too_is_parked_and_the_next_one_passes() 
     });
     post(&service, &single("000000000002"));
     post(&service, "<xml>no event");
-    service.wait_drained();
+    eventually("the parked record alone is left", Duration::from_mins(1), || {
+        (service.metric("cardhook_spool_records", "") == 1).then_some(())
+    });
     assert_eq!(of_single_user(kafka, &topics.events), ["000000000002"]);
     assert_eq!(records(kafka, &topics.dlq).len(), 1, "what is quarantined later");
     let spool = setup.spool().display().to_string();
