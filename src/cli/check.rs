@@ -6,14 +6,20 @@ use std::{
     collections::HashMap,
     io::{self, Write as _},
     process::ExitCode,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use rdkafka::{
+    ClientConfig, ClientContext,
     admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
     client::DefaultClientContext,
+    config::RDKafkaLogLevel,
+    error::KafkaError,
+    message::DeliveryResult,
     metadata::MetadataTopic,
+    producer::{BaseProducer, Producer as _, ProducerContext},
     types::RDKafkaErrorCode,
 };
 
@@ -29,6 +35,8 @@ use crate::{
 
 /// Brokers that do not know the question never answer it.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
+/// What librdkafka complained of waits in a queue; hearing all of it takes no longer.
+const COMPLAINTS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Validate the configuration and print the effective one, without secrets
 #[derive(Debug, clap::Args)]
@@ -58,12 +66,15 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// Asks for each topic that this configuration writes to; false when one cannot be written to.
 fn ask(config: &Config) -> anyhow::Result<bool> {
-    let admin = client(config)?;
+    let client_config = client_config_of(config);
+    let refused = "kafka.options: librdkafka refuses them together";
+    let client: BaseProducer<Complaint> = client_config.create_with_context(Complaint::default()).context(refused)?;
     let mut well = Vec::new();
     let mut all_well = true;
     for topic in topics(config) {
-        let metadata = admin.inner().fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| {
-            format!("the brokers {} do not answer: are address, TLS and SASL right?", config.kafka.brokers.join(", "))
+        let metadata = client.client().fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| {
+            client.poll(COMPLAINTS_WITHIN);
+            format!("no answer from the brokers {}: {}", config.kafka.brokers.join(", "), client.context().cure())
         })?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found.map_or_else(|| Err("the brokers do not speak of it".into()), state) {
@@ -74,6 +85,7 @@ fn ask(config: &Config) -> anyhow::Result<bool> {
             }
         }
     }
+    let admin = client_config.create().context(refused)?;
     let in_sync = min_in_sync_replicas(&admin, well.iter().map(|(topic, _)| *topic));
     for (topic, state) in well {
         let in_sync = in_sync.get(topic).map_or("not told", String::as_str);
@@ -91,10 +103,52 @@ fn topics(config: &Config) -> Vec<&str> {
     topics
 }
 
-fn client(config: &Config) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+fn client_config_of(config: &Config) -> ClientConfig {
     let mut client = client_config(&config.kafka);
     // Asking for a topic would otherwise make it on brokers that allow that.
-    client.set("allow.auto.create.topics", "false").create().context("kafka.options: librdkafka refuses them together")
+    client.set("allow.auto.create.topics", "false");
+    client
+}
+
+/// What librdkafka complained of: the first refusal at the door, else the last thing.
+#[derive(Default)]
+struct Complaint(Mutex<Option<(RDKafkaErrorCode, String)>>);
+
+impl Complaint {
+    /// What is wrong, and where to look.
+    fn cure(&self) -> String {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some((RDKafkaErrorCode::Authentication, why)) => {
+                format!("{why}; are kafka.sasl_password, and sasl.username and sasl.mechanism in kafka.options, right?")
+            }
+            Some((RDKafkaErrorCode::SSL, why)) => {
+                format!("{why}; does ssl.ca.location in kafka.options name who signed the brokers' certificates?")
+            }
+            Some((_, why)) => format!("{why}; are kafka.brokers and security.protocol in kafka.options right?"),
+            None => "are kafka.brokers and security.protocol in kafka.options right?".to_owned(),
+        }
+    }
+}
+
+impl ClientContext for Complaint {
+    /// What matters comes as an error too.
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = matches!(*heard, Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL, _)));
+        // That all brokers are down says less than what came before it.
+        let code = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown && !refused);
+        if let Some(code) = code {
+            *heard = Some((code, reason.to_owned()));
+        }
+    }
+}
+
+impl ProducerContext for Complaint {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 /// Partitions and replicas in words, or why the topic cannot be written to.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -57,8 +57,10 @@ pub(super) struct Kafka(pub(super) ClientConfig);
 
 impl Connect for Kafka {
     fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError> {
-        let context = Context { lane: Arc::clone(lane), generation };
+        let context = Context { lane: Arc::clone(lane), generation, producer: OnceLock::new() };
         let producer: Arc<BaseProducer<Context>> = Arc::new(self.0.create_with_context(context)?);
+        // Set before the first poll, so before the first report.
+        producer.context().producer.get_or_init(|| Arc::downgrade(&producer));
         let stop = Arc::new(AtomicBool::new(false));
         let polling = {
             let (producer, stop) = (Arc::clone(&producer), Arc::clone(&stop));
@@ -95,8 +97,8 @@ impl Sink for KafkaSink {
         }
         self.producer.send::<[u8], [u8]>(send).map_err(|(error, _)| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => NotTaken::QueueFull,
-            code => {
-                let failure = classify(code);
+            Some(_) | None => {
+                let failure = classify(self.producer.context().cause(&error));
                 self.lane.count(failure);
                 NotTaken::Failed(failure)
             }
@@ -122,6 +124,22 @@ impl Drop for KafkaSink {
 struct Context {
     lane: Arc<Shared>,
     generation: u64,
+    /// Whose context this is.
+    producer: OnceLock<Weak<BaseProducer<Context>>>,
+}
+
+impl Context {
+    /// An error's code; where it only says that the producer has ended, or that librdkafka gave everything back because of
+    /// that, the code of what ended it.
+    fn cause(&self, error: &KafkaError) -> Option<RDKafkaErrorCode> {
+        use RDKafkaErrorCode as Code;
+        let code = error.rdkafka_error_code();
+        if !matches!(code, Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)) {
+            return code;
+        }
+        let producer = self.producer.get().and_then(Weak::upgrade);
+        producer.and_then(|producer| producer.client().fatal_error()).map_or(code, |(cause, _)| Some(cause))
+    }
 }
 
 impl ProducerContext for Context {
@@ -130,7 +148,7 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
         match result {
             Ok(_) => self.lane.acked(self.generation, seq as u64),
-            Err((error, _)) => self.lane.failed(self.generation, seq as u64, classify(error.rdkafka_error_code())),
+            Err((error, _)) => self.lane.failed(self.generation, seq as u64, classify(self.cause(error))),
         }
     }
 }
@@ -155,11 +173,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.lane.broker_up.store(false, Ordering::Relaxed);
-            self.lane.set_away("all brokers are down");
-        } else {
-            tracing::debug!(target: "librdkafka", %error, "{reason}");
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.lane.broker_up.store(false, Ordering::Relaxed);
+                self.lane.set_away("all brokers are down");
+            }
+            // No record fails by it, they wait: counted here, once for every line that librdkafka logs.
+            code @ Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => self.lane.count(classify(code)),
+            Some(_) | None => tracing::debug!(target: "librdkafka", %error, "{reason}"),
         }
     }
 }
@@ -193,12 +214,14 @@ pub fn is_refusal(error: &KafkaError) -> bool {
 }
 
 /// Every label of `cardhook_publish_errors_total`.
-pub(super) const REASONS: [&str; 7] = [
+pub(super) const REASONS: [&str; 9] = [
     "too_large",
     "invalid_record",
     "unknown_topic",
     "topic_authorization_failed",
     "cluster_authorization_failed",
+    "authentication_failed",
+    "tls_failed",
     "fatal",
     "other",
 ];
@@ -208,7 +231,9 @@ fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
     use RDKafkaErrorCode as Code;
     match code {
         Some(Code::PurgeQueue | Code::PurgeInflight) => Failure::Purged,
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Failure::Refused("too_large"),
+        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
+            Failure::Refused("too_large")
+        }
         Some(Code::InvalidRecord | Code::InvalidTimestamp | Code::InvalidArgument | Code::PolicyViolation) => {
             Failure::Refused("invalid_record")
         }
@@ -217,7 +242,17 @@ fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
         }
         Some(Code::TopicAuthorizationFailed) => Failure::Topic("topic_authorization_failed"),
         Some(Code::ClusterAuthorizationFailed) => Failure::Topic("cluster_authorization_failed"),
-        Some(Code::Fatal) => Failure::Producer("fatal"),
+        Some(Code::Authentication) => Failure::Producer("authentication_failed"),
+        Some(Code::SSL) => Failure::Producer("tls_failed"),
+        Some(
+            Code::Fatal
+            | Code::GaplessGuarantee
+            | Code::Fenced
+            | Code::OutOfOrderSequenceNumber
+            | Code::InvalidProducerEpoch
+            | Code::ProducerFenced
+            | Code::UnknownProducerId,
+        ) => Failure::Producer("fatal"),
         _ => Failure::Producer("other"),
     }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod abuse;
+mod changed_cluster;
 mod configuration;
 mod crash;
 mod delivery_faults;
@@ -21,13 +22,16 @@ mod full_disk;
 mod http_contract;
 mod layering;
 mod modes;
+mod producer_faults;
 mod promise;
 mod quarantine;
 mod readme;
+mod refusals;
 mod reload;
 mod replay;
 mod samples;
 mod secrets;
+mod secured_broker;
 mod shutdown;
 mod spool_store;
 mod support;

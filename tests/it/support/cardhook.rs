@@ -69,9 +69,13 @@ impl Setup {
 
     /// Three accounts, one per mode, and a broker with the topics.
     pub fn new(kafka: &Kafka, topics: &Topics) -> Self {
+        Self::at(&kafka.bootstrap(), topics)
+    }
+
+    /// As [`Self::new`], with the broker's address.
+    pub fn at(broker: &str, topics: &Topics) -> Self {
         let mut setup = Self::without_brokers();
         let Topics { events, dlq, other } = topics;
-        let broker = kafka.bootstrap();
         let section =
             format!("brokers = [{broker:?}]\ntopic = {events:?}\ndlq_topic = {dlq:?}\nother_topic = {other:?}\n");
         setup.sections.insert("kafka", section);

@@ -35,9 +35,14 @@ impl Record {
 
 /// Everything that stands on a topic now, each partition in its order.
 pub fn records(kafka: &Kafka, topic: &str) -> Vec<Record> {
+    records_at(&kafka.bootstrap(), topic)
+}
+
+/// As [`records`], with the broker's address.
+pub fn records_at(broker: &str, topic: &str) -> Vec<Record> {
     let output = Command::new("kcat")
         .args(["-C", "-e", "-q", "-J", "-o", "beginning", "-X", "check.crcs=true", "-b"])
-        .args([&kafka.bootstrap(), "-t", topic])
+        .args([broker, "-t", topic])
         .stdin(Stdio::null())
         .output()
         .expect("kcat runs");

@@ -20,7 +20,7 @@ use rdkafka::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::project;
+use super::{project, secured::Secured};
 
 /// How many brokers of their own the fault tests may have at a time: each takes about 360 MiB and a share of two cores.
 static OWN_BROKERS: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
@@ -29,6 +29,7 @@ static OWN_BROKERS: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 pub struct Kafka {
     folder: TempDir,
     ports: [u16; 2],
+    secured: Option<Secured>,
     running: Option<Running>,
     _permit: Option<Permit>,
 }
@@ -64,7 +65,7 @@ impl Drop for Permit {
 pub fn shared_broker() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let mut kafka = Kafka::formatted(None);
+        let mut kafka = Kafka::formatted(None, false);
         kafka.run();
         kafka
     })
@@ -80,22 +81,48 @@ impl Kafka {
 
     /// Formats a broker of the test's own and leaves it off: its address is known, nothing listens there.
     pub fn reserve() -> Self {
-        Self::formatted(Some(Permit::take()))
+        Self::formatted(Some(Permit::take()), false)
     }
 
-    fn formatted(permit: Option<Permit>) -> Self {
-        let folder = tempfile::Builder::new().prefix("cardhook-kafka").tempdir().unwrap();
-        let kafka = Self { folder, ports: free_ports(), running: None, _permit: permit };
-        std::fs::write(kafka.file("server.properties"), kafka.properties()).unwrap();
-        let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"];
-        let output = kafka.java(&format).stdin(Stdio::null()).output().expect("java runs");
-        assert!(output.status.success(), "formatting failed: {}", String::from_utf8_lossy(&output.stderr));
+    /// As [`shared_broker`], with a listener of TLS and SCRAM beside the plain one.
+    pub fn start_secured() -> Self {
+        let mut kafka = Self::formatted(None, true);
+        kafka.run();
         kafka
+    }
+
+    fn formatted(permit: Option<Permit>, secured: bool) -> Self {
+        let folder = tempfile::Builder::new().prefix("cardhook-kafka").tempdir().unwrap();
+        let secured = secured.then(|| Secured::new(folder.path(), free_port()));
+        let kafka = Self { folder, ports: [free_port(), free_port()], secured, running: None, _permit: permit };
+        std::fs::write(kafka.file("server.properties"), kafka.properties()).unwrap();
+        kafka.format("MkU3OEVBNTcwNTJENDM2Qk");
+        kafka
+    }
+
+    fn format(&self, cluster_id: &str) {
+        let users = self.secured.as_ref().map(|_| Secured::users()).unwrap_or_default();
+        let mut args = vec!["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id];
+        args.extend(users.iter().map(String::as_str).chain(["-c"]));
+        let output = self.java(&args).stdin(Stdio::null()).output().expect("java runs");
+        assert!(output.status.success(), "formatting failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Another, empty cluster at the same address. The broker must be off.
+    pub fn become_another_cluster(&self) {
+        assert!(self.running.is_none(), "the broker runs");
+        std::fs::remove_dir_all(self.file("data")).unwrap();
+        self.format("NEwzOUZCNjgxNjNGNTQ3Qk");
     }
 
     /// `host:port`
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    /// The listener of [`Self::start_secured`].
+    pub fn secured(&self) -> &Secured {
+        self.secured.as_ref().expect("the broker has such a listener")
     }
 
     /// Starts the broker, first time or again, on the same ports and data, and waits until it says that it serves.
@@ -156,15 +183,28 @@ impl Kafka {
     pub fn create_topic_with(&self, kind: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{kind}.{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
-        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        self.create_topic_named(&name, partitions, settings);
+        name
+    }
+
+    /// A topic with further settings.
+    pub fn create_topic_named(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let created = self.admin(async |admin, options| admin.create_topics([&topic], options).await);
+        assert_eq!(created.unwrap(), [Ok(name.to_owned())]);
+    }
+
+    pub fn delete_topic(&self, name: &str) {
+        let deleted = self.admin(async |admin, options| admin.delete_topics(&[name], options).await);
+        assert_eq!(deleted.unwrap(), [Ok(name.to_owned())]);
+    }
+
+    fn admin<T>(&self, asked: impl AsyncFnOnce(AdminClient<DefaultClientContext>, &AdminOptions) -> T) -> T {
+        let admin = ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().unwrap();
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
-        created.into_iter().next().unwrap().unwrap();
-        name
+        runtime.block_on(asked(admin, &options))
     }
 
     fn signal(&self, signal: Signal) {
@@ -200,9 +240,10 @@ impl Kafka {
 
     fn properties(&self) -> String {
         let [broker, controller] = self.ports;
+        let secured = self.secured.as_ref().map(|it| format!(",SASL_SSL://{}", it.bootstrap())).unwrap_or_default();
+        let listeners = format!("PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{secured}");
         let mut text = format!(
-            "listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+            "listeners={listeners}\nadvertised.listeners={listeners}\n\
              controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
              log.dirs={}\n",
             self.file("data").display()
@@ -212,7 +253,7 @@ impl Kafka {
             ("node.id", "1"),
             ("controller.listener.names", "CONTROLLER"),
             ("inter.broker.listener.name", "PLAINTEXT"),
-            ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
+            ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL"),
             ("auto.create.topics.enable", "false"),
             ("offsets.topic.num.partitions", "1"),
             ("offsets.topic.replication.factor", "1"),
@@ -224,7 +265,7 @@ impl Kafka {
         ] {
             writeln!(text, "{key}={value}").unwrap();
         }
-        text
+        text + &self.secured.as_ref().map(Secured::properties).unwrap_or_default()
     }
 }
 
@@ -240,17 +281,15 @@ fn next_line(output: &mut BufReader<ChildStdout>) -> Option<String> {
     (output.read_line(&mut line).unwrap() > 0).then(|| line.trim_end().to_owned())
 }
 
-/// Two ports that nothing listens on, below those that the system gives to clients: while the broker is off, no
-/// connection (least of all cardhook's own attempt to reach it) may sit on its port.
-fn free_ports() -> [u16; 2] {
+/// A port that nothing listens on, below those that the system gives to clients: while the broker is off, no connection
+/// (least of all cardhook's own attempt to reach it) may sit on its port.
+fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    [0, 1].map(|_| {
-        loop {
-            let number = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-            let port = 20_000 + u16::try_from(number).unwrap();
-            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-                break port;
-            }
+    loop {
+        let number = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = 20_000 + u16::try_from(number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            break port;
         }
-    })
+    }
 }

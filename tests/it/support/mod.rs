@@ -6,6 +6,8 @@ pub mod consume;
 pub mod faults;
 pub mod http;
 pub mod kafka;
+pub mod mock;
+pub mod secured;
 pub mod wechat;
 
 use std::{
