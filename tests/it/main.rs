@@ -11,6 +11,7 @@
 )]
 
 mod abuse;
+mod allow_list;
 mod configuration;
 mod crash;
 mod delivery_faults;

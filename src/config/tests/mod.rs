@@ -99,6 +99,7 @@ previous_aes_key = "{KEY}"
 mode = "secure"
 other = "ignore"
 forward_cards = false
+app_secret = "0123456789abcdef0123456789abcdef"
 [kafka]
 brokers = []
 topic = "wechat.card.events"

@@ -7,6 +7,7 @@ pub mod faults;
 pub mod http;
 pub mod kafka;
 pub mod wechat;
+pub mod wechat_api;
 
 use std::{
     path::{Path, PathBuf},
