@@ -1,7 +1,7 @@
 //! WeChat's API as the real binary reaches it: TLS under WeChat's own name, behind a proxy that leads every call here.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::Command,
@@ -101,7 +101,7 @@ fn serve(acceptor: &SslAcceptor, stream: TcpStream, addresses: &[&str]) -> std::
 }
 
 /// The first line of a request, and the length of its body.
-fn head(stream: &mut impl std::io::BufRead) -> std::io::Result<(String, usize)> {
+fn head(stream: &mut impl BufRead) -> std::io::Result<(String, usize)> {
     let (mut first, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
