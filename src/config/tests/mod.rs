@@ -1,5 +1,6 @@
 //! The rules of contract §4.1, one sentence each.
 
+mod app_secret;
 mod rules;
 mod secrets;
 mod sources;
