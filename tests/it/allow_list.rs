@@ -66,9 +66,7 @@ fn once_learnt_only_wechat_and_named_networks_may_call_and_a_restart_without_wec
         for source in [STRANGER, "101.226.103.200", "2001:db9::5", "nobody"] {
             let refused = from(source, service.public, &push());
             assert_eq!((refused.status, &refused.body), (403, &wrong.body), "{source}");
-            let without_date =
-                |answer: &Answer| answer.headers.iter().filter(|(name, _)| name != "date").cloned().collect::<Vec<_>>();
-            assert_eq!(without_date(&refused), without_date(&wrong), "{source}");
+            assert_eq!(refused.header("content-length"), wrong.header("content-length"), "{source}");
         }
         assert_eq!(service.metric("cardhook_callbacks_total", "forbidden_source"), 4);
     };
