@@ -1,4 +1,4 @@
-//! A changed configuration while the service runs: accounts' tokens, keys and AppSecrets are exchanged, everything else
+//! A changed configuration while the service runs: accounts' tokens, keys and app secrets are exchanged, everything else
 //! takes a restart.
 
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Takes the accounts' tokens, keys and AppSecrets; names in the log what else has changed. WeChat is asked for its
+    /// Takes the accounts' tokens, keys and app secrets; names in the log what else has changed. WeChat is asked for its
     /// addresses anew, whether or not its AppSecret has changed: what was wrong may have been mended in its console.
     pub fn apply(&mut self, new: &Config) {
         for account in &mut self.running.accounts {

@@ -30,8 +30,7 @@ pub enum ApiError {
 impl ApiError {
     /// Reads WeChat's refusal. Its text may hold anything: only an address is taken from it.
     pub(super) fn refused(errcode: i64, errmsg: &str) -> Self {
-        let words = errmsg.split([' ', ',']);
-        Self::Refused { errcode, seen_as: words.filter_map(|word| word.parse().ok()).next() }
+        Self::Refused { errcode, seen_as: errmsg.split([' ', ',']).find_map(|word| word.parse().ok()) }
     }
 
     /// Whether a new access token may help.

@@ -1,4 +1,4 @@
-//! AppSecrets, and what cannot be without one.
+//! App secrets, and what cannot be without one.
 
 use super::*;
 
