@@ -1,5 +1,7 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
 
+mod allow_list;
+mod files;
 mod reload;
 
 use std::{
@@ -18,8 +20,9 @@ use anyhow::Context as _;
 
 pub use reload::Reloader;
 
+use self::allow_list::{AllowList, Pace};
 use crate::{
-    config::{self, Config, OtherPolicy},
+    config::{self, Config, OtherPolicy, Source},
     delivery::{Delivery, Running, Settings},
     http::{
         self, Doors,
@@ -27,6 +30,7 @@ use crate::{
         public,
     },
     metrics::Metrics,
+    wechat_api::{self, Api},
 };
 
 /// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
@@ -43,6 +47,7 @@ pub struct App {
     metrics: Metrics,
     delivery: Delivery,
     doors: Doors,
+    allow_list: Option<AllowList>,
     running: Running,
 }
 
@@ -58,13 +63,15 @@ impl App {
         let (delivery, running) = Delivery::start(settings(&config), metrics.clone())?;
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
         let doors = Doors::new(accounts, &metrics);
-        Ok(Self { public, admin, config, metrics, delivery, doors, running })
+        let allow_list = allow_list(&config, &metrics)?;
+        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, running })
     }
 
     /// For a configuration that changes while the service runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { doors: self.doors.clone(), running: self.config.clone() }
+        let api_callers = self.allow_list.as_ref().map(AllowList::callers);
+        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone() }
     }
 
     /// Where callbacks are received.
@@ -92,15 +99,18 @@ impl App {
             metrics,
             delivery,
             doors,
+            allow_list,
             running,
         } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
-        let public = public_server(public, &config, doors, &delivery)?;
+        let published = allow_list.as_ref().map(AllowList::published);
+        let public = public_server(public, &config, doors, &delivery, published)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
+        let keeping = allow_list.map(|list| actix_web::rt::spawn(list.keep()));
         tracing::info!(public = %public_addr, admin = %admin_addr, "listening");
         for account in &config.accounts {
             tracing::info!(account = account.name, path = account.path, "account");
@@ -110,6 +120,9 @@ impl App {
         tracing::info!("stopping");
         let until = Instant::now() + config.delivery.shutdown_timeout;
         draining.store(true, Ordering::Relaxed);
+        if let Some(keeping) = keeping {
+            keeping.abort();
+        }
         public_handle.stop(true).await;
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
@@ -121,17 +134,38 @@ impl App {
     }
 }
 
-fn public_server(listener: TcpListener, config: &Config, doors: Doors, delivery: &Delivery) -> io::Result<Server> {
+fn public_server(
+    listener: TcpListener,
+    config: &Config,
+    doors: Doors,
+    delivery: &Delivery,
+    wechat: Option<http::Published>,
+) -> io::Result<Server> {
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
         workers: std::thread::available_parallelism().map_or(1, NonZero::get),
+        connections: files::room_for_connections(),
         shutdown_timeout: FINISH_REQUESTS,
     };
+    let allow_from = config.server.allow_from.iter().filter_map(|source| match source {
+        Source::WeChat => None,
+        Source::Network(network) => Some(*network),
+    });
     let sources = http::Sources {
-        allow_from: config.server.allow_from.clone(),
+        allow_from: allow_from.collect(),
+        wechat,
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
     public::server(vec![listener], doors, delivery, limits, sources)
+}
+
+/// Where WeChat's own addresses may call: their list. The spool's folder is there by now.
+fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<AllowList>> {
+    let caller = config.api_caller().filter(|_| config.server.allow_from.contains(&Source::WeChat));
+    let Some(caller) = caller else { return Ok(None) };
+    let api = Api::new(wechat_api::BASE.parse()?, caller.clone())?;
+    let known = metrics.allow_list_known.clone();
+    Ok(Some(AllowList::open(&config.spool.path, api, caller, known, Pace::DAILY)))
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {

@@ -19,7 +19,8 @@
 //! | [`event`] | the domain: event types, identity, Kafka record, schema | `protocol` |
 //! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
 //! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery` |
-//! | [`config`] | file, environment and flags into one validated `Config` | `protocol` (its newtypes) |
+//! | [`wechat_api`] | WeChat's own API: access tokens, and where callbacks come from | nothing of ours |
+//! | [`config`] | file, environment and flags into one validated `Config` | `protocol`, `wechat_api` (their newtypes) |
 //! | [`app`] | wires the parts together, starts and stops them | everything |
 //! | [`cli`] | one file per command | everything |
 //!
@@ -35,3 +36,4 @@ pub mod http;
 pub mod metrics;
 pub mod protocol;
 pub mod telemetry;
+pub mod wechat_api;

@@ -95,6 +95,8 @@ pub struct Metrics {
     pub dedup_entries: Gauge,
     /// `cardhook_dedup_forgotten_early_total`
     pub dedup_forgotten_early: Counter,
+    /// `cardhook_allow_list_known`
+    pub allow_list_known: Gauge,
     /// `cardhook_kafka_up`
     pub kafka_up: Gauge,
 }
@@ -133,8 +135,11 @@ impl Metrics {
             spool_parked: Gauge::default(),
             dedup_entries: Gauge::default(),
             dedup_forgotten_early: Counter::default(),
+            allow_list_known: Gauge::default(),
             kafka_up: Gauge::default(),
         };
+        // Where no list is asked for, none is missing.
+        metrics.allow_list_known.set(1);
         metrics.register(registry.sub_registry_with_prefix("cardhook"));
         Self { registry: Arc::new(registry), ..metrics }
     }
@@ -184,6 +189,11 @@ impl Metrics {
             "Ids forgotten before dedup.window, for dedup.max_bytes",
             self.dedup_forgotten_early.clone(),
         );
+        registry.register(
+            "allow_list_known",
+            "0 while server.allow_from names WeChat and its addresses were never learnt: anyone may call",
+            self.allow_list_known.clone(),
+        );
         registry.register("kafka_up", "1 while Kafka acknowledges, 0 while it counts as away", self.kafka_up.clone());
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -228,6 +238,7 @@ mod tests {
             "cardhook_spool_parked 0\n",
             "cardhook_dedup_entries 0\n",
             "cardhook_dedup_forgotten_early_total 0\n",
+            "cardhook_allow_list_known 1\n",
             "cardhook_kafka_up 0\n",
             concat!("cardhook_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
             "\nprocess_cpu_seconds_total ",

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
-use crate::protocol::{AesKey, AppId, Credentials, Mode, Token};
+use crate::{
+    protocol::{AesKey, AppId, Credentials, Mode, Token},
+    wechat_api::AppSecret,
+};
 
 const MODES: [(&str, Mode); 3] = [("secure", Mode::Secure), ("compat", Mode::Compat), ("plaintext", Mode::Plaintext)];
 const CONSOLE: &str = "copy it from WeChat's console, 设置与开发 → 基本配置";
@@ -18,14 +21,15 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let path = section.get("path", format!("/wechat/{name}"), path, "write a path such as \"/wechat/shop\"");
     let account_id =
         section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
-    let credentials = credentials(&mut section);
+    let mut credentials = credentials(&mut section);
     let least = Duration::from_secs(1)..=*values::ANY_DURATION.end();
     let max_age =
         section.optional("max_age", values::duration(least), "write a whole number with s, m or h, in quotes");
     let other = other(&mut section);
+    let app_secret = app_secret(&mut section, &mut credentials);
     later(&mut section);
     errors.extend(section.finish());
-    Account { name, path, account_id, credentials, max_age, other }
+    Account { name, path, account_id, credentials, max_age, other, app_secret }
 }
 
 fn credentials(section: &mut Section) -> Credentials {
@@ -45,6 +49,17 @@ fn credentials(section: &mut Section) -> Credentials {
     // No push verifies against the empty stand-in, and no half account leaves this folder anyway.
     let token = token.unwrap_or_else(|| Token::new(""));
     Credentials { mode, token, previous_token, aes_key, previous_aes_key, app_id }
+}
+
+fn app_secret(section: &mut Section, credentials: &mut Credentials) -> Option<AppSecret> {
+    let secret = section.secret("app_secret", self::secret, CONSOLE);
+    let secret = secret.or_else(|| section.failed("app_secret").then(|| AppSecret::new("")))?;
+    // In the other modes there is that error already.
+    if credentials.mode == Mode::Plaintext {
+        let app_id = credentials.app_id.take();
+        credentials.app_id = required(section, "app_id", app_id, "app_secret needs it; copy it from WeChat's console");
+    }
+    Some(secret)
 }
 
 /// Adds an error where a required key was not written. Where it was written wrongly there is one already.
@@ -71,9 +86,6 @@ fn later(section: &mut Section) {
     }
     if section.get("forward_cards", false, values::boolean, "remove it") {
         not_yet(section, "forward_cards", "forwarding", "remove it or write false");
-    }
-    if section.secret("app_secret", |_| Ok(()), "remove it").is_some() {
-        not_yet(section, "app_secret", "WeChat's card API", "remove app_secret and app_secret_file");
     }
 }
 
@@ -113,6 +125,15 @@ fn token(secret: &str) -> Result<Token, String> {
         Ok(Token::new(secret))
     } else {
         Err("is not 3 to 32 letters and digits".into())
+    }
+}
+
+/// Its shape is not ours to judge, but a blank in it is a slip.
+fn secret(secret: &str) -> Result<AppSecret, String> {
+    if !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(AppSecret::new(secret))
+    } else {
+        Err("is empty, or holds a blank or a character outside ASCII".into())
     }
 }
 

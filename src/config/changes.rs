@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Config, Secret, print::REDACTED};
 
 impl Config {
-    /// The keys whose values differ in another configuration. Accounts' tokens and keys are not compared.
+    /// The keys whose values differ in another configuration. Accounts' tokens, keys and app secrets are not compared.
     #[must_use]
     pub fn differing_keys(&self, other: &Self) -> BTreeSet<String> {
         let (mine, theirs) = (entries(&self.effective()), entries(&other.effective()));

@@ -23,7 +23,10 @@ use std::{
 use ipnet::IpNet;
 
 pub use crate::delivery::AnswerAfter;
-use crate::protocol::Credentials;
+use crate::{
+    protocol::Credentials,
+    wechat_api::{AppSecret, Caller},
+};
 
 /// A secret other than tokens and keys: prints as `[redacted]`.
 #[derive(Clone)]
@@ -88,6 +91,15 @@ impl Config {
         overlay::flags(&mut raw, overrides, &mut errors);
         validate::validate(raw, errors)
     }
+
+    /// In whose name WeChat's API is called: the first account with an AppSecret.
+    #[must_use]
+    pub fn api_caller(&self) -> Option<Caller> {
+        self.accounts.iter().find_map(|account| {
+            let app_id = account.credentials.app_id.as_ref()?.as_str().to_owned();
+            Some(Caller { app_id, app_secret: account.app_secret.clone()? })
+        })
+    }
 }
 
 /// The variables of the process that are meant for cardhook. What is not UTF-8 in them becomes U+FFFD, which
@@ -108,10 +120,28 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Largest accepted body, bytes.
     pub max_body_bytes: usize,
-    /// Networks that may call; empty: anyone.
-    pub allow_from: Vec<IpNet>,
+    /// Who may call; empty: anyone.
+    pub allow_from: Vec<Source>,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// One of `server.allow_from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The addresses that WeChat publishes its callbacks to come from.
+    WeChat,
+    /// A network.
+    Network(IpNet),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WeChat => f.write_str(validate::WECHAT),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
 }
 
 /// `[admin]`: the admin listener.
@@ -138,6 +168,8 @@ pub struct Account {
     pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: OtherPolicy,
+    /// Of WeChat's own API. With it there is an AppID.
+    pub app_secret: Option<AppSecret>,
 }
 
 /// `account.other` (contract §3.3).

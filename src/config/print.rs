@@ -113,6 +113,7 @@ impl Page {
             self.text("max_age", show_duration(max_age));
         }
         self.text("other", other(account.other));
+        self.secret("app_secret", account.app_secret.is_some());
     }
 }
 

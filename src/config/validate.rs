@@ -13,8 +13,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Spool,
-    account, kafka_options,
+    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Source,
+    Spool, account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
@@ -31,7 +31,10 @@ const LEVELS: [(&str, tracing::Level); 5] = [
     ("trace", tracing::Level::TRACE),
 ];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// In `server.allow_from`: the addresses that WeChat publishes.
+pub(super) const WECHAT: &str = "wechat";
 const ADDRESS: &str = "write an IP address and a port, such as \"0.0.0.0:8080\"";
+const NETWORKS: &str = "write each as \"10.0.0.0/8\" or \"203.0.113.9\"";
 const SIZE: &str = "write bytes, or a text with KiB, MiB, GiB or TiB";
 const DURATION: &str = "write a whole number with ms, s, m or h, in quotes";
 
@@ -52,6 +55,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     let accounts: Vec<_> = raw.accounts.into_iter().map(|section| account::read(section, &mut errors)).collect();
     across_accounts(&accounts, &mut errors);
     across_listeners(server.listen, admin.listen, &mut errors);
+    wechat_can_be_asked(&server, &accounts, &mut errors);
     let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
@@ -64,25 +68,26 @@ pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str)
 fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
     let listen = section.get("listen", SocketAddr::from(([0, 0, 0, 0], 8080)), values::address, ADDRESS);
     let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=16 << 20), SIZE);
-    let [allow_from, trusted_proxies] = ["allow_from", "trusted_proxies"].map(|name| networks(&mut section, name));
+    let allow_from = section.get("allow_from", Vec::new(), values::list, NETWORKS);
+    let allow_from = allow_from.iter().filter_map(|written| match written.as_str() {
+        WECHAT => Some(Source::WeChat),
+        written => network(&mut section, "allow_from", written).map(Source::Network),
+    });
+    let allow_from = allow_from.collect();
+    let trusted_proxies = section.get("trusted_proxies", Vec::new(), values::list, NETWORKS);
+    let trusted_proxies =
+        trusted_proxies.iter().filter_map(|written| network(&mut section, "trusted_proxies", written)).collect();
     errors.extend(section.finish());
     let max_body_bytes = usize::try_from(max_body_bytes).unwrap_or(usize::MAX);
     Server { listen, max_body_bytes, allow_from, trusted_proxies }
 }
 
-fn networks(section: &mut Section, name: &str) -> Vec<IpNet> {
-    let cure = "write each as \"10.0.0.0/8\" or \"203.0.113.9\"";
-    let mut networks = Vec::new();
-    for written in section.get(name, Vec::new(), values::list, cure) {
-        match written.parse().or_else(|_| written.parse().map(|address: IpAddr| IpNet::from(address))) {
-            Ok(network) => networks.push(network),
-            Err(_) if name == "allow_from" && written == "wechat" => {
-                not_yet(section, name, "WeChat's list of its addresses", "write networks, or leave it out");
-            }
-            Err(_) => section.fail(name, format!("{written:?} is no network"), cure),
-        }
+fn network(section: &mut Section, name: &str, written: &str) -> Option<IpNet> {
+    let network = written.parse().or_else(|_| written.parse().map(|address: IpAddr| IpNet::from(address))).ok();
+    if network.is_none() {
+        section.fail(name, format!("{written:?} is no network"), NETWORKS);
     }
-    networks
+    network
 }
 
 fn admin(mut section: Section, errors: &mut Vec<ConfigError>) -> Admin {
@@ -237,6 +242,17 @@ fn across_accounts(accounts: &[Account], errors: &mut Vec<ConfigError>) {
             let problem = format!("{path:?} is the path of account {first:?} already");
             errors.push(ConfigError::new(format!("account.{name}.path"), problem, "give each account its own path"));
         }
+    }
+}
+
+/// WeChat tells its addresses to accounts only.
+fn wechat_can_be_asked(server: &Server, accounts: &[Account], errors: &mut Vec<ConfigError>) {
+    if server.allow_from.contains(&Source::WeChat) && accounts.iter().all(|account| account.app_secret.is_none()) {
+        errors.push(ConfigError::new(
+            "server.allow_from",
+            "\"wechat\" needs an account's AppSecret, and there is none",
+            "write app_secret or app_secret_file into an [[account]] with an app_id, or name networks instead",
+        ));
     }
 }
 

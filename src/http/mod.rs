@@ -13,7 +13,7 @@ mod source;
 
 pub use doors::Doors;
 pub use receive::{Account, Other};
-pub use source::Sources;
+pub use source::{Published, Sources};
 
 #[cfg(test)]
 mod tests;

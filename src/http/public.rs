@@ -48,6 +48,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Worker threads, 1 to 512.
     pub workers: usize,
+    /// Open connections, about; further ones wait in the kernel's queue until one closes.
+    pub connections: usize,
     /// How long a graceful stop waits for requests under way. Whole seconds count, at least one.
     pub shutdown_timeout: Duration,
 }
@@ -66,8 +68,10 @@ pub fn server(
 ) -> io::Result<Server> {
     let public =
         Public { doors, delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes, sources: Arc::new(sources) };
+    let workers = limits.workers.clamp(1, 512);
     let mut builder = Server::build()
-        .workers(limits.workers.clamp(1, 512))
+        .workers(workers)
+        .max_concurrent_connections((limits.connections / workers).max(1))
         .disable_signals()
         .shutdown_timeout(limits.shutdown_timeout.as_secs().max(1));
     let stopping = builder.graceful_shutdown_signal();

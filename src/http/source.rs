@@ -2,7 +2,10 @@
 //!
 //! It refuses to know what the request asks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use actix_http::{RequestHead, header::HeaderMap};
 use ipnet::IpNet;
@@ -10,8 +13,10 @@ use ipnet::IpNet;
 /// Networks that may call, and those whose word about a caller is believed.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// Empty: anyone.
+    /// Empty, and no `wechat`: anyone.
     pub allow_from: Vec<IpNet>,
+    /// Beside them, what WeChat publishes. Until that is known, anyone.
+    pub wechat: Option<Published>,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -19,8 +24,17 @@ pub struct Sources {
 impl Sources {
     /// Whether a request's source may call. A source that cannot be told may not, once anyone may not.
     pub(super) fn admit(&self, head: &RequestHead) -> bool {
-        self.allow_from.is_empty()
-            || self.source(head.peer_addr, &head.headers).is_some_and(|source| within(&self.allow_from, source))
+        let published = match &self.wechat {
+            None if self.allow_from.is_empty() => return true,
+            None => None,
+            Some(published) => match published.networks() {
+                None => return true,
+                known => known,
+            },
+        };
+        self.source(head.peer_addr, &head.headers).is_some_and(|source| {
+            within(&self.allow_from, source) || published.is_some_and(|published| within(&published, source))
+        })
     }
 
     /// The peer, or what trusted proxies say of it. Each proxy adds on the right whom it was called by: from there on the
@@ -38,6 +52,23 @@ impl Sources {
             }
         }
         Some(source)
+    }
+}
+
+/// The networks that WeChat publishes its callbacks to come from, as last learnt; a handle. They can be exchanged while
+/// requests run.
+#[derive(Debug, Clone, Default)]
+pub struct Published(Arc<RwLock<Option<Arc<[IpNet]>>>>);
+
+impl Published {
+    /// Requests that begin from now on are judged by these.
+    pub fn learn(&self, networks: &[IpNet]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(networks.into());
+    }
+
+    /// As they are now. A writer that panicked has written all or nothing.
+    pub(crate) fn networks(&self) -> Option<Arc<[IpNet]>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -64,8 +95,8 @@ mod tests {
     }
 
     fn source(peer: &str, forwarded: &[&str]) -> Option<String> {
-        let sources =
-            Sources { allow_from: Vec::new(), trusted_proxies: networks(&["10.0.0.0/8", "fd00::/8", "127.0.0.1/32"]) };
+        let trusted_proxies = networks(&["10.0.0.0/8", "fd00::/8", "127.0.0.1/32"]);
+        let sources = Sources { trusted_proxies, ..Sources::default() };
         let mut headers = HeaderMap::new();
         for line in forwarded {
             headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(line).unwrap());

@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 4] = [
+const LAYERS: [Layer; 5] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -33,6 +33,11 @@ const LAYERS: [Layer; 4] = [
         name: "http",
         ours: &["protocol", "event", "delivery", "http", "metrics", "clock", "telemetry"],
         banned: &["rdkafka", "rusqlite"],
+    },
+    Layer {
+        name: "wechat_api",
+        ours: &["wechat_api"],
+        banned: &["actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite"],
     },
 ];
 
@@ -153,6 +158,7 @@ fn a_planted_breach_is_caught_however_it_is_written() {
         (2, "fn f() { let _ = actix_web::HttpServer::new; }", "actix_web::HttpServer::new"),
         (3, "use rusqlite as database;", "rusqlite"),
         (3, "use crate::app::App;", "crate::app::App"),
+        (4, "use crate::protocol::AppId;", "crate::protocol::AppId"),
     ];
     for (layer, source, breach) in planted {
         let found = breaches(&LAYERS[layer], source);

@@ -11,6 +11,7 @@
 )]
 
 mod abuse;
+mod allow_list;
 mod changed_cluster;
 mod configuration;
 mod crash;

@@ -1,5 +1,6 @@
 //! The rules of contract §4.1, one sentence each.
 
+mod app_secret;
 mod rules;
 mod secrets;
 mod sources;
@@ -99,6 +100,7 @@ previous_aes_key = "{KEY}"
 mode = "secure"
 other = "ignore"
 forward_cards = false
+app_secret = "0123456789abcdef0123456789abcdef"
 [kafka]
 brokers = []
 topic = "wechat.card.events"

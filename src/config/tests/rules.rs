@@ -277,12 +277,9 @@ fn parts_that_come_later_say_so() {
         ("[kafka]", "[kafka]\nformat = \"cloudevents\"", "kafka.format"),
         ("[kafka]", "[kafka]\nformat = \"avro\"", "kafka.format"),
         ("[kafka]", "[kafka]\nschema_registry = \"http://r\"", "kafka.schema_registry"),
-        ("[kafka]", "[server]\nallow_from = [\"wechat\"]\n[kafka]", "server.allow_from"),
         ("name", "other = \"forward\"\nname", "account.shop.other"),
         ("name", "upstream = \"http://u\"\nname", "account.shop.upstream"),
         ("name", "forward_cards = true\nname", "account.shop.forward_cards"),
-        ("name", "app_secret = \"s\"\nname", "account.shop.app_secret"),
-        ("name", "app_secret_file = \"/dev/null\"\nname", "account.shop.app_secret"),
     ] {
         let errors = load(&LEAST.replace(old, new)).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors:?}");

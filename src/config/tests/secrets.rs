@@ -15,6 +15,7 @@ token = "LEAKtoken"
 previous_token = "LEAKprevious"
 aes_key = "LEAK{0}"
 previous_aes_key = "LEAK{0}"
+app_secret = "LEAKapi"
 [kafka]
 brokers = ["a:9092"]
 sasl_password = "LEAKsasl"
@@ -35,7 +36,15 @@ fn neither_debug_nor_the_effective_configuration_shows_a_secret() {
     assert!(!shown.contains("LEAK") && shown.contains("[redacted]"), "{shown}");
     let effective = config.effective();
     assert!(!effective.contains("LEAK"), "{effective}");
-    for key in ["token", "previous_token", "aes_key", "previous_aes_key", "sasl_password", "\"ssl.key.password\""] {
+    for key in [
+        "token",
+        "previous_token",
+        "aes_key",
+        "previous_aes_key",
+        "app_secret",
+        "sasl_password",
+        "\"ssl.key.password\"",
+    ] {
         assert!(effective.contains(&format!("\n{key} = \"[redacted]\"\n")), "{key} in {effective}");
     }
 }
@@ -47,6 +56,7 @@ fn no_error_shows_a_secret() {
         ("LEAKtoken", "LEAK_token"),
         ("LEAKprevious", "LEAK_previous"),
         ("LEAKefgh", "LEAK-efgh"),
+        ("LEAKapi", "LEAK api"),
         ("LEAKsasl", "LEAK\\u0000"),
         ("\"LEAKkey\"", "[\"LEAKkey\"]"),
         ("ssl.key.pem\"", "sssl.key.pem\""),
@@ -82,6 +92,7 @@ token_file = "{token}"
 previous_token_file = "{token}"
 aes_key_file = "{key}"
 previous_aes_key_file = "{key}"
+app_secret_file = "{token}"
 [kafka]
 brokers = []
 sasl_password_file = "{token}"
@@ -92,6 +103,7 @@ sasl_password_file = "{token}"
     assert_eq!(config.kafka.sasl_password.unwrap().expose(), "s3cretT0ken");
     let credentials = &config.accounts[0].credentials;
     assert!(credentials.previous_token.is_some() && credentials.previous_aes_key.is_some());
+    assert_eq!(config.accounts[0].app_secret, Some(AppSecret::new("s3cretT0ken")));
 }
 
 #[test]

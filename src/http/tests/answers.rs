@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{CLAIM, House, account, body, request, signed, status};
-use crate::http::{Account, Other};
+use crate::http::{Account, Other, Published};
 
 const ACCEPTED: &str = "cardhook_callbacks_total{account=\"shop\",result=\"accepted\"} 1\n";
 
@@ -108,6 +108,27 @@ fn a_stale_push_and_a_foreign_source_get_the_answer_of_a_wrong_signature() {
 fn what_comes_from_an_allowed_network_is_accepted() {
     let house = House::for_callers(account(Other::Ignore), &["2001:db8::/32", "127.0.0.0/8"]);
     assert_eq!(status(&house.asks("POST", &signed(""), CLAIM)), "200");
+}
+
+#[test]
+fn until_wechats_networks_are_known_anyone_may_call_and_then_only_they_and_those_named() {
+    let published = Published::default();
+    let house = House::for_wechat(&published, &["198.51.100.7/32"]);
+    let asks = |source: &str| {
+        let headers = format!("connection: close\r\nx-forwarded-for: 1.2.3.4, {source}\r\n");
+        house.says(&request("POST", &signed(""), CLAIM, &headers))
+    };
+    assert_eq!(status(&asks("203.0.113.9")), "200", "nothing is known yet");
+    published.learn(&["101.226.0.0/16", "2001:db8::/32", "203.0.113.8/32"].map(|network| network.parse().unwrap()));
+    for source in ["101.226.3.4", "2001:db8::5", "203.0.113.8", "198.51.100.7"] {
+        assert_eq!(status(&asks(source)), "200", "{source}");
+    }
+    let wrong = house.asks("POST", &signed("").replace("signature=", "signature=0"), CLAIM);
+    for source in ["203.0.113.9", "101.227.0.1", "2001:db9::5", "unknown"] {
+        assert_eq!(dateless(&asks(source)), dateless(&wrong), "{source}");
+    }
+    published.learn(&["203.0.113.9/32".parse().unwrap()]);
+    assert_eq!((status(&asks("203.0.113.9")), status(&asks("101.226.3.4"))), ("200", "403"));
 }
 
 #[test]

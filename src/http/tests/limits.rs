@@ -113,6 +113,18 @@ fn an_idle_connection_between_two_requests_is_not_timed_out_as_a_head() {
 }
 
 #[test]
+fn a_connection_too_many_waits_until_another_one_closes() {
+    let house = House::open();
+    let open: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(house.public).unwrap()).collect();
+    let mut waiting = TcpStream::connect(house.public).unwrap();
+    waiting.write_all(request("GET", "/nowhere", "", "connection: close\r\n").as_bytes()).unwrap();
+    waiting.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(waiting.read(&mut [0]).is_err(), "it is served beside twenty others");
+    drop(open);
+    assert_eq!(status(&to_the_end(&mut waiting)), "404");
+}
+
+#[test]
 fn a_stop_refuses_connections_and_does_not_wait_for_idle_ones() {
     let mut house = House::open();
     let mut idle = TcpStream::connect(house.public).unwrap();

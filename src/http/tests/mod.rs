@@ -15,7 +15,7 @@ use std::{
 use actix_web::dev::ServerHandle;
 
 use super::{
-    Account, Doors, Other, Sources,
+    Account, Doors, Other, Published, Sources,
     admin::{self, Admin, BearerToken},
     public::{self, Limits},
 };
@@ -57,7 +57,15 @@ impl House {
     fn for_callers(account: Account, networks: &[&str]) -> Self {
         let allow_from = networks.iter().map(|network| network.parse().unwrap()).collect();
         let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        Self::build(account, Sources { allow_from, trusted_proxies }, None, 1 << 30)
+        Self::build(account, Sources { allow_from, trusted_proxies, wechat: None }, None, 1 << 30)
+    }
+
+    /// WeChat's published networks may call, and these.
+    fn for_wechat(published: &Published, networks: &[&str]) -> Self {
+        let allow_from = networks.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        let sources = Sources { allow_from, trusted_proxies, wechat: Some(published.clone()) };
+        Self::build(account(Other::Ignore), sources, None, 1 << 30)
     }
 
     fn build(account: Account, sources: Sources, token: Option<&str>, spool_bytes: u64) -> Self {
@@ -67,7 +75,8 @@ impl House {
         let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let (public_addr, admin_addr) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
         let draining = Arc::new(AtomicBool::new(false));
-        let limits = Limits { max_body_bytes: 65_536, workers: 1, shutdown_timeout: Duration::from_secs(5) };
+        let limits =
+            Limits { max_body_bytes: 65_536, workers: 1, connections: 20, shutdown_timeout: Duration::from_secs(5) };
         let shown = Admin {
             delivery: delivery.clone(),
             metrics: metrics.clone(),

@@ -148,6 +148,11 @@ impl Setup {
         Service::start(&self.write(), |_| {})
     }
 
+    /// `cardhook serve`, started as `prepare` makes it, once it listens.
+    pub fn serve_with(&self, prepare: impl FnOnce(&mut Command)) -> Service {
+        Service::start(&self.write(), prepare)
+    }
+
     /// `cardhook serve` on a machine with faults, once it listens.
     pub fn serve_under(&self, faults: &Faults) -> Service {
         Service::start(&self.write(), |command| faults.apply_to(command))

@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod mock;
 pub mod secured;
 pub mod wechat;
+pub mod wechat_api;
 
 use std::{
     path::{Path, PathBuf},
