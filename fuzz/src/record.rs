@@ -1,0 +1,109 @@
+//! Record encoding: the JSON is one line, valid for the type's schema, and reads back; the headers say what it says.
+
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+
+use cardhook::{
+    event::{CardEvent, Incoming, OtherMessage, Record, schema::schema},
+    protocol::{Child, Value as Content},
+};
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::{
+    document::compose,
+    push::{RECEIVED_S, in_clear, json, received, record},
+};
+
+const LONGEST: usize = 4096;
+
+static VALIDATORS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
+    let schema = schema();
+    let definitions = schema["$defs"].as_object().expect("the schema has definitions").iter();
+    definitions
+        .map(|(name, definition)| (name.clone(), jsonschema::validator_for(definition).expect("a definition is a schema")))
+        .collect()
+});
+
+/// `data` is a line `Tag=text` for each child of a push, so that more of what is tried is a push; `\\n` in a text is a line feed.
+pub fn check(data: &[u8]) {
+    let Some(xml) = std::str::from_utf8(data).ok().filter(|lines| lines.len() <= LONGEST).map(push) else { return };
+    let Ok(message) = in_clear(xml.as_bytes()) else { return };
+    let Ok(incoming) = received(&message) else { return };
+    let record = record(&incoming);
+    let value = json(&record);
+    assert!(!record.value.contains(&b'\n'), "a value is one line");
+    match &incoming {
+        Incoming::Card(event) => assert!(
+            serde_json::from_slice::<CardEvent>(&record.value).is_ok_and(|read| read == *event),
+            "it reads back as another event"
+        ),
+        Incoming::Other(other) => assert!(
+            serde_json::from_slice::<OtherMessage>(&record.value).is_ok_and(|read| read == *other),
+            "it reads back as another message"
+        ),
+    }
+    let event_type = value["event_type"].as_str().expect("it has a type");
+    if let Err(error) = VALIDATORS[event_type].validate(&value) {
+        panic!("not valid for {event_type}: {error}");
+    }
+    check_headers(&record, &value, event_type);
+    check_key_and_time(&record, &value, event_type);
+    check_rejected(record);
+}
+
+fn push(lines: &str) -> String {
+    let children: Vec<Child<'_>> = lines
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(tag, text)| Child { tag: tag.into(), value: Content::Text(text.replace("\\n", "\n").into()) })
+        .collect();
+    compose(&children)
+}
+
+/// Contract §1.3.
+fn check_headers(record: &Record, value: &Value, event_type: &str) {
+    let text = |name: &str| value[name].as_str();
+    let expected = [
+        ("content-type", Some("application/json".to_owned())),
+        ("ce_specversion", Some("1.0".to_owned())),
+        ("ce_id", text("event_id").map(str::to_owned)),
+        ("ce_type", Some(format!("com.qq.weixin.{event_type}.v1"))),
+        ("ce_source", Some(format!("/wechat/{}", escaped(text("account_id").unwrap_or_default())))),
+        ("ce_time", text("event_time").map(str::to_owned)),
+        ("ce_subject", text("card_id").map(str::to_owned)),
+        ("ce_dataschema", Some(format!("urn:cardhook:{event_type}:v1"))),
+    ];
+    let expected: Vec<_> =
+        expected.into_iter().filter_map(|(name, value)| Some((Cow::Borrowed(name), value?))).collect();
+    assert_eq!(record.headers, expected);
+}
+
+/// What RFC 3986 does not leave unreserved is percent-encoded.
+fn escaped(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn check_key_and_time(record: &Record, value: &Value, event_type: &str) {
+    let key = match event_type {
+        "card.approved" | "card.rejected" | "card.stock_low" => "card_id",
+        "card.coin_order" => "order_id",
+        "card.merchant_checked" => "account_id",
+        _ => "openid",
+    };
+    assert_eq!(record.key.as_deref(), value[key].as_str());
+    assert_ne!(record.key.as_deref(), Some(""));
+    let ahead = (RECEIVED_S + 300) * 1000 + 45;
+    let expected = value["event_time_ms"].as_i64().filter(|at| *at <= ahead).unwrap_or(RECEIVED_S * 1000 + 45);
+    assert_eq!(record.timestamp_ms, expected);
+}
+
+/// Contract §3.2: what the broker refuses keeps its key, value and headers, and gets five more.
+fn check_rejected(record: Record) {
+    let rejected = record.clone().rejected("too large", "shop", "plaintext", RECEIVED_S * 1000);
+    let (kept, added) = rejected.headers.split_at(record.headers.len());
+    assert_eq!((&rejected.key, &rejected.value, kept), (&record.key, &record.value, record.headers.as_slice()));
+    assert!(added.len() == 5 && added.iter().all(|(name, _)| name.starts_with("dlq_")));
+}
