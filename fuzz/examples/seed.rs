@@ -50,7 +50,6 @@ fn seeds(xml: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("cipher", [b"\0", encrypt.as_bytes()].concat()),
         ("cipher", [b"\x01", xml].concat()),
         ("cipher", [b"\x02", padded.as_slice()].concat()),
-        ("envelope", [b"\x10", xml].concat()),
         ("envelope", [b"\xff", query.as_bytes(), b"\n", secure.as_bytes()].concat()),
         ("event", xml.to_owned()),
         ("record", lines.into_bytes()),
@@ -58,6 +57,7 @@ fn seeds(xml: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("differential", compat.clone().into_bytes()),
     ];
     seeds.extend((0..12).map(|kind| ("envelope", [&[kind], compat.as_bytes()].concat())));
+    seeds.extend([0x10, 0x14, 0x18].map(|kind| ("envelope", [&[kind], xml].concat())));
     seeds.extend(spools.map(|seed| ("spool", seed.to_vec())));
     seeds
 }

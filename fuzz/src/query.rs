@@ -32,12 +32,11 @@ fn values(query: &Query<'_>) -> [Option<String>; 7] {
 
 /// Contract §2: each of the seven at most once, not empty, decodable; `None` for what is malformed.
 fn slow(raw: &str) -> Option<[Option<String>; 7]> {
+    let pairs = raw.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs: Vec<(Option<String>, &str)> = pairs.map(|(name, value)| (unescape(name), value)).collect();
     let mut found = [const { None }; 7];
-    for (name, value) in found.iter_mut().enumerate().map(|(place, value)| (NAMES[place], value)) {
-        let mut same = raw.split('&').filter_map(|pair| {
-            let (left, right) = pair.split_once('=').unwrap_or((pair, ""));
-            (unescape(left).as_deref() == Some(name)).then_some(right)
-        });
+    for (name, value) in NAMES.iter().zip(&mut found) {
+        let mut same = pairs.iter().filter(|(left, _)| left.as_deref() == Some(name)).map(|(_, right)| right);
         if let Some(only) = same.next() {
             *value = Some(unescape(only).filter(|text| !text.is_empty())?);
         }

@@ -76,8 +76,7 @@ fn within_records(folder: &Path, damages: &[u8]) {
     }
     lay(folder, &Image([database, log]));
     let reader = Reader::open(folder).expect("the tables are whole");
-    let (read, damaged): (Vec<_>, Vec<_>) =
-        expected.into_iter().partition(|(key, _)| std::str::from_utf8(key).is_ok());
+    let (read, damaged): (Vec<_>, Vec<_>) = expected.into_iter().partition(|(key, _)| std::str::from_utf8(key).is_ok());
     let exported = export(&reader, Lane::Events).expect("the tables are whole");
     assert_eq!(exported, read, "other records than the damaged ones are touched");
     assert_eq!(reader.verify().expect("the tables are whole").len(), damaged.len(), "verify misses a damaged record");
@@ -194,7 +193,9 @@ impl Spools {
         let folder = tempfile::tempdir().expect("a folder");
         let (delivery, running) = Delivery::start(settings(folder.path()), Metrics::new()).expect("a new spool");
         let deadline = Instant::now() + PATIENCE;
-        let others = [Lane::Dlq, Lane::Other, Lane::Parked].into_iter().flat_map(|lane| (0..OTHERS).map(move |number| (lane, number)));
+        let others = [Lane::Dlq, Lane::Other, Lane::Parked]
+            .into_iter()
+            .flat_map(|lane| (0..OTHERS).map(move |number| (lane, number)));
         let all = (0..EVENTS).map(|number| (Lane::Events, number)).chain(others);
         let submitted = all.map(|(lane, number)| delivery.submit(event(lane, number), deadline));
         let safe = RUNTIME.with(|runtime| runtime.block_on(join_all(submitted)));

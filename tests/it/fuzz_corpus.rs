@@ -11,10 +11,8 @@ mod targets;
 
 /// Checks every input of a target's corpus and names the one that fails.
 fn run(target: &str, check: fn(&[u8])) {
-    let mut inputs: Vec<_> = std::fs::read_dir(project("fuzz/corpus").join(target))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut inputs: Vec<_> =
+        std::fs::read_dir(project("fuzz/corpus").join(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
     inputs.sort();
     assert!(!inputs.is_empty(), "no corpus");
     for input in inputs {
