@@ -43,7 +43,7 @@ pub fn check(data: &[u8]) {
     }
     check_headers(&record, &value, event_type);
     check_key_and_time(&record, &value, event_type);
-    check_rejected(record);
+    check_rejected(&record);
 }
 
 fn push(lines: &str) -> String {
@@ -106,7 +106,7 @@ fn check_key_and_time(record: &Record, value: &Value, event_type: &str) {
 }
 
 /// Contract §3.2: what the broker refuses keeps its key, value and headers, and gets five more.
-fn check_rejected(record: Record) {
+fn check_rejected(record: &Record) {
     let rejected = record.clone().rejected("too large", "shop", "plaintext", RECEIVED_S * 1000);
     let (kept, added) = rejected.headers.split_at(record.headers.len());
     assert_eq!((&rejected.key, &rejected.value, kept), (&record.key, &record.value, record.headers.as_slice()));

@@ -96,8 +96,9 @@ impl Reader {
         let high = lane_range(lane).1;
         let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
         let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
-        let mut last = row_id(lane, after);
-        let mut rows = statement.query([last, upto])?;
+        let start = row_id(lane, after);
+        let mut highest = start;
+        let mut rows = statement.query([start, upto])?;
         let mut page = Page::default();
         let mut bytes = 0;
         while bytes < max_bytes && page.records.len() < limit {
@@ -106,12 +107,12 @@ impl Reader {
                 break;
             };
             let id = row.get(0)?;
-            if id <= last {
-                // A page of the tree at the place of another: its rows were read before, or belong elsewhere.
-                tracing::error!(row = id, "a pending record out of order, passed over");
+            // In a damaged tree: what was read before is not read again, and what stands behind a wrong id is.
+            if id <= highest && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
+                tracing::error!(row = id, "a pending record stands twice, passed over");
                 continue;
             }
-            last = id;
+            highest = highest.max(id);
             page.last = seq_of(id);
             match stored(row) {
                 Ok(stored) => {

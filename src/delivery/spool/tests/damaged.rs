@@ -34,25 +34,53 @@ fn counters_that_cannot_be_are_refused_at_the_start() {
     }
 }
 
+/// Closes the spool and changes its database's bytes.
+fn damage(spool: Spool, change: impl FnOnce(&mut Vec<u8>)) {
+    let database = spool.database();
+    drop(spool);
+    let mut file = std::fs::read(&database).unwrap();
+    change(&mut file);
+    std::fs::write(&database, file).unwrap();
+}
+
+fn position(file: &[u8], part: &[u8]) -> usize {
+    file.windows(part.len()).position(|window| window == part).unwrap()
+}
+
 #[test]
-fn a_page_written_to_the_place_of_another_is_read_once_and_in_order() {
+fn a_page_written_to_the_place_of_another_is_read_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     for number in 0..200 {
         append(&mut spool, &format!("{number:0>100}"));
     }
-    let database = spool.database();
-    drop(spool);
-    let mut file = std::fs::read(&database).unwrap();
-    let page_of = |number: u32| {
-        let value = format!("{number:0>100}").into_bytes();
-        file.windows(value.len()).position(|window| window == value).unwrap() / 4096 * 4096
-    };
-    let (early, late) = (page_of(60), page_of(140));
-    assert_ne!(early, late);
-    file.copy_within(early..early + 4096, late);
-    std::fs::write(&database, file).unwrap();
+    damage(spool, |file| {
+        let page_of = |number| position(file, format!("{number:0>100}").as_bytes()) / 4096 * 4096;
+        let (early, late) = (page_of(60), page_of(140));
+        assert_ne!(early, late);
+        file.copy_within(early..early + 4096, late);
+    });
     let seqs: Vec<u64> = pending(&folder).iter().map(|stored| stored.seq).collect();
     assert!(seqs.len() > 100 && seqs.is_sorted_by(|left, right| left < right), "{seqs:?}");
     assert!(!Reader::open(folder.path()).unwrap().verify().unwrap().is_empty());
+}
+
+#[test]
+fn a_record_whose_place_is_damaged_does_not_hide_those_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for number in 0..20 {
+        append(&mut spool, &format!("{number:0>10}"));
+    }
+    damage(spool, |file| {
+        // SQLite writes a row's id in groups of seven bits.
+        let id = (next_seq(0, NOON * 1000) + 5).cast_signed();
+        let groups: Vec<u8> = (0..7).rev().map(|group| (id >> (7 * group) & 0x7f) as u8).collect();
+        let written: Vec<u8> = groups.iter().enumerate().map(|(at, group)| group | u8::from(at < 6) << 7).collect();
+        let at = position(file, &written);
+        file[at] |= 0x40;
+    });
+    let values: Vec<Vec<u8>> = pending(&folder).into_iter().map(|stored| stored.record.value).collect();
+    let expected: Vec<Vec<u8>> = (0..20).map(|number| format!("{number:0>10}").into_bytes()).collect();
+    assert_eq!(values, expected);
 }
