@@ -50,7 +50,7 @@ fn plaintext(data: &[u8]) {
 /// Random, length, message, AppID, padding to 32: from the end.
 fn slow(plain: &[u8]) -> Result<Vec<u8>, OpenError> {
     let padding = plain.last().map_or(0, |last| usize::from(*last));
-    let padded = plain.len() % 32 == 0 && (1..=32).contains(&padding);
+    let padded = plain.len().is_multiple_of(32) && (1..=32).contains(&padding);
     if !padded || plain.iter().rev().take(padding).any(|byte| usize::from(*byte) != padding) {
         return Err(OpenError::Decrypt);
     }

@@ -29,7 +29,7 @@ pub fn check(data: &[u8]) {
             account_for(children, &published);
             assert_eq!(published["event_type"], type_of(children), "another type");
             // One or the other, for the speed.
-            if data.len() % 2 == 0 {
+            if data.len().is_multiple_of(2) {
                 let again = reread(children).expect("an event written anew is an event");
                 assert_eq!(self::published(&again), published, "written anew it is another event");
             } else if let Ok(reversed) = reread(children.iter().rev()) {

@@ -160,7 +160,7 @@ fn days_of(year: i64) -> i64 {
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
         2 => 28 + i64::from(leap),
         4 | 6 | 9 | 11 => 30,

@@ -1,5 +1,7 @@
 //! The query parser against a slow reading of the same rules; order, spelling and strangers do not count.
 
+use std::fmt::Write as _;
+
 use cardhook::protocol::Query;
 
 const NAMES: [&str; 7] = ["signature", "timestamp", "nonce", "openid", "encrypt_type", "msg_signature", "echostr"];
@@ -59,5 +61,9 @@ fn unescape(text: &str) -> Option<String> {
 }
 
 fn escape(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        let _ = write!(escaped, "%{byte:02x}");
+    }
+    escaped
 }

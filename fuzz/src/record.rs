@@ -1,6 +1,6 @@
 //! Record encoding: the JSON is one line, valid for the type's schema, and reads back; the headers say what it says.
 
-use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, fmt::Write as _, sync::LazyLock};
 
 use cardhook::{
     event::{CardEvent, Incoming, OtherMessage, Record, schema::schema},
@@ -36,7 +36,7 @@ pub fn check(data: &[u8]) {
     assert!(!record.value.contains(&b'\n'), "a value is one line");
     let event_type = value["event_type"].as_str().expect("it has a type");
     // One or the other, for the speed.
-    if data.len() % 2 == 0 {
+    if data.len().is_multiple_of(2) {
         check_reads_back(&record, &incoming);
     } else if let Err(error) = VALIDATORS[event_type].validate(&value) {
         panic!("not valid for {event_type}: {error}");
@@ -85,10 +85,15 @@ fn check_headers(record: &Record, value: &Value, event_type: &str) {
 
 /// What RFC 3986 does not leave unreserved is percent-encoded.
 fn escaped(text: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes()
-        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
 }
 
 fn check_key_and_time(record: &Record, value: &Value, event_type: &str) {

@@ -66,7 +66,7 @@ fn within_records(folder: &Path, damages: &[u8]) {
     for damage in damages.chunks_exact(6) {
         let [kind, high, low, at, by, _] = *damage else { continue };
         let number = usize::from(u16::from_be_bytes([high, low])) % EVENTS;
-        let (original, now) = if kind % 2 == 0 {
+        let (original, now) = if kind.is_multiple_of(2) {
             (key(number), &mut expected[number].0)
         } else {
             (value(number), &mut expected[number].1)

@@ -75,7 +75,7 @@ fn a_record_whose_place_is_damaged_does_not_hide_those_behind_it() {
     damage(spool, |file| {
         // SQLite writes a row's id in groups of seven bits.
         let id = (next_seq(0, NOON * 1000) + 5).cast_signed();
-        let groups: Vec<u8> = (0..7).rev().map(|group| (id >> (7 * group) & 0x7f) as u8).collect();
+        let groups: Vec<u8> = (0..7).rev().map(|group| u8::try_from(id >> (7 * group) & 0x7f).unwrap()).collect();
         let written: Vec<u8> = groups.iter().enumerate().map(|(at, group)| group | u8::from(at < 6) << 7).collect();
         let at = position(file, &written);
         file[at] |= 0x40;
