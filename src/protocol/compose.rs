@@ -43,12 +43,14 @@ fn is_decimal(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Prints as a CDATA section. One cannot hold its own end, which goes on in the next one.
+/// Prints as a CDATA section. One can hold neither its own end, which goes on in the next one, nor a CR, which reads as a line
+/// feed and so stands between two as a reference.
 struct Section<'a>(&'a str);
 
 impl std::fmt::Display for Section<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "<![CDATA[{}]]>", self.0.replace("]]>", "]]]]><![CDATA[>"))
+        let text = self.0.replace("]]>", "]]]]><![CDATA[>").replace('\r', "]]>&#13;<![CDATA[");
+        write!(f, "<![CDATA[{text}]]>")
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_text_comes_back_from_a_compat_body() {
-        let clear = "<xml><A><![CDATA[ a]]]]><![CDATA[>b ]]></A><B>&lt;&amp;</B><C/></xml>";
+        let clear = "<xml><A><![CDATA[ a]]]]><![CDATA[>b ]]></A><B>&lt;&amp;</B><C/><D>a&#13;b</D></xml>";
         let clear = Document::parse(clear.as_bytes()).unwrap();
         let body = compat_body(&clear, "abc=");
         let mut read = Document::parse(body.as_bytes()).unwrap();

@@ -20,6 +20,7 @@ mod dev;
 mod duplicates;
 mod events;
 mod full_disk;
+mod fuzz_corpus;
 mod http_contract;
 mod layering;
 mod modes;

@@ -73,6 +73,9 @@ pub enum SpoolError {
         /// What stands in the database.
         found: i64,
     },
+    /// The counters are beyond what any spool counts.
+    #[error("the spool's counters are damaged")]
+    Counters,
     /// A pending record's bytes do not read.
     #[error("a pending record (row {row}) does not read")]
     Damaged {
@@ -215,17 +218,19 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
 
 fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
     let row = "SELECT last_seq, records, bytes, parked, remembered, bound FROM counters";
-    Ok(connection.query_row(row, [], |row| {
-        let column = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-        Ok(Counters {
-            last_seq: column(0)?,
-            records: column(1)?,
-            bytes: column(2)?,
-            parked: column(3)?,
-            remembered: column(4)?,
-            bound: column(5)?,
-        })
-    })?)
+    let mut numbers = [0; 6];
+    connection.query_row(row, [], |row| {
+        for (index, number) in numbers.iter_mut().enumerate() {
+            *number = row.get::<_, i64>(index)?.cast_unsigned();
+        }
+        Ok(())
+    })?;
+    // A seq would reach into the lane's bits, and sums would overflow.
+    if numbers.iter().any(|number| number >> SEQ_BITS != 0) {
+        return Err(SpoolError::Counters);
+    }
+    let [last_seq, records, bytes, parked, remembered, bound] = numbers;
+    Ok(Counters { last_seq, records, bytes, parked, remembered, bound })
 }
 
 fn account_number(connection: &Connection, name: &str) -> Result<i64, SpoolError> {

@@ -99,8 +99,9 @@ impl Reader {
         let high = lane_range(lane).1;
         let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
         let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
-        let after = row_id(lane, after);
-        let mut rows = statement.query([after, upto])?;
+        let start = row_id(lane, after);
+        let mut highest = start;
+        let mut rows = statement.query([start, upto])?;
         let mut page = Page::default();
         let mut bytes = 0;
         while bytes < max_bytes && page.records.len() < limit {
@@ -108,7 +109,14 @@ impl Reader {
                 page.complete = true;
                 break;
             };
-            page.last = seq_of(row.get(0)?);
+            let id = row.get(0)?;
+            // In a damaged tree: what was read before is not read again, and what stands behind a wrong id is.
+            if id <= highest && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
+                tracing::error!(row = id, "a pending record stands twice, passed over");
+                continue;
+            }
+            highest = highest.max(id);
+            page.last = seq_of(id);
             match stored(row) {
                 Ok(stored) => {
                     bytes += stored.record.value.len();

@@ -1,5 +1,7 @@
 //! The spool alone: what a transaction keeps, what it refuses, what it forgets.
 
+mod damaged;
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
@@ -209,20 +211,6 @@ fn another_releases_layout_is_refused_and_left_alone() {
     drop(spool);
     let error = Spool::open(folder.path(), &[]).unwrap_err();
     assert!(error.to_string().contains("layout 7"), "{error}");
-}
-
-#[test]
-fn a_damaged_record_does_not_stop_those_behind_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    append(&mut spool, "damaged");
-    append(&mut spool, "whole");
-    spool
-        .connection
-        .execute("UPDATE pending SET headers = x'ff' WHERE id = (SELECT min(id) FROM pending)", [])
-        .unwrap();
-    assert_eq!(pending(&folder).len(), 1);
-    assert_eq!(Reader::open(folder.path()).unwrap().verify().unwrap().len(), 1);
 }
 
 #[test]

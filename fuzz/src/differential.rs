@@ -1,0 +1,157 @@
+//! The XML reading against a second parser (`xml`, once `xml-rs`), by contract §1.2's rules about text.
+//!
+//! What both take must be the same children. What only one takes must have one of a few known reasons.
+
+use cardhook::protocol::{Document, Value, XmlError};
+use xml::reader::{Error, EventReader, ParserConfig, XmlEvent};
+
+use super::document::BLANKS;
+
+const LONGEST: usize = 4096;
+
+/// A piece of an element's content, as the second parser sees it.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Open(String),
+    Close,
+    Text(String),
+    Section(String),
+}
+
+/// A direct child of the root.
+#[derive(Debug, PartialEq, Eq)]
+struct Child {
+    tag: String,
+    pieces: Vec<Piece>,
+}
+
+/// `data` is a document.
+pub fn check(data: &[u8]) {
+    if data.len() > LONGEST {
+        return;
+    }
+    match (Document::parse(data), children(data)) {
+        (Ok(document), Ok(children)) => {
+            assert_eq!(document.children.len(), children.len(), "another number of children");
+            for (ours, theirs) in document.children.iter().zip(&children) {
+                assert_eq!(ours.tag, theirs.tag);
+                compare(&ours.value, &theirs.pieces);
+            }
+        }
+        (Ok(_), Err(reason)) => assert!(is_stricter(&reason), "only we take it: {reason}"),
+        (Err(reason), Ok(_)) => assert!(is_our_choice(reason), "only we refuse it: {reason}"),
+        (Err(_), Err(_)) => {}
+    }
+}
+
+fn compare(ours: &Value<'_>, theirs: &[Piece]) {
+    let has_elements = theirs.iter().any(|piece| matches!(piece, Piece::Open(_)));
+    match ours {
+        Value::Text(text) => {
+            assert!(!has_elements, "it has elements");
+            assert_eq!(*text, joined(theirs));
+        }
+        Value::Elements(inner) => {
+            assert!(has_elements, "it has no elements");
+            let again = children(format!("<xml><again>{inner}</again></xml>").as_bytes()).expect("inner XML is XML");
+            assert_eq!(again.len(), 1);
+            assert_eq!(trimmed(&again[0].pieces), trimmed(theirs));
+        }
+    }
+}
+
+/// Contract §1.2: what is outside CDATA is trimmed at both ends of the whole.
+fn joined(pieces: &[Piece]) -> String {
+    // Each character with whether it may be trimmed.
+    let mut characters: Vec<(char, bool)> = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => characters.extend(text.chars().map(|each| (each, BLANKS.contains(&each)))),
+            Piece::Section(text) => characters.extend(text.chars().map(|each| (each, false))),
+            Piece::Open(_) | Piece::Close => {}
+        }
+    }
+    let start = characters.iter().position(|(_, blank)| !blank).unwrap_or(characters.len());
+    let end = characters.iter().rposition(|(_, blank)| !blank).map_or(start, |last| last + 1);
+    characters[start..end].iter().map(|(character, _)| character).collect()
+}
+
+/// Texts beside each other joined; blanks at both ends taken off, and what is empty then.
+fn trimmed(pieces: &[Piece]) -> Vec<(&'static str, String)> {
+    let mut joined: Vec<(&'static str, String)> = Vec::new();
+    for piece in pieces {
+        let next = match piece {
+            Piece::Open(tag) => ("open", tag.clone()),
+            Piece::Close => ("close", String::new()),
+            Piece::Text(text) => ("text", text.clone()),
+            Piece::Section(text) => ("section", text.clone()),
+        };
+        match joined.last_mut() {
+            Some((kind @ "text", text)) if *kind == next.0 => text.push_str(&next.1),
+            _ => joined.push(next),
+        }
+    }
+    if let Some(("text", text)) = joined.first_mut() {
+        *text = text.trim_start_matches(BLANKS).to_owned();
+    }
+    if let Some(("text", text)) = joined.last_mut() {
+        *text = text.trim_end_matches(BLANKS).to_owned();
+    }
+    joined.retain(|(kind, text)| *kind != "text" || !text.is_empty());
+    joined
+}
+
+fn children(data: &[u8]) -> Result<Vec<Child>, Error> {
+    let mut children: Vec<Child> = Vec::new();
+    let mut depth = 0;
+    let config = ParserConfig::new().whitespace_to_characters(true).allow_multiple_root_elements(false);
+    for event in EventReader::new_with_config(data, config) {
+        let piece = match event? {
+            XmlEvent::StartElement { name, .. } => {
+                depth += 1;
+                let tag = name.borrow().to_repr();
+                if depth == 2 {
+                    children.push(Child { tag, pieces: Vec::new() });
+                    continue;
+                }
+                Piece::Open(tag)
+            }
+            XmlEvent::EndElement { .. } => {
+                depth -= 1;
+                Piece::Close
+            }
+            XmlEvent::CData(text) => Piece::Section(text),
+            XmlEvent::Characters(text) | XmlEvent::Whitespace(text) => Piece::Text(text),
+            XmlEvent::StartDocument { .. }
+            | XmlEvent::EndDocument
+            | XmlEvent::ProcessingInstruction { .. }
+            | XmlEvent::Comment(_)
+            | XmlEvent::Doctype { .. } => continue,
+        };
+        if depth >= 2
+            && let Some(child) = children.last_mut()
+        {
+            child.pieces.push(piece);
+        }
+    }
+    Ok(children)
+}
+
+/// Namespaces and doubled attributes, which the second parser looks at and we read past.
+fn is_stricter(reason: &Error) -> bool {
+    let reason = reason.to_string();
+    ["prefix", "is redefined"].iter().any(|known| reason.contains(known))
+}
+
+/// What we refuse in well-formed documents: our bounds, DOCTYPE, processing instructions, other encodings.
+fn is_our_choice(reason: XmlError) -> bool {
+    match reason {
+        XmlError::TooLarge { .. }
+        | XmlError::TooDeep { .. }
+        | XmlError::TooManyElements { .. }
+        | XmlError::Encoding
+        | XmlError::Doctype
+        | XmlError::ProcessingInstruction => true,
+        XmlError::NotUtf8 | XmlError::Character | XmlError::Reference | XmlError::NotWellFormed { .. } => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! A damaged database: what can be read is read, once and in order.
+
+use super::*;
+
+#[test]
+fn a_damaged_record_does_not_stop_those_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "damaged");
+    append(&mut spool, "whole");
+    spool
+        .connection
+        .execute("UPDATE pending SET headers = x'ff' WHERE id = (SELECT min(id) FROM pending)", [])
+        .unwrap();
+    assert_eq!(pending(&folder).len(), 1);
+    assert_eq!(Reader::open(folder.path()).unwrap().verify().unwrap().len(), 1);
+}
+
+#[test]
+fn counters_that_cannot_be_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "kept");
+    let beyond_a_lane = "last_seq = 72057594037927936";
+    for damage in
+        ["last_seq = -1", beyond_a_lane, "records = -1", "bytes = -1", "parked = -1", "remembered = -1", "bound = -1"]
+    {
+        let damaged = tempfile::tempdir().unwrap();
+        let copy = damaged.path().join("spool.db");
+        spool.connection.execute("VACUUM INTO ?", [copy.to_str()]).unwrap();
+        Connection::open(copy).unwrap().execute_batch(&format!("UPDATE counters SET {damage}")).unwrap();
+        let error = Spool::open(damaged.path(), &[]).expect_err(damage);
+        assert!(matches!(error, SpoolError::Counters), "{damage}: {error}");
+    }
+}
+
+/// Closes the spool and changes its database's bytes.
+fn damage(spool: Spool, change: impl FnOnce(&mut Vec<u8>)) {
+    let database = spool.database();
+    drop(spool);
+    let mut file = std::fs::read(&database).unwrap();
+    change(&mut file);
+    std::fs::write(&database, file).unwrap();
+}
+
+fn position(file: &[u8], part: &[u8]) -> usize {
+    file.windows(part.len()).position(|window| window == part).unwrap()
+}
+
+#[test]
+fn a_page_written_to_the_place_of_another_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for number in 0..200 {
+        append(&mut spool, &format!("{number:0>100}"));
+    }
+    damage(spool, |file| {
+        let page_of = |number| position(file, format!("{number:0>100}").as_bytes()) / 4096 * 4096;
+        let (early, late) = (page_of(60), page_of(140));
+        assert_ne!(early, late);
+        file.copy_within(early..early + 4096, late);
+    });
+    let seqs: Vec<u64> = pending(&folder).iter().map(|stored| stored.seq).collect();
+    assert!(seqs.len() > 100 && seqs.is_sorted_by(|left, right| left < right), "{seqs:?}");
+    assert!(!Reader::open(folder.path()).unwrap().verify().unwrap().is_empty());
+}
+
+#[test]
+fn a_record_whose_place_is_damaged_does_not_hide_those_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for number in 0..20 {
+        append(&mut spool, &format!("{number:0>10}"));
+    }
+    damage(spool, |file| {
+        // SQLite writes a row's id in groups of seven bits.
+        let id = (next_seq(0, NOON * 1000) + 5).cast_signed();
+        let groups: Vec<u8> = (0..7).rev().map(|group| u8::try_from(id >> (7 * group) & 0x7f).unwrap()).collect();
+        let written: Vec<u8> = groups.iter().enumerate().map(|(at, group)| group | u8::from(at < 6) << 7).collect();
+        let at = position(file, &written);
+        file[at] |= 0x40;
+    });
+    let values: Vec<Vec<u8>> = pending(&folder).into_iter().map(|stored| stored.record.value).collect();
+    let expected: Vec<Vec<u8>> = (0..20).map(|number| format!("{number:0>10}").into_bytes()).collect();
+    assert_eq!(values, expected);
+}
