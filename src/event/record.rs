@@ -193,14 +193,7 @@ impl Record {
     }
 }
 
-fn add_dlq_headers(
-    headers: &mut Headers,
-    reason: &str,
-    detail: &str,
-    account: &str,
-    mode: &str,
-    received_at_ms: i64,
-) {
+fn add_dlq_headers(headers: &mut Headers, reason: &str, detail: &str, account: &str, mode: &str, received_at_ms: i64) {
     headers.push("dlq_reason", reason);
     headers.push("dlq_detail", detail);
     headers.push("dlq_account", account);

@@ -2,9 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{
-    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id, seq_of,
-};
+use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id, seq_of};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
