@@ -95,10 +95,10 @@ impl Sink for KafkaSink {
         if let Some(key) = record.key.as_deref() {
             send = send.key(key.as_bytes());
         }
-        self.producer.send::<[u8], [u8]>(send).map_err(|(error, _)| match error.rdkafka_error_code() {
+        self.producer.send::<[u8], [u8]>(send).map_err(|(error, _)| match self.producer.context().cause(&error) {
             Some(RDKafkaErrorCode::QueueFull) => NotTaken::QueueFull,
-            Some(_) | None => {
-                let failure = classify(self.producer.context().cause(&error));
+            code => {
+                let failure = classify(code);
                 self.lane.count(failure);
                 NotTaken::Failed(failure)
             }

@@ -53,7 +53,7 @@ fn a_topic_deleted_and_created_again_in_mid_traffic_gets_all_that_the_old_one_ha
     let claims = burst.join();
     assert!(claims.iter().all(|claim| claim.success));
     service.wait_drained();
-    assert_eq!(of_single_user(&kafka, &topics), Vec::from_iter(0..100));
+    assert_eq!(of_single_user(&kafka, &topics), (0..100).collect::<Vec<_>>());
     // What the old topic had acknowledged went with it; each was acknowledged once, and what came later is in order.
     assert_eq!(service.metric("cardhook_published_total", &topics.events), accepted(&claims).len() as u64 + 100);
     let mut records = records(&kafka, &topics.events);
@@ -78,7 +78,7 @@ fn another_cluster_at_the_same_address_gets_what_waited_for_the_old_one() {
     single_claims(&service, 150..200);
     service.wait_drained();
     service.wait_kafka(true);
-    assert_eq!(of_single_user(&kafka, &topics), Vec::from_iter(50..200), "what the old one had went with it");
+    assert_eq!(of_single_user(&kafka, &topics), (50..200).collect::<Vec<_>>(), "what the old one had went with it");
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn a_producer_that_the_new_cluster_has_never_seen_goes_on_there() {
     service.signal(Signal::CONT);
     single_claims(&service, 100..150);
     service.wait_drained();
-    assert_eq!(of_single_user(&kafka, &topics), Vec::from_iter(50..150));
+    assert_eq!(of_single_user(&kafka, &topics), (50..150).collect::<Vec<_>>());
 }

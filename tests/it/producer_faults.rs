@@ -107,7 +107,7 @@ fn a_fatal_error_ends_in_a_new_producer_and_the_same_order() {
 /// Every request of a kind fails until healed: received all the same, tried again now and then, delivered once healed.
 fn held_up_until_healed(requests: Api, error: Code, reason: &str) {
     let mock = Mock::start();
-    mock.fail(requests, &[error; LASTING]);
+    mock.fail(requests, &vec![error; LASTING]);
     let service = Setup::at(&mock.bootstrap(), &mock.topics).serve();
     let burst = Burst::start(service.public, 20, 10);
     service.wait_kafka(false);
@@ -180,7 +180,7 @@ fn second_of_three_refused(error: Code, also_dlq: bool) -> (Mock, Setup, Service
     let setup = Setup::at(&mock.bootstrap(), &mock.topics);
     let service = setup.serve();
     one_claim(&service, "000000000001");
-    mock.fail(Api::Produce, &[error; 2][..1 + usize::from(also_dlq)]);
+    mock.fail(Api::Produce, &[error; 2][..=usize::from(also_dlq)]);
     one_claim(&service, "000000000002");
     one_claim(&service, "000000000003");
     eventually("nothing waits", PATIENCE, || {
