@@ -198,7 +198,7 @@ impl Spools {
         let deadline = Instant::now() + PATIENCE;
         let others = [Lane::Dlq, Lane::Other, Lane::Parked]
             .into_iter()
-            .flat_map(|lane| (0..OTHERS).map(move |number| (lane, number)));
+            .flat_map(|lane| (1..=OTHERS).map(move |number| (lane, 1000 * lane as usize + number)));
         let all = (0..EVENTS).map(|number| (Lane::Events, number)).chain(others);
         let submitted = all.map(|(lane, number)| delivery.submit(event(lane, number), deadline));
         let safe = RUNTIME.with(|runtime| runtime.block_on(join_all(submitted)));
