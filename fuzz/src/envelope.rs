@@ -110,7 +110,7 @@ fn covered(mode: Mode, presented: Presented, has_encrypt: bool) -> Result<bool, 
 fn decrypted(encrypt: &str) -> Result<Vec<u8>, OpenError> {
     let (app_id, keys) = (&SECRETS.app_id, [&SECRETS.key, &SECRETS.previous_key]);
     let opened = keys.map(|key| open(key, app_id, encrypt));
-    let of_another = opened.iter().any(|opened| *opened == Err(OpenError::AppId));
+    let of_another = opened.contains(&Err(OpenError::AppId));
     let failure = if of_another { OpenError::AppId } else { OpenError::Decrypt };
     opened.into_iter().find_map(Result::ok).ok_or(failure)
 }
@@ -152,7 +152,7 @@ fn tampered(encrypt: &str, presented: Presented) {
 
 /// Clear fields and ciphertext of one push: whichever is read, it is the same event.
 fn side_by_side(xml: &[u8], encrypt: &str) {
-    let elements = xml.iter().filter(|byte| **byte == b'<').count();
+    let elements = xml.split(|byte| *byte == b'<').count();
     let Some(document) = Document::parse(xml).ok().filter(|_| elements <= ELEMENTS) else { return };
     let body = compat_body(&document, encrypt);
     let signature = Presented { signature: true, msg_signature: false };

@@ -114,7 +114,7 @@ fn says(kind: &Kind, value: &Value, text: &str) -> bool {
             let inner = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(text);
             value.as_str().unwrap_or_default() == inner
         }
-        Kind::Integer if trimmed.is_empty() => value.is_null(),
+        Kind::Integer | Kind::Time | Kind::OrderTime if trimmed.is_empty() => value.is_null(),
         Kind::Integer => integer(trimmed).is_some_and(|number| value.as_i64() == Some(number)),
         Kind::Boolean => match trimmed {
             "" => value.is_null(),
@@ -122,7 +122,6 @@ fn says(kind: &Kind, value: &Value, text: &str) -> bool {
             "0" | "false" => *value == Value::Bool(false),
             _ => false,
         },
-        Kind::Time | Kind::OrderTime if trimmed.is_empty() => value.is_null(),
         Kind::OrderTime if integer(trimmed) == Some(0) => value.is_null(),
         Kind::Time | Kind::OrderTime => time(trimmed).is_some_and(|time| value.as_str() == Some(time.as_str())),
     }

@@ -1,7 +1,7 @@
 //! Spool recovery: a small valid spool is damaged, then read as `cardhook spool` does and opened as the service does.
 //!
 //! Damage within keys and values must touch nothing else. Under any other damage nothing panics or goes on for ever, what
-//! `verify` calls whole reads wholly, and what is answered as safe is there afterwards.
+//! `verify` calls whole reads wholly, and holds what was answered as safe.
 
 use std::{
     fs,
@@ -160,15 +160,18 @@ fn export(reader: &Reader, lane: Lane) -> Result<Vec<KeyAndValue>, SpoolError> {
     }
 }
 
-/// Starts the service on the spool, delivers one event and stops it. Whether the event was safe, and then is there.
+/// Starts the service on the spool, delivers one event and stops it. Whether the event was safe; it is there then, unless
+/// `verify` says that the database is damaged.
 fn serve(folder: &Path) -> Result<bool, String> {
     let (delivery, running) = Delivery::start(settings(folder), Metrics::new()).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + PATIENCE;
     let safe = RUNTIME.with(|runtime| runtime.block_on(delivery.submit(event(Lane::Events, EVENTS), deadline)));
     running.stop(PATIENCE);
     assert_ne!(safe, Err(Overloaded::Late), "the writer is dead, or never ends");
-    let there = Reader::open(folder).and_then(|reader| export(&reader, Lane::Events));
-    if let (Ok(safe), Ok(records)) = (safe, there) {
+    if let (Ok(safe), Ok(reader)) = (safe, Reader::open(folder))
+        && reader.verify().is_ok_and(|wrong| wrong.is_empty())
+    {
+        let records = export(&reader, Lane::Events).expect("verify calls it whole");
         let is_there = records.contains(&(key(EVENTS), value(EVENTS)));
         assert!(is_there || safe.duplicate, "what was answered as safe is lost");
     }
@@ -198,7 +201,7 @@ impl Spools {
         let deadline = Instant::now() + PATIENCE;
         let others = [Lane::Dlq, Lane::Other, Lane::Parked]
             .into_iter()
-            .flat_map(|lane| (0..OTHERS).map(move |number| (lane, number)));
+            .flat_map(|lane| (1..=OTHERS).map(move |number| (lane, 1000 * lane as usize + number)));
         let all = (0..EVENTS).map(|number| (Lane::Events, number)).chain(others);
         let submitted = all.map(|(lane, number)| delivery.submit(event(lane, number), deadline));
         let safe = RUNTIME.with(|runtime| runtime.block_on(join_all(submitted)));
