@@ -8,6 +8,8 @@ mod feed;
 mod forget;
 mod forwarder;
 mod lane;
+#[doc(hidden)]
+pub mod measure;
 mod model;
 mod properties;
 mod sink;
