@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
 use super::load_config;
-use crate::delivery::{Lane, Reader, Spooled, Stored, take_out};
+use crate::delivery::{Lane, Reader, Spooled, Stored, Verified, take_out};
 
 /// Look into a spool
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,9 @@ struct Place {
     /// The spool's folder
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// A database that was set aside
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +51,7 @@ struct Export {
     #[arg(long, value_enum)]
     lane: Option<LaneName>,
     /// Take out of the spool what was written out (with the service stopped)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     remove: bool,
 }
 
@@ -77,12 +80,15 @@ impl Place {
         match (&self.path, &self.config) {
             (Some(path), _) => Ok(path.clone()),
             (None, Some(file)) => Ok(load_config(file)?.spool.path),
-            (None, None) => anyhow::bail!("name the spool: --config FILE or --path DIR"),
+            (None, None) => anyhow::bail!("name the spool: --config FILE, --path DIR or --file FILE"),
         }
     }
 
     fn reader(&self) -> anyhow::Result<Reader> {
-        Ok(Reader::open(&self.folder()?)?)
+        Ok(match &self.file {
+            Some(file) => Reader::open_file(file)?,
+            None => Reader::open(&self.folder()?)?,
+        })
     }
 }
 
@@ -109,15 +115,20 @@ fn ls(place: &Place) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(place: &Place) -> anyhow::Result<ExitCode> {
-    let wrong = place.reader()?.verify()?;
+    let reader = place.reader()?;
+    let verified = reader.verify()?;
     let mut out = io::stdout().lock();
-    if wrong.is_empty() {
+    if verified.is_whole() {
         writeln!(out, "ok: the database is whole and every pending record reads")?;
         return Ok(ExitCode::SUCCESS);
     }
+    let Verified { wrong, records, damaged } = verified;
     for line in wrong {
         writeln!(out, "{line}")?;
     }
+    let counted =
+        reader.counters().map_or_else(|_| "an unknown number".to_owned(), |counters| counters.records.to_string());
+    writeln!(out, "{records} of {counted} pending records read; {damaged} places among them do not")?;
     Ok(ExitCode::FAILURE)
 }
 
@@ -129,17 +140,19 @@ fn write_out(export: &Export) -> anyhow::Result<ExitCode> {
         Some(LaneName::Other) => vec![Lane::Other],
         Some(LaneName::Parked) => vec![Lane::Parked],
     };
-    let folder = export.place.folder()?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if export.remove {
+    let damaged = if export.remove {
         // A page is removed only after it was written out.
-        take_out(&folder, &lanes, |page| print(&mut out, page))?;
+        take_out(&export.place.folder()?, &lanes, |page| print(&mut out, page))?
     } else {
-        let reader = Reader::open(&folder)?;
+        let reader = export.place.reader()?;
+        let mut damaged = 0;
         for lane in lanes {
-            reader.each_page(lane, |page| print(&mut out, page))?;
+            damaged += reader.each_page(lane, |page| print(&mut out, page))?;
         }
-    }
+        damaged
+    };
+    anyhow::ensure!(damaged == 0, "what reads was written out; {damaged} places among the pending records do not read");
     Ok(ExitCode::SUCCESS)
 }
 

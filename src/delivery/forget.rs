@@ -6,7 +6,7 @@ use super::spool::{Batch, Position, SpoolError};
 use crate::clock;
 
 /// Ids looked at in one batch: bounds how much longer a commit takes for it.
-const AT_ONCE: usize = 1000;
+pub(super) const AT_ONCE: usize = 1000;
 /// A wall clock that moved this much more or less than the monotonic one has jumped.
 const JUMP: Duration = Duration::from_mins(1);
 /// After a jump nothing is forgotten for this long (or for the window, where that is shorter).

@@ -8,6 +8,8 @@ mod feed;
 mod forget;
 mod forwarder;
 mod lane;
+#[doc(hidden)]
+pub mod measure;
 mod model;
 mod properties;
 mod sink;
@@ -30,7 +32,7 @@ use std::{
 pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 pub use properties::producer as producer_properties;
 pub use sink::{is_refusal, kafka_headers};
-pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, take_out};
+pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, take_out};
 
 use crate::{
     clock,
@@ -118,7 +120,7 @@ impl Delivery {
                 forwarders.push(Forwarder::new(
                     Arc::new(shared),
                     Arc::clone(&connect),
-                    Reader::open_database(&spool.database())?,
+                    spool.reader()?,
                     settings.ack_timeout,
                     spool.account_numbers(),
                     refuse(lane, commands.clone()),

@@ -153,6 +153,7 @@ impl Writer {
                 // Before the answers: who has one may look.
                 self.look_around();
                 self.settle(appends, outcomes);
+                self.move_log();
             }
             Err(error) => {
                 self.failed(&error);
@@ -281,15 +282,26 @@ impl Writer {
         }
     }
 
+    /// After the answers, which need not wait for it.
+    fn move_log(&mut self) {
+        if let Err(error) = self.spool.move_log_when_due() {
+            self.metrics.spool_write_errors.inc();
+            tracing::error!(%error, "the spool's log cannot be moved into its database; it grows, and is tried again");
+        }
+    }
+
     fn failed(&mut self, error: &SpoolError) {
         self.metrics.spool_write_errors.inc();
+        if error.is_damage() {
+            self.spool.mark_damaged();
+        }
         if self.vitals.healthy.swap(false, Ordering::Relaxed) {
             tracing::error!(%error, "the spool cannot be written; events go to Kafka from memory until it can");
         }
     }
 
     /// A commit that fits by chance is no recovery: the spool's reserve must fit again.
-    fn recovered(&self) {
+    fn recovered(&mut self) {
         if !self.vitals.healthy.load(Ordering::Relaxed) && self.spool.is_whole() {
             self.vitals.healthy.store(true, Ordering::Relaxed);
             tracing::info!("the spool can be written again");

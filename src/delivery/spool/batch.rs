@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id, seq_of};
+use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
@@ -86,7 +86,7 @@ impl<'a> Batch<'a> {
         self.accounts.get(index).copied().unwrap_or(-1)
     }
 
-    fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
+    pub(super) fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
         let record = entry.record;
         self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
             row_id(entry.lane, seq),
@@ -146,12 +146,7 @@ impl<'a> Batch<'a> {
         cutoff: i64,
         limit: usize,
     ) -> Result<Option<Position>, SpoolError> {
-        let rows = self.after(position, cutoff, limit)?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(row, _)| row.clone())).flatten();
-        let stale: Vec<Position> =
-            rows.into_iter().filter(|(_, seq)| received(*seq) < cutoff).map(|(row, _)| row).collect();
-        self.delete_remembered(&stale)?;
-        Ok(next)
+        Ok(self.forget_after(position, cutoff, cutoff.saturating_mul(1 << COUNTER_BITS), limit)?.0)
     }
 
     /// Forgets the oldest ids, or the oldest bindings where these take more, until the rest fits in `max_bytes`, at most
@@ -167,35 +162,43 @@ impl<'a> Batch<'a> {
         if bindings > ids {
             return self.forget_bindings(i64::MAX, limit);
         }
-        let oldest = self.after(&Position::default(), i64::MAX, limit)?;
-        let oldest: Vec<Position> = oldest.into_iter().map(|(row, _)| row).collect();
-        self.delete_remembered(&oldest)?;
-        Ok(oldest.len() as u64)
+        Ok(self.forget_after(&Position::default(), i64::MAX, i64::MAX, limit)?.1)
     }
 
-    fn after(&self, position: &Position, before: i64, limit: usize) -> Result<Vec<(Position, u64)>, SpoolError> {
-        let mut rows = self.transaction.prepare_cached(
-            "SELECT event_time, event_id, account, seq FROM remembered
-             WHERE (event_time, event_id, account) > (?, ?, ?) AND event_time < ? ORDER BY event_time, event_id, account LIMIT ?",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows =
-            rows.query_map(params![position.event_time, position.event_id, position.account, before, limit], |row| {
-                let place = Position { event_time: row.get(0)?, event_id: row.get(1)?, account: row.get(2)? };
-                Ok((place, row.get::<_, i64>(3)?.cast_unsigned()))
-            })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    fn delete_remembered(&mut self, rows: &[Position]) -> Result<(), SpoolError> {
-        let mut delete = self
+    /// Looks at up to `limit` ids after `position` with an event time before `before`, and forgets those with a seq below
+    /// `seq`. Returns where to go on, and how many were forgotten.
+    fn forget_after(
+        &mut self,
+        position: &Position,
+        before: i64,
+        seq: i64,
+        limit: usize,
+    ) -> Result<(Option<Position>, u64), SpoolError> {
+        let last = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(1);
+        let Position { event_time, event_id, account } = position;
+        let next = self
             .transaction
-            .prepare_cached("DELETE FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?;
-        for row in rows {
-            let deleted = delete.execute(params![row.event_time, row.event_id, row.account])?;
-            self.counters.remembered = self.counters.remembered.saturating_sub(deleted as u64);
-        }
-        Ok(())
+            .prepare_cached(
+                "SELECT event_time, event_id, account FROM remembered
+                 WHERE (event_time, event_id, account) > (?, ?, ?) AND event_time < ?
+                 ORDER BY event_time, event_id, account LIMIT 1 OFFSET ?",
+            )?
+            .query_row(params![event_time, event_id, account, before, last], |row| {
+                Ok(Position { event_time: row.get(0)?, event_id: row.get(1)?, account: row.get(2)? })
+            })
+            .optional()?;
+        // One range of the tree: the appends of this batch wait for it, and a statement per id takes several times as long.
+        let end = next.clone().unwrap_or(Position { event_time: before, ..Position::default() });
+        let forgotten = self
+            .transaction
+            .prepare_cached(
+                "DELETE FROM remembered
+                 WHERE (event_time, event_id, account) > (?, ?, ?) AND (event_time, event_id, account) <= (?, ?, ?) AND seq < ?",
+            )?
+            .execute(params![event_time, event_id, account, end.event_time, end.event_id, end.account, seq])?
+            as u64;
+        self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
+        Ok((next, forgotten))
     }
 
     /// Writes the counters and commits: fsynced when this returns.
@@ -243,11 +246,6 @@ impl Default for Position {
     fn default() -> Self {
         Self { event_time: i64::MIN, event_id: Vec::new(), account: i64::MIN }
     }
-}
-
-/// When the record of this seq was received, Unix seconds.
-fn received(seq: u64) -> i64 {
-    (seq_of(seq.cast_signed()) >> COUNTER_BITS).cast_signed()
 }
 
 /// Bytes of a record as `spool.max_bytes` counts them.

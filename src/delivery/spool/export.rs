@@ -22,7 +22,7 @@ pub enum Spooled {
 }
 
 impl Reader {
-    /// Every pending record of a lane, in order, a page at a time.
+    /// Every pending record of a lane, in order, a page at a time. Returns how many places did not read.
     ///
     /// # Errors
     /// When the spool does not read, or `write` fails.
@@ -30,20 +30,22 @@ impl Reader {
         &self,
         lane: Lane,
         mut write: impl FnMut(&[Stored]) -> Result<(), Spooled>,
-    ) -> Result<(), Spooled> {
-        let mut after = 0;
+    ) -> Result<u64, Spooled> {
+        let (mut after, mut damaged) = (0, 0);
         loop {
             let page = self.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
             write(&page.records)?;
+            damaged += page.damaged;
             if page.complete {
-                return Ok(());
+                return Ok(damaged);
             }
             after = page.last;
         }
     }
 }
 
-/// Writes the lanes out and removes each page once it was written. The ids stay remembered.
+/// Writes the lanes out and removes each page once it was written. The ids stay remembered. Returns how many places did not
+/// read, and so stay.
 ///
 /// # Errors
 /// When the spool is in use or does not read, or `write` fails: what was not written out stays.
@@ -51,16 +53,18 @@ pub fn take_out(
     folder: &Path,
     lanes: &[Lane],
     mut write: impl FnMut(&[Stored]) -> Result<(), Spooled>,
-) -> Result<(), Spooled> {
+) -> Result<u64, Spooled> {
     // A folder without a spool is an error here, not a reason to make one.
     let reader = Reader::open(folder)?;
     let mut spool = Spool::open(folder, &[])?;
+    let mut damaged = 0;
     for lane in lanes {
-        reader.each_page(*lane, |page| {
+        damaged += reader.each_page(*lane, |page| {
             write(page)?;
             let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
             Ok(spool.remove(&mut [(*lane, removed)])?)
         })?;
     }
-    Ok(())
+    spool.tidy();
+    Ok(damaged)
 }

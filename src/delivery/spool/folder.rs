@@ -1,13 +1,20 @@
 //! The spool's folder: permissions, the lock that keeps a second service out, network file systems, the reserve.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FallocateFlags, FlockOperation};
+
+use super::SpoolError;
+use crate::clock;
 
 /// Freed when the disk is full, so that a removal has room for its WAL frames.
 const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
@@ -94,9 +101,70 @@ impl Folder {
         database(&self.path)
     }
 
-    /// Bytes of the write-ahead log.
-    pub(super) fn wal_bytes(&self) -> u64 {
-        fs::metadata(self.path.join("spool.db-wal")).map_or(0, |wal| wal.len())
+    /// Damage that need not be looked for: a run before this one met it, or the database is gone and its log is not (SQLite
+    /// would delete that).
+    pub(super) fn known_damage(&self) -> Option<SpoolError> {
+        let database = self.database();
+        if self.damage_mark().exists() {
+            return Some(SpoolError::Incomplete { what: "the last run met damage" });
+        }
+        let empty = fs::metadata(&database).is_ok_and(|file| file.len() == 0);
+        (empty && log_bytes(&database) > 0)
+            .then_some(SpoolError::Incomplete { what: "it is empty, and its log is not" })
+    }
+
+    /// Where it cannot be written, the next start has to find the damage itself.
+    pub(super) fn mark_damaged(&self) {
+        let _ = private_file(&self.damage_mark());
+    }
+
+    fn damage_mark(&self) -> PathBuf {
+        self.path.join("damaged")
+    }
+
+    /// Gives the database and its log a new name, and makes room for a new one. Returns the name.
+    pub(super) fn set_aside(&self) -> Result<PathBuf, FolderError> {
+        let database = self.database();
+        let now = jiff::Timestamp::from_millisecond(clock::unix_millis()).unwrap_or_default();
+        let name = format!("spool.db.corrupt-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+        let names = std::iter::once(name.clone()).chain((2..).map(|number: u32| format!("{name}-{number}")));
+        let mut places = names.map(|name| self.path.join(name));
+        // Nobody else makes files here: the folder is locked.
+        let free = |place: &PathBuf| ["", "-wal", "-shm"].iter().all(|part| !beside(place, part).exists());
+        let aside = places.find(free).unwrap_or_else(|| self.path.join(name));
+        let moved = || {
+            fs::write(self.take_over_note(), aside.as_os_str().as_encoded_bytes())?;
+            // The database first: it would be taken for whole without its log, and a log without its database is damage.
+            for part in ["", "-wal", "-shm"] {
+                match fs::rename(beside(&database, part), beside(&aside, part)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            private_file(&database)?;
+            File::open(&self.path)?.sync_all()?;
+            match fs::remove_file(self.damage_mark()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        };
+        moved().map_err(|source| FolderError::Io { path: aside.display().to_string(), source })?;
+        Ok(aside)
+    }
+
+    /// The database that was set aside and whose records are not all taken over yet.
+    pub(super) fn to_take_over(&self) -> Option<PathBuf> {
+        let aside = fs::read(self.take_over_note()).ok()?;
+        Some(OsStr::from_bytes(&aside).into())
+    }
+
+    pub(super) fn took_over(&self) {
+        let _ = fs::remove_file(self.take_over_note());
+    }
+
+    /// Read again by the next start where this one does not come to the end.
+    fn take_over_note(&self) -> PathBuf {
+        self.path.join("take-over")
     }
 
     fn reserve(&self) -> PathBuf {
@@ -126,6 +194,17 @@ impl Folder {
 /// The database file within a spool's folder.
 pub(super) fn database(folder: &Path) -> PathBuf {
     folder.join("spool.db")
+}
+
+/// Bytes of a database's write-ahead log.
+pub(super) fn log_bytes(database: &Path) -> u64 {
+    fs::metadata(beside(database, "-wal")).map_or(0, |log| log.len())
+}
+
+fn beside(database: &Path, part: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(part);
+    name.into()
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

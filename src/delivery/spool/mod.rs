@@ -10,51 +10,34 @@
 
 mod batch;
 mod bound;
+mod damage;
+mod database;
 mod export;
 mod folder;
+mod log;
 mod reader;
 mod room;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Lane;
 use crate::event::EventId;
+use database::{LAYOUT, account_number, connect, read_counters};
 
 pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
 pub use export::{Spooled, take_out};
 pub use folder::FolderError;
-pub use reader::{Page, Reader, Report, Stored};
+pub use reader::{Page, Reader, Report, Stored, Verified};
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;
 /// Bits of a seq below the second of receipt.
 const COUNTER_BITS: u32 = 16;
-/// Bytes that one remembered id counts for. Measured: 37.9, over 10^6 ids at 1,000 a second; at 36 the default of 6 GiB holds
-/// 48 hours of that rate.
+/// Bytes that one remembered id counts for. Measured: 37.9, over 48 hours at 1,000 a second (`benches/dedup`); at 36 the default
+/// of 6 GiB holds that.
 const BYTES_PER_ID: u64 = 36;
-/// Pages of the write-ahead log after which it is moved into the database: half of the reserve.
-const LOG_PAGES: u32 = 1000;
-/// `PRAGMA user_version` of this layout.
-const LAYOUT: i64 = 2;
-
-const SCHEMA: &str = "
-CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE pending (
-  id INTEGER PRIMARY KEY, account INTEGER NOT NULL, received_at INTEGER NOT NULL, timestamp INTEGER NOT NULL,
-  key BLOB, headers BLOB NOT NULL, value BLOB NOT NULL);
-CREATE TABLE remembered (
-  event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
-  PRIMARY KEY (event_time, event_id, account)) WITHOUT ROWID;
-CREATE TABLE bound (
-  bucket INTEGER NOT NULL, signature BLOB NOT NULL, account INTEGER NOT NULL, event_id BLOB NOT NULL,
-  PRIMARY KEY (bucket, signature, account)) WITHOUT ROWID;
-CREATE TABLE counters (
-  id INTEGER PRIMARY KEY CHECK (id = 0), last_seq INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  parked INTEGER NOT NULL, remembered INTEGER NOT NULL, bound INTEGER NOT NULL);
-INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0, 0);
-";
 
 /// Why the spool failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +56,18 @@ pub enum SpoolError {
         /// What stands in the database.
         found: i64,
     },
-    /// The counters are beyond what any spool counts.
+    /// The counters are missing, or beyond what any spool counts.
     #[error("the spool's counters are damaged")]
     Counters,
+    /// The database is whole as such, and not what a spool is.
+    #[error("the spool's database: {what}")]
+    Incomplete {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The log of the last run cannot be begun anew.
+    #[error("another process reads the spool, and until it ends nothing can be appended to what the last run left")]
+    LogInUse,
     /// A pending record's bytes do not read.
     #[error("a pending record (row {row}) does not read")]
     Damaged {
@@ -113,25 +105,40 @@ pub struct Counters {
 pub(super) struct Spool {
     connection: Connection,
     folder: folder::Folder,
+    log: log::Log,
     counters: Counters,
     accounts: Vec<i64>,
 }
 
 impl Spool {
-    /// Opens or creates the spool in `path`, and gives each account name its number.
+    /// Opens or creates the spool in `path`, and gives each account name its number. A damaged one is set aside, and what
+    /// reads of its pending records is taken over into a new one.
     pub(super) fn open(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
         let folder = folder::Folder::open(path)?;
-        let mut connection = Connection::open(folder.database())?;
-        connection.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES};
-             PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 250;
-             PRAGMA cache_size = -16384;"
-        ))?;
-        connection.set_prepared_statement_cache_capacity(32);
-        create_or_check(&mut connection)?;
+        let opened = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
+            Err(damage) if damage.is_damage() => {
+                damage::report(&damage, &folder.set_aside()?);
+                connect(&folder.database())?
+            }
+            opened => opened?,
+        };
+        let mut spool = Self::opened(folder, opened, accounts)?;
+        spool.take_over(accounts);
+        Ok(spool)
+    }
+
+    fn opened(
+        folder: folder::Folder,
+        (connection, log): (Connection, log::Log),
+        accounts: &[String],
+    ) -> Result<Self, SpoolError> {
         let counters = read_counters(&connection)?;
-        let accounts = accounts.iter().map(|name| account_number(&connection, name)).collect::<Result<_, _>>()?;
-        Ok(Self { connection, folder, counters, accounts })
+        let mut spool = Self { connection, folder, log, counters, accounts: Vec::new() };
+        // Where that fails, every batch tries it again first.
+        let _ = spool.begin_log_anew();
+        spool.accounts =
+            accounts.iter().map(|name| account_number(&spool.connection, name)).collect::<Result<_, _>>()?;
+        Ok(spool)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -143,9 +150,14 @@ impl Spool {
         self.accounts.clone()
     }
 
-    /// The database's path, for readers beside the writer.
-    pub(super) fn database(&self) -> PathBuf {
-        self.folder.database()
+    /// A reader beside the writer.
+    pub(super) fn reader(&self) -> Result<Reader, SpoolError> {
+        Reader::beside(&self.folder.database(), &self.log.gate)
+    }
+
+    /// Says to the next start that the database is damaged, wherever that was met.
+    pub(super) fn mark_damaged(&self) {
+        self.folder.mark_damaged();
     }
 
     /// A seq for a record that the spool does not take: its place in the order, all the same.
@@ -156,6 +168,7 @@ impl Spool {
 
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
+        self.begin_log_anew()?;
         Batch::begin(&mut self.connection, &mut self.counters, &self.accounts)
     }
 
@@ -172,8 +185,8 @@ impl Spool {
     }
 
     /// Moves the WAL into the database and, after a removal, takes the reserve back where the disk has room.
-    pub(super) fn tidy(&self) {
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+    pub(super) fn tidy(&mut self) {
+        self.truncate_log();
         self.folder.restore_reserve();
     }
 
@@ -199,46 +212,6 @@ impl Spool {
                 .query_row("SELECT max(id) FROM pending WHERE id BETWEEN ? AND ?", [low, high], |row| row.get(0))?;
         Ok(last.map_or(0, seq_of))
     }
-}
-
-fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
-    let layout: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match layout {
-        LAYOUT => Ok(()),
-        0 => {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", LAYOUT)?;
-            transaction.commit()?;
-            Ok(())
-        }
-        found => Err(SpoolError::Layout { found }),
-    }
-}
-
-fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
-    let row = "SELECT last_seq, records, bytes, parked, remembered, bound FROM counters";
-    let mut numbers = [0; 6];
-    connection.query_row(row, [], |row| {
-        for (index, number) in numbers.iter_mut().enumerate() {
-            *number = row.get::<_, i64>(index)?.cast_unsigned();
-        }
-        Ok(())
-    })?;
-    // A seq would reach into the lane's bits, and sums would overflow.
-    if numbers.iter().any(|number| number >> SEQ_BITS != 0) {
-        return Err(SpoolError::Counters);
-    }
-    let [last_seq, records, bytes, parked, remembered, bound] = numbers;
-    Ok(Counters { last_seq, records, bytes, parked, remembered, bound })
-}
-
-fn account_number(connection: &Connection, name: &str) -> Result<i64, SpoolError> {
-    connection.execute(
-        "INSERT OR IGNORE INTO account (id, name) VALUES ((SELECT coalesce(max(id), -1) + 1 FROM account), ?)",
-        [name],
-    )?;
-    Ok(connection.query_row("SELECT id FROM account WHERE name = ?", [name], |row| row.get(0))?)
 }
 
 /// The second of receipt and a counter, always above `last`, whatever the clock does.

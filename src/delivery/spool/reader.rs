@@ -1,14 +1,19 @@
 //! Reading a spool beside its writer: the forwarder's batches, and what `cardhook spool` shows.
 
-use std::path::Path;
+use std::{path::Path, sync::PoisonError};
 
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use super::{Counters, FolderError, SpoolError, folder, lane_range, read_counters, row_id, seq_of};
+use super::{Counters, FolderError, LAYOUT, SpoolError, folder, lane_range, log::Gate, read_counters, row_id, seq_of};
 use crate::{
     delivery::Lane,
     event::{Headers, Record},
 };
+
+const PENDING: &str =
+    "SELECT id, account, received_at, timestamp, key, headers, value FROM pending WHERE id > ? AND id <= ?";
+/// Records read at once by `verify`.
+const VERIFY_RECORDS: usize = 512;
 
 /// One pending record as it stands in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,27 @@ pub struct Page {
     pub last: u64,
     /// No further row stands behind them.
     pub complete: bool,
+    /// Places that do not read and were passed over: a record each, or as many as stood in a page of the database.
+    pub damaged: u64,
+}
+
+/// What a look at all of a spool found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// What is wrong with the database, a line each.
+    pub wrong: Vec<String>,
+    /// Pending records that read.
+    pub records: u64,
+    /// Places among them that do not.
+    pub damaged: u64,
+}
+
+impl Verified {
+    /// Nothing was found.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.wrong.is_empty() && self.damaged == 0
+    }
 }
 
 /// What a lane holds.
@@ -49,6 +75,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
+    gate: Gate,
 }
 
 impl Reader {
@@ -59,18 +86,37 @@ impl Reader {
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
         let database = folder::database(folder);
         if database.is_file() {
-            Self::open_database(&database)
+            Self::open_file(&database)
         } else {
             Err(FolderError::NoSpool { path: folder.display().to_string() }.into())
         }
     }
 
-    pub(in crate::delivery) fn open_database(database: &Path) -> Result<Self, SpoolError> {
+    /// Opens a spool's database itself: one that was set aside.
+    ///
+    /// # Errors
+    /// When it is none, or of another layout.
+    pub fn open_file(database: &Path) -> Result<Self, SpoolError> {
+        Self::beside(database, &Gate::default())
+    }
+
+    /// Opens a spool beside its writer in the same process.
+    pub(super) fn beside(database: &Path, gate: &Gate) -> Result<Self, SpoolError> {
+        // SQLite deletes the log of an empty database, and that may be all that is left.
+        if std::fs::metadata(database).is_ok_and(|file| file.len() == 0) {
+            return Err(SpoolError::Incomplete { what: "it is empty" });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(database, flags)?;
-        connection.execute_batch("PRAGMA busy_timeout = 2000; PRAGMA cache_size = -2048;")?;
+        // First, or nothing of a database that was cut off reads: SQLite calls that a writable schema.
+        connection
+            .execute_batch("PRAGMA writable_schema = ON; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -2048;")?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found == super::LAYOUT { Ok(Self { connection }) } else { Err(SpoolError::Layout { found }) }
+        if found == LAYOUT {
+            Ok(Self { connection, gate: Gate::clone(gate) })
+        } else {
+            Err(SpoolError::Layout { found })
+        }
     }
 
     /// The counters as committed.
@@ -81,10 +127,11 @@ impl Reader {
         read_counters(&self.connection)
     }
 
-    /// Up to `limit` pending records of a lane with `after < seq <= upto`, in order, stopping when their values have reached `max_bytes`.
+    /// Up to `limit` pending records of a lane with `after < seq <= upto`, in order, stopping when their values have reached
+    /// `max_bytes`. What does not read is passed over: one damaged record must not stop those behind it.
     ///
     /// # Errors
-    /// When the database or a record does not read.
+    /// When the database does not read.
     pub fn pending(
         &self,
         lane: Lane,
@@ -93,40 +140,110 @@ impl Reader {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Page, SpoolError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, account, received_at, timestamp, key, headers, value FROM pending WHERE id > ? AND id <= ? ORDER BY id",
-        )?;
+        let _log_stays = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let high = lane_range(lane).1;
         let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
         let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
-        let start = row_id(lane, after);
-        let mut highest = start;
-        let mut rows = statement.query([start, upto])?;
+        let mut after = row_id(lane, after);
         let mut page = Page::default();
-        let mut bytes = 0;
-        while bytes < max_bytes && page.records.len() < limit {
+        let mut room = Room { records: limit, bytes: max_bytes };
+        while let Err(error) = self.read_into(&mut page, &mut after, upto, &mut room) {
+            if !error.is_damage() {
+                return Err(error);
+            }
+            page.damaged += 1;
+            tracing::error!(%error, after = seq_of(after), "pending records do not read and are passed over");
+            let Some(next) = self.first_readable(after, upto) else {
+                page.complete = true;
+                break;
+            };
+            after = next - 1;
+        }
+        Ok(page)
+    }
+
+    /// Reads on behind `after` until the page is full, or the range or what reads of it ends.
+    fn read_into(&self, page: &mut Page, after: &mut i64, upto: i64, room: &mut Room) -> Result<(), SpoolError> {
+        let mut statement = self.connection.prepare_cached(&format!("{PENDING} ORDER BY id"))?;
+        let start = *after;
+        let mut rows = statement.query([start, upto])?;
+        while room.records > 0 && room.bytes > 0 {
             let Some(row) = rows.next()? else {
                 page.complete = true;
                 break;
             };
             let id = row.get(0)?;
             // In a damaged tree: what was read before is not read again, and what stands behind a wrong id is.
-            if id <= highest && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
+            if id <= *after && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
+                page.damaged += 1;
                 tracing::error!(row = id, "a pending record stands twice, passed over");
                 continue;
             }
-            highest = highest.max(id);
+            *after = id.max(*after);
             page.last = seq_of(id);
             match stored(row) {
                 Ok(stored) => {
-                    bytes += stored.record.value.len();
+                    room.records -= 1;
+                    room.bytes = room.bytes.saturating_sub(stored.record.value.len());
                     page.records.push(stored);
                 }
-                // One damaged record must not stop those behind it; it stays, and `cardhook spool verify` shows it.
-                Err(error) => tracing::error!(%error, "passed over"),
+                // It stays, and `cardhook spool verify` shows it.
+                Err(error) => {
+                    page.damaged += 1;
+                    tracing::error!(%error, "passed over");
+                }
             }
         }
-        Ok(page)
+        Ok(())
+    }
+
+    /// The lowest place behind `after` from which on a row reads, or from which on there is none. It goes on from a place that
+    /// does not read in steps that double, and then back by halves: a few dozen look-ups, however many records a damaged page
+    /// held.
+    fn first_readable(&self, after: i64, upto: i64) -> Option<i64> {
+        let reads = |place: i64| self.reads_from(place, upto);
+        let (mut low, mut step) = (after, 1);
+        let mut high = loop {
+            let place = low.saturating_add(step).min(upto);
+            if reads(place) {
+                break place;
+            }
+            if place == upto {
+                return None;
+            }
+            low = place;
+            step *= 2;
+        };
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if reads(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Some(high)
+    }
+
+    fn reads_from(&self, place: i64, upto: i64) -> bool {
+        let first = self.connection.prepare_cached(&format!("{PENDING} ORDER BY id LIMIT 1"));
+        first.is_ok_and(|mut first| {
+            first
+                .query_row([place - 1, upto], |row| {
+                    row.get_ref(6)?;
+                    row.get::<_, i64>(0)
+                })
+                .optional()
+                .is_ok_and(|id| id.is_none_or(|id| id >= place))
+        })
+    }
+
+    /// The name of an account by its number in the spool.
+    pub(super) fn account_name(&self, number: i64) -> Result<String, SpoolError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT name FROM account WHERE id = ?")?
+            .query_row([number], |row| row.get(0))?)
     }
 
     /// What each lane holds: events, dlq, other, parked.
@@ -147,25 +264,45 @@ impl Reader {
         Ok(lanes)
     }
 
-    /// SQLite's own check of the database, then every pending record read. Returns what is wrong, a line each.
+    /// SQLite's own check of the database, then every pending record read.
     ///
     /// # Errors
     /// When the database cannot be read at all.
-    pub fn verify(&self) -> Result<Vec<String>, SpoolError> {
-        let mut check = self.connection.prepare("PRAGMA integrity_check(100)")?;
-        let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        let mut wrong: Vec<String> = lines.into_iter().filter(|line| line != "ok").collect();
-        let mut rows = self
-            .connection
-            .prepare("SELECT id, account, received_at, timestamp, key, headers, value FROM pending ORDER BY id")?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Err(error) = stored(row) {
-                wrong.push(error.to_string());
+    pub fn verify(&self) -> Result<Verified, SpoolError> {
+        let mut verified = Verified::default();
+        if let Err(error) = self.check(&mut verified.wrong) {
+            verified.wrong.push(error.to_string());
+        }
+        for lane in Lane::ALL {
+            let mut after = 0;
+            loop {
+                let page = self.pending(lane, after, u64::MAX, VERIFY_RECORDS, usize::MAX)?;
+                verified.records += page.records.len() as u64;
+                verified.damaged += page.damaged;
+                if page.complete {
+                    break;
+                }
+                after = page.last;
             }
         }
-        Ok(wrong)
+        Ok(verified)
     }
+
+    fn check(&self, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
+        let mut check = self.connection.prepare("PRAGMA integrity_check(100)")?;
+        let mut lines = check.query([])?;
+        while let Some(row) = lines.next()? {
+            let line: String = row.get(0)?;
+            wrong.extend((line != "ok").then_some(line));
+        }
+        Ok(())
+    }
+}
+
+/// What a page may still take.
+struct Room {
+    records: usize,
+    bytes: usize,
 }
 
 fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {

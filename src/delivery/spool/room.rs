@@ -1,6 +1,6 @@
 //! The spool on a full disk: removal with the reserve's blocks, and room for one more try.
 
-use super::{Spool, SpoolError};
+use super::{Spool, SpoolError, folder};
 use crate::delivery::Lane;
 
 /// A smaller write-ahead log is not worth moving on a full disk.
@@ -42,8 +42,8 @@ impl Spool {
     /// On a full disk: makes room for one more try, which `close_room` must follow. What the log holds is moved into the
     /// database, with the reserve's blocks; that gives the log's blocks back, which are at least as many. The reserve stays
     /// open for the log only where the database has free pages of its own to take the batch, so that it always comes back.
-    pub(in crate::delivery) fn make_room(&self) -> bool {
-        let gained = self.folder.wal_bytes() >= WORTH_MOVING;
+    pub(in crate::delivery) fn make_room(&mut self) -> bool {
+        let gained = folder::log_bytes(&self.folder.database()) >= WORTH_MOVING;
         self.folder.release_reserve();
         if !self.truncate_log() {
             self.folder.restore_reserve();
@@ -63,13 +63,8 @@ impl Spool {
     }
 
     /// Gives the log's blocks back and takes the reserve again.
-    pub(in crate::delivery) fn close_room(&self) {
+    pub(in crate::delivery) fn close_room(&mut self) {
         self.truncate_log();
         self.folder.restore_reserve();
-    }
-
-    fn truncate_log(&self) -> bool {
-        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        busy.is_ok_and(|busy| busy == 0)
     }
 }

@@ -11,7 +11,7 @@ const ROOM: u64 = 1 << 30;
 /// 2023-11-14T22:13:20Z
 const NOON: i64 = 1_700_000_000;
 
-fn record(value: &str) -> Record {
+pub(super) fn record(value: &str) -> Record {
     Record {
         key: Some("user".to_owned()),
         timestamp_ms: NOON * 1000,
@@ -20,23 +20,23 @@ fn record(value: &str) -> Record {
     }
 }
 
-fn entry(record: &Record, received_s: i64) -> Entry<'_> {
+pub(super) fn entry(record: &Record, received_s: i64) -> Entry<'_> {
     Entry { lane: Lane::Events, account: 0, received_at_ms: received_s * 1000, record }
 }
 
-fn id(value: &str) -> EventId {
+pub(super) fn id(value: &str) -> EventId {
     EventId::of_quarantined("shop", value.as_bytes())
 }
 
-fn open(folder: &tempfile::TempDir) -> Spool {
+pub(super) fn open(folder: &tempfile::TempDir) -> Spool {
     Spool::open(folder.path(), &["shop".to_owned(), "other".to_owned()]).unwrap()
 }
 
-fn append(spool: &mut Spool, value: &str) -> Appended {
+pub(super) fn append(spool: &mut Spool, value: &str) -> Appended {
     append_at(spool, value, NOON, NOON)
 }
 
-fn append_at(spool: &mut Spool, value: &str, event_time: i64, received_s: i64) -> Appended {
+pub(super) fn append_at(spool: &mut Spool, value: &str, event_time: i64, received_s: i64) -> Appended {
     let record = record(value);
     let mut batch = spool.batch().unwrap();
     let appended = batch.append(&entry(&record, received_s), id(value), event_time, ROOM).unwrap();
@@ -44,7 +44,7 @@ fn append_at(spool: &mut Spool, value: &str, event_time: i64, received_s: i64) -
     appended
 }
 
-fn pending(folder: &tempfile::TempDir) -> Vec<Stored> {
+pub(super) fn pending(folder: &tempfile::TempDir) -> Vec<Stored> {
     Reader::open(folder.path()).unwrap().pending(Lane::Events, 0, u64::MAX, 1000, usize::MAX).unwrap().records
 }
 

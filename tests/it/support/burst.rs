@@ -2,7 +2,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    iter::{Skip, StepBy},
     net::SocketAddr,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -42,10 +44,16 @@ impl Burst {
     /// Starts to send `each` claims of each of `users`, over keep-alive connections, in secure mode. A sender stops when
     /// its connection breaks.
     pub fn start(to: SocketAddr, users: usize, each: usize) -> Self {
+        Self::of(0..users, each, to)
+    }
+
+    /// As `start`, of these users: another burst of the same ones would send the same codes.
+    pub fn of(users: Range<usize>, each: usize, to: SocketAddr) -> Self {
         let answered = Arc::new(AtomicUsize::new(0));
         let senders = (0..SENDERS).map(|sender| {
             let answered = Arc::clone(&answered);
-            std::thread::spawn(move || send(to, sender, users, each, &answered))
+            let users = users.clone().skip(sender).step_by(SENDERS);
+            std::thread::spawn(move || send(to, users, each, &answered))
         });
         Self { senders: senders.collect(), answered }
     }
@@ -63,13 +71,13 @@ impl Burst {
     }
 }
 
-fn send(to: SocketAddr, sender: usize, users: usize, each: usize, answered: &AtomicUsize) -> Vec<Claim> {
+fn send(to: SocketAddr, users: StepBy<Skip<Range<usize>>>, each: usize, answered: &AtomicUsize) -> Vec<Claim> {
     let account = Account::of(Mode::Secure);
     let now = unix_seconds();
     let mut claims = Vec::new();
     let Ok(mut connection) = Connection::open(to) else { return claims };
     for turn in 0..each {
-        for user in (sender..users).step_by(SENDERS) {
+        for user in users.clone() {
             let code = format!("{user:06}{turn:06}");
             let push = account.push(&claim(&format!("oBurstUser{user:018}"), &code, now));
             let Ok(answer) = connection.post(&push.target, &push.body) else { return claims };

@@ -119,6 +119,11 @@ impl Setup {
             .fold(self.without_accounts().account(account, lines), |setup, mode| setup.account(&Account::of(mode), ""))
     }
 
+    /// Where everything of this setup is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where the spool is.
     pub fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")

@@ -1,5 +1,5 @@
-//! Faults of the machine for one process: a slow or failing fsync, and a wall clock that jumps. `faults.c` does it, loaded
-//! before the C library; this is its handle.
+//! Faults of the machine for one process: a slow or failing fsync, pages that a failed fsync lost, and a wall clock that
+//! jumps. `faults.c` does it, loaded before the C library; this is its handle.
 
 use std::{
     fs::File,
@@ -14,6 +14,8 @@ const SYNC_DELAY_US: u64 = 0;
 const SYNC_ERRNO: u64 = 1;
 const SYNCS_FAILED: u64 = 2;
 const CLOCK_OFFSET_MS: u64 = 3;
+const LOSE_PAGES: u64 = 4;
+const SYNC_ERRNO_OF: u64 = 5;
 
 /// Sets the faults of the process that runs under them.
 #[derive(Debug)]
@@ -49,6 +51,16 @@ impl Faults {
     /// Every fsync fails with this errno from now on; `None`: works again.
     pub fn sync_error(&self, errno: Option<i32>) {
         self.set(SYNC_ERRNO, errno.unwrap_or(0).into());
+    }
+
+    /// Only the fsync of a database itself fails, not that of its log.
+    pub fn only_of_databases(&self) {
+        self.set(SYNC_ERRNO_OF, 1);
+    }
+
+    /// From now on a failed fsync loses what was written since the last one, as a kernel may: the next one succeeds without it.
+    pub fn lose_pages(&self) {
+        self.set(LOSE_PAGES, 1);
     }
 
     /// How many have failed so far.
