@@ -27,7 +27,7 @@ const EVENTS: usize = 540;
 const ENDLESS: usize = 100_000;
 /// Records in each other lane.
 const OTHERS: usize = 3;
-const PAGE: usize = 4096;
+const PAGE: usize = 8192;
 /// Far more than a small spool takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 const FILES: [&str; 2] = ["spool.db", "spool.db-wal"];
@@ -175,7 +175,7 @@ fn serve(folder: &Path) -> Result<bool, String> {
     running.stop(PATIENCE);
     assert_ne!(safe, Err(Overloaded::Late), "the writer is dead, or never ends");
     if let (Ok(safe), Ok(reader)) = (safe, Reader::open(folder))
-        && reader.verify().is_ok_and(|wrong| wrong.is_empty())
+        && reader.verify().is_ok_and(|verified| verified.is_whole())
     {
         let records = export(&reader, Lane::Events).expect("verify calls it whole");
         let is_there = records.contains(&(key(EVENTS), value(EVENTS)));

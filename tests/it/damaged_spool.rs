@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// `PRAGMA page_size`
-const PAGE: usize = 4096;
+const PAGE: usize = 8192;
 
 /// Overwrites the page of the database that holds an event.
 fn strike(database: &Path, code: &str) {

@@ -26,7 +26,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use super::{Spool, SpoolError};
 
 /// Frames of the log after which it is moved into the database: half of the reserve.
-const LOG_FRAMES: u32 = 1000;
+const LOG_FRAMES: u32 = 500;
 
 /// Held by a reader of this process while it reads, and by the writer while it moves the log.
 pub(super) type Gate = Arc<RwLock<()>>;

@@ -6,7 +6,7 @@ use crate::delivery::Lane;
 /// A smaller write-ahead log is not worth moving on a full disk.
 const WORTH_MOVING: u64 = 32 * 1024;
 /// Free pages of the database that take the largest batch in any case.
-const ENOUGH_FREE_PAGES: i64 = 1000;
+const ENOUGH_FREE_PAGES: i64 = 500;
 /// Records removed in one transaction on a full disk: what it writes fits in the reserve.
 const REMOVE_AT_ONCE: usize = 512;
 

@@ -56,10 +56,10 @@ fn a_page_written_to_the_place_of_another_is_read_once() {
         append(&mut spool, &format!("{number:0>100}"));
     }
     damage(spool, |file| {
-        let page_of = |number| position(file, format!("{number:0>100}").as_bytes()) / 4096 * 4096;
+        let page_of = |number| position(file, format!("{number:0>100}").as_bytes()) / 8192 * 8192;
         let (early, late) = (page_of(60), page_of(140));
         assert_ne!(early, late);
-        file.copy_within(early..early + 4096, late);
+        file.copy_within(early..early + 8192, late);
     });
     let seqs: Vec<u64> = pending(&folder).iter().map(|stored| stored.seq).collect();
     assert!(seqs.len() > 100 && seqs.is_sorted_by(|left, right| left < right), "{seqs:?}");
