@@ -14,7 +14,7 @@ use std::{
 
 use cardhook::{
     delivery::measure::Measured,
-    event::{EventId, Record},
+    event::{EventId, Headers, Record},
 };
 use clap::Parser;
 use rustix::fs::{Advice, fadvise};
@@ -87,7 +87,12 @@ impl Events {
 }
 
 fn record(bytes: usize) -> Record {
-    Record { key: Some("o".repeat(28)), timestamp_ms: START * 1000, headers: Vec::new(), value: vec![b'x'; bytes] }
+    Record {
+        key: Some("o".repeat(28)),
+        timestamp_ms: START * 1000,
+        headers: Headers::default(),
+        value: vec![b'x'; bytes],
+    }
 }
 
 fn fill(folder: &Path, events: &mut Events, seconds: i64) -> anyhow::Result<()> {
