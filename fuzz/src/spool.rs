@@ -175,7 +175,7 @@ fn serve(folder: &Path) -> Result<bool, String> {
     running.stop(PATIENCE);
     assert_ne!(safe, Err(Overloaded::Late), "the writer is dead, or never ends");
     if let (Ok(safe), Ok(reader)) = (safe, Reader::open(folder))
-        && reader.verify().is_ok_and(|wrong| wrong.is_empty())
+        && reader.verify().is_ok_and(|verified| verified.is_whole())
     {
         let records = export(&reader, Lane::Events).expect("verify calls it whole");
         let is_there = records.contains(&(key(EVENTS), value(EVENTS)));
