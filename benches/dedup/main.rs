@@ -87,7 +87,12 @@ impl Events {
 }
 
 fn record(bytes: usize) -> Record {
-    Record { key: Some("o".repeat(28)), timestamp_ms: START * 1000, headers: Headers::default(), value: vec![b'x'; bytes] }
+    Record {
+        key: Some("o".repeat(28)),
+        timestamp_ms: START * 1000,
+        headers: Headers::default(),
+        value: vec![b'x'; bytes],
+    }
 }
 
 fn fill(folder: &Path, events: &mut Events, seconds: i64) -> anyhow::Result<()> {

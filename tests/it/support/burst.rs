@@ -53,7 +53,7 @@ impl Burst {
         let senders = (0..SENDERS).map(|sender| {
             let answered = Arc::clone(&answered);
             let users = users.clone().skip(sender).step_by(SENDERS);
-            std::thread::spawn(move || send(to, users, each, &answered))
+            std::thread::spawn(move || send(to, &users, each, &answered))
         });
         Self { senders: senders.collect(), answered }
     }
@@ -71,7 +71,7 @@ impl Burst {
     }
 }
 
-fn send(to: SocketAddr, users: StepBy<Skip<Range<usize>>>, each: usize, answered: &AtomicUsize) -> Vec<Claim> {
+fn send(to: SocketAddr, users: &StepBy<Skip<Range<usize>>>, each: usize, answered: &AtomicUsize) -> Vec<Claim> {
     let account = Account::of(Mode::Secure);
     let now = unix_seconds();
     let mut claims = Vec::new();
