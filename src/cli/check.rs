@@ -110,6 +110,12 @@ fn client_config_of(config: &Config) -> ClientConfig {
     client
 }
 
+/// librdkafka's words, up to where they quote the value of a property that is a secret.
+fn unquoted(reason: &str) -> String {
+    const QUOTED: &str = "sasl.oauthbearer.config";
+    reason.split_once(QUOTED).map_or_else(|| reason.to_owned(), |(before, _)| format!("{before}{QUOTED}\""))
+}
+
 /// What librdkafka complained of: the first refusal at the door, else the last thing.
 #[derive(Default)]
 struct Complaint(Mutex<Option<(RDKafkaErrorCode, String)>>);
@@ -140,7 +146,7 @@ impl ClientContext for Complaint {
         // That all brokers are down says less than what came before it.
         let code = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown && !refused);
         if let Some(code) = code {
-            *heard = Some((code, reason.to_owned()));
+            *heard = Some((code, unquoted(reason)));
         }
     }
 }

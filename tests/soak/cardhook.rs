@@ -97,8 +97,9 @@ impl Cardhook {
         std::fs::write(&config, text).unwrap();
         let file = File::create(folder.join("cardhook.log")).unwrap();
         let log = Arc::new(Mutex::new(Log { file, endings: Vec::new(), away: Vec::new() }));
-        let mut cardhook =
-            Self { config, log, public, admin, child: None, faults: Faults::new(folder), down: Vec::new() };
+        let faults = Faults::new(folder);
+        faults.lose_pages();
+        let mut cardhook = Self { config, log, public, admin, child: None, faults, down: Vec::new() };
         cardhook.spawn();
         cardhook
     }
