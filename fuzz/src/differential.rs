@@ -140,7 +140,7 @@ fn children(data: &[u8]) -> Result<Vec<Child>, Error> {
 /// Namespaces and doubled attributes, which the second parser looks at and we read past.
 fn is_stricter(reason: &Error) -> bool {
     let reason = reason.to_string();
-    ["prefix", "is redefined"].iter().any(|known| reason.contains(known))
+    ["prefix", "is redefined", "ualified name"].iter().any(|known| reason.contains(known))
 }
 
 /// What we refuse in well-formed documents: our bounds, DOCTYPE, processing instructions, other encodings.

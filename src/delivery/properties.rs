@@ -17,7 +17,7 @@ const PROMISE: &[(&str, &str)] = &[
 /// Chosen by measurement (`benches/`); a user may choose otherwise.
 const TUNED: &[(&str, &str)] = &[
     ("client.id", "cardhook"),
-    ("linger.ms", "2"),
+    ("linger.ms", "4"),
     ("compression.type", "lz4"),
     ("socket.timeout.ms", "10000"),
     ("socket.keepalive.enable", "true"),
