@@ -92,6 +92,7 @@ impl Folder {
         let mut folder = Self { path: path.to_owned(), had_reserve: false, _lock: lock };
         // SQLite gives its -wal and -shm files the permissions of the database.
         let database = folder.database();
+        folder.finish_setting_aside().map_err(failed(&database))?;
         private_file(&database).map_err(failed(&database))?;
         folder.had_reserve = folder.restore_reserve();
         Ok(folder)
@@ -134,13 +135,9 @@ impl Folder {
         let aside = places.find(free).unwrap_or_else(|| self.path.join(name));
         let moved = || {
             fs::write(self.take_over_note(), aside.as_os_str().as_encoded_bytes())?;
-            // The database first: it would be taken for whole without its log, and a log without its database is damage.
-            for part in ["", "-wal", "-shm"] {
-                match fs::rename(beside(&database, part), beside(&aside, part)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
-            }
+            File::open(self.take_over_note())?.sync_all()?;
+            // The database first: a start that finds it gone goes on with the rest.
+            move_parts(&database, &aside, &["", "-wal", "-shm"])?;
             private_file(&database)?;
             File::open(&self.path)?.sync_all()?;
             match fs::remove_file(self.damage_mark()) {
@@ -150,6 +147,15 @@ impl Folder {
         };
         moved().map_err(|source| FolderError::Io { path: aside.display().to_string(), source })?;
         Ok(aside)
+    }
+
+    /// A start that was killed while it set a database aside has moved that, and not its log.
+    fn finish_setting_aside(&self) -> io::Result<()> {
+        let database = self.database();
+        match self.to_take_over() {
+            Some(aside) if !database.exists() && aside.exists() => move_parts(&database, &aside, &["-wal", "-shm"]),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The database that was set aside and whose records are not all taken over yet.
@@ -199,6 +205,17 @@ pub(super) fn database(folder: &Path) -> PathBuf {
 /// Bytes of a database's write-ahead log.
 pub(super) fn log_bytes(database: &Path) -> u64 {
     fs::metadata(beside(database, "-wal")).map_or(0, |log| log.len())
+}
+
+/// Those that are there.
+fn move_parts(database: &Path, to: &Path, parts: &[&str]) -> io::Result<()> {
+    for part in parts {
+        match fs::rename(beside(database, part), beside(to, part)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn beside(database: &Path, part: &str) -> PathBuf {

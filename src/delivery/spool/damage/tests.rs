@@ -164,6 +164,18 @@ fn a_start_that_was_killed_while_it_took_over_is_made_good_by_the_next() {
 }
 
 #[test]
+fn a_start_that_was_killed_while_it_set_aside_is_made_good_by_the_next() {
+    let folder = filled();
+    let aside = folder.path().join("spool.db.corrupt-20261126T000000Z");
+    fs::rename(database(&folder), &aside).unwrap();
+    fs::write(folder.path().join("spool.db-wal"), "its log").unwrap();
+    fs::write(folder.path().join("take-over"), aside.as_os_str().as_encoded_bytes()).unwrap();
+    let spool = open(&folder);
+    assert_eq!(fs::read(folder.path().join("spool.db.corrupt-20261126T000000Z-wal")).unwrap(), b"its log");
+    assert_eq!((set_aside(&folder).len(), spool.counters().records), (1, RECORDS as u64));
+}
+
+#[test]
 fn a_database_that_misses_a_table_or_its_counters_is_damaged() {
     for loss in ["DROP TABLE bound", "DELETE FROM counters"] {
         let folder = filled();
