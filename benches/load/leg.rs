@@ -1,6 +1,6 @@
 //! One leg of the run: one server, one way of connecting, a few seconds.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     bare::Bare,
@@ -41,14 +41,20 @@ pub fn bare(pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
 pub fn cardhook(
     kafka: &Kafka,
     answer_after: &str,
+    binary: Option<&PathBuf>,
     options: &[String],
     pushes: &Pushes,
     duration: Duration,
 ) -> anyhow::Result<Measured> {
+    // What the leg before left in the kernel's memory is written back before, not during this one.
+    rustix::fs::sync();
     let topics = Topics::create(kafka);
     let mut setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
     for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
         setup = setup.set("kafka.options", &format!("{key:?} = {value:?}"));
+    }
+    if let Some(binary) = binary {
+        setup = setup.binary(binary.clone());
     }
     let service = setup.serve();
     service.wait_kafka(true);

@@ -52,6 +52,12 @@ struct Arguments {
     /// A property of librdkafka, to see what it changes
     #[arg(long, value_name = "KEY=VALUE")]
     option: Vec<String>,
+    /// Another cardhook binary, measured in turns with this one
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 1)]
+    rounds: u16,
     /// Only with kept-alive connections
     #[arg(long)]
     kept_alive_only: bool,
@@ -81,6 +87,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let kafka = support::kafka::Kafka::start();
     let folder = tempfile::Builder::new().prefix("cardhook-bench").tempdir()?;
     let duration = Duration::from_secs(arguments.seconds.into());
+    let mut binaries: Vec<Option<&PathBuf>> = arguments.before.iter().map(Some).chain([None]).collect();
+    let leg = |answer_after, binary, pushes: &Pushes, duration| {
+        leg::cardhook(&kafka, answer_after, binary, &arguments.option, pushes, duration)
+    };
     let mut report = Report::default();
     for (connections, per_second) in PUSHES_PER_SECOND {
         if arguments.kept_alive_only && connections == Connections::OnePerPush {
@@ -92,16 +102,23 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         if connections == Connections::KeptAlive {
             for answer_after in ANSWER_AFTER {
                 println!("warming up, answer_after = \"{answer_after}\"");
-                leg::cardhook(&kafka, answer_after, &arguments.option, &pushes, WARM_UP)?;
+                leg(answer_after, None, &pushes, WARM_UP)?;
             }
         }
-        println!("connections {}: the bare handler", connections.name());
-        let bare = leg::bare(&pushes, duration)?;
-        report.add(Row { answer_after: None, connections, measured: bare, bare });
-        for answer_after in ANSWER_AFTER {
-            println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
-            let measured = leg::cardhook(&kafka, answer_after, &arguments.option, &pushes, duration)?;
-            report.add(Row { answer_after: Some(answer_after), connections, measured, bare });
+        for _ in 0..arguments.rounds {
+            println!("connections {}: the bare handler", connections.name());
+            let bare = leg::bare(&pushes, duration)?;
+            report.add(Row { answer_after: None, before: false, connections, measured: bare, bare });
+            // Whichever comes second may find the disk busy with the first one's.
+            binaries.reverse();
+            for answer_after in ANSWER_AFTER {
+                println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
+                for binary in &binaries {
+                    let measured = leg(answer_after, *binary, &pushes, duration)?;
+                    let row = Row { answer_after: Some(answer_after), before: binary.is_some(), connections, measured, bare };
+                    report.add(row);
+                }
+            }
         }
     }
     Ok(report)

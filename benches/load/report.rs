@@ -19,6 +19,8 @@ const MEMORY: f64 = 100.0;
 pub struct Row {
     /// `None`: the bare handler.
     pub answer_after: Option<&'static str>,
+    /// Of the binary given with `--before`.
+    pub before: bool,
     pub connections: Connections,
     pub measured: Measured,
     /// The bare handler's of the same run.
@@ -55,7 +57,7 @@ impl Report {
 
     fn goals(&self) -> Vec<Goal> {
         let mut goals = Vec::new();
-        for row in &self.0 {
+        for row in self.0.iter().filter(|row| !row.before) {
             let Some(answer_after) = row.answer_after else { continue };
             let mut goal = |what: &str, met: bool| {
                 let of = format!("answer_after = \"{answer_after}\", connections {}: {what}", row.connections.name());
@@ -88,7 +90,7 @@ impl Display for Report {
         writeln!(f, "\n{CONNECTIONS} connections; ratios are to the bare handler of this run\n")?;
         writeln!(
             f,
-            "{:<13} {:<12} {:>9} {:>6} {:>8} {:>8} {:>9} {:>6} {:>9} {:>9} {:>9}",
+            "{:<13} {:<13} {:>9} {:>6} {:>8} {:>8} {:>9} {:>6} {:>9} {:>9} {:>9}",
             "connections",
             "answer after",
             "events/s",
@@ -105,9 +107,13 @@ impl Display for Report {
             let Measured { seen, cpu, peak_memory, on_topic } = row.measured;
             writeln!(
                 f,
-                "{:<13} {:<12} {:>9.0} {:>6.3} {:>8.1} {:>8.1} {:>9.1} {:>6.2} {:>9.1} {:>9} {:>9}",
+                "{:<13} {:<13} {:>9.0} {:>6.3} {:>8.1} {:>8.1} {:>9.1} {:>6.2} {:>9.1} {:>9} {:>9}",
                 row.connections.name(),
-                row.answer_after.unwrap_or("(bare)"),
+                match row.answer_after {
+                    None => "(bare)".to_owned(),
+                    Some(answer_after) if row.before => format!("{answer_after}, before"),
+                    Some(answer_after) => answer_after.to_owned(),
+                },
                 seen.rate(),
                 row.rate(),
                 millis(seen.p50),

@@ -23,8 +23,9 @@ const SHORT: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(500);
 
 /// What the forwarder alone knows.
-#[derive(Default)]
 pub(super) struct Feed {
+    /// How long a wave stays open for records that come after it began: they still leave with it.
+    open_for: Duration,
     pub(super) sink: Option<Box<dyn Sink>>,
     /// Read from the spool or taken back, to be fed before the queue.
     pub(super) backlog: VecDeque<Item>,
@@ -33,7 +34,7 @@ pub(super) struct Feed {
     pub(super) suspects: BTreeSet<u64>,
     pub(super) failures: u32,
     paused_until: Option<Instant>,
-    /// When the last wave began: the records that waited then and while they were fed.
+    /// When the last wave began: the records that waited then, and those that came while it was fed or open.
     wave_began: Option<Instant>,
     in_wave: bool,
 }
@@ -50,6 +51,20 @@ pub(super) enum Step {
 }
 
 impl Feed {
+    pub(super) fn new(open_for: Duration) -> Self {
+        Self {
+            open_for,
+            sink: None,
+            backlog: VecDeque::new(),
+            cursor: 0,
+            suspects: BTreeSet::new(),
+            failures: 0,
+            paused_until: None,
+            wave_began: None,
+            in_wave: false,
+        }
+    }
+
     /// Decides what to do next, and feeds while there is something to feed.
     pub(super) fn step(&mut self, state: &mut LaneState) -> Step {
         state.wants_room = false;
@@ -110,6 +125,9 @@ impl Feed {
             return None;
         }
         let since = self.wave_began.filter(|_| state.outstanding > 0).map_or(WAVE, |began| began.elapsed());
+        if since < self.open_for {
+            return None;
+        }
         let left = WAVE.saturating_sub(since);
         if left.is_zero() {
             self.in_wave = true;
@@ -207,5 +225,43 @@ fn feed_one(sink: &dyn Sink, item: Item, state: &mut LaneState) -> Fed {
             state.give_up(seq, failure);
             Fed::GaveUp
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Headers, Record};
+
+    struct Silent;
+
+    impl Sink for Silent {
+        fn send(&self, _: &Item) -> Result<(), NotTaken> {
+            Ok(())
+        }
+
+        fn purge(&self) {}
+    }
+
+    fn item(seq: u64) -> Item {
+        let record = Record { key: None, timestamp_ms: 0, headers: Headers::default(), value: b"{}".to_vec() };
+        Item { seq, account: None, received_at_ms: 0, record, stored: true, ticket: None, first_sent: None }
+    }
+
+    /// How many are in flight after the second of two records, where the first is not reported and a wave stays open so long.
+    fn in_flight(open_for: Duration) -> usize {
+        let mut feed = Feed { sink: Some(Box::new(Silent)), ..Feed::new(open_for) };
+        let mut state = LaneState::default();
+        for seq in [1, 2] {
+            state.push(item(seq));
+            assert!(matches!(feed.step(&mut state), Step::Wait(_)));
+        }
+        state.in_flight.len()
+    }
+
+    #[test]
+    fn a_record_joins_the_wave_while_it_is_open_and_waits_for_its_reports_after_that() {
+        assert_eq!(in_flight(Duration::from_mins(1)), 2);
+        assert_eq!(in_flight(Duration::ZERO), 1);
     }
 }

@@ -48,7 +48,9 @@ impl Forwarder {
         accounts: Vec<i64>,
         refuse: Refuse,
     ) -> Self {
-        Self { shared, connect, reader, ack_timeout, accounts, refuse, feed: Feed::default() }
+        // Not to its end: what comes just behind a request waits for that one's report.
+        let feed = Feed::new(connect.linger() * 3 / 4);
+        Self { shared, connect, reader, ack_timeout, accounts, refuse, feed }
     }
 
     /// Connects now, so that a wrong property is found at start.

@@ -1,5 +1,7 @@
 //! librdkafka's properties: what the promise needs, what measurement chose, what the user added.
 
+use std::time::Duration;
+
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 /// What makes a record safe and keeps its order: not to be overridden (reserved in `kafka.options`, stack.md).
@@ -14,10 +16,16 @@ const PROMISE: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+const LINGER: &str = "linger.ms";
+/// librdkafka's older name for it.
+const LINGER_ALIAS: &str = "queue.buffering.max.ms";
+
 /// Chosen by measurement (`benches/`); a user may choose otherwise.
 const TUNED: &[(&str, &str)] = &[
     ("client.id", "cardhook"),
-    ("linger.ms", "4"),
+    (LINGER, "2"),
+    // The requests of several partitions leave together; with Nagle's algorithm each waits for the one before.
+    ("socket.nagle.disable", "true"),
     ("compression.type", "lz4"),
     ("socket.timeout.ms", "10000"),
     ("socket.keepalive.enable", "true"),
@@ -47,9 +55,27 @@ pub fn producer(options: &[(String, String)]) -> ClientConfig {
     config
 }
 
+/// How long records wait in the client for others to share their request.
+pub(super) fn linger(config: &ClientConfig) -> Duration {
+    let milliseconds = config.get(LINGER_ALIAS).or_else(|| config.get(LINGER)).and_then(|text| text.trim().parse().ok());
+    Duration::try_from_secs_f64(milliseconds.unwrap_or(0.0) / 1000.0).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_linger_is_read_under_either_of_its_names() {
+        let linger = |options: &[(&str, &str)]| {
+            let options: Vec<_> = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            linger(&producer(&options))
+        };
+        assert_eq!(linger(&[]), Duration::from_millis(2));
+        assert_eq!(linger(&[("linger.ms", "0.5")]), Duration::from_micros(500));
+        assert_eq!(linger(&[("queue.buffering.max.ms", "7")]), Duration::from_millis(7));
+        assert_eq!(linger(&[("linger.ms", "x")]), Duration::ZERO, "librdkafka refuses it by itself");
+    }
 
     #[test]
     fn the_promise_is_not_overridden() {

@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use super::{
     lane::Shared,
+    properties::linger,
     state::{Failure, Item},
 };
 use crate::event::Record;
@@ -50,6 +51,8 @@ pub(super) trait Sink: Send {
 pub(super) trait Connect: Send + Sync {
     /// A sink that reports to `lane` under `generation`.
     fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError>;
+    /// How long a sink keeps a record for others to share its request.
+    fn linger(&self) -> Duration;
 }
 
 /// librdkafka properties. Without `Debug`: passwords are among them.
@@ -72,6 +75,10 @@ impl Connect for Kafka {
         };
         let polling = polling.map_err(|_| KafkaError::ClientCreation("no thread for polling".into()))?;
         Ok(Box::new(KafkaSink { producer, lane: Arc::clone(lane), stop, polling: Some(polling) }))
+    }
+
+    fn linger(&self) -> Duration {
+        linger(&self.0)
     }
 }
 

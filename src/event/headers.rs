@@ -21,18 +21,19 @@ impl Headers {
         Self(Vec::with_capacity(USUAL_BYTES))
     }
 
-    /// Adds a header at the end.
+    /// Adds a header at the end. A part of 4 GiB is not representable; nothing that is received is so long.
     pub fn push(&mut self, name: &str, value: impl fmt::Display) {
-        self.push_part(name);
-        self.push_part(value);
+        self.push_part(|buffer| buffer.extend_from_slice(name.as_bytes()));
+        self.push_part(|buffer| {
+            // A vector takes everything.
+            let _ = write!(buffer, "{value}");
+        });
     }
 
-    /// A part of 4 GiB is not representable; nothing that is received is so long.
-    fn push_part(&mut self, part: impl fmt::Display) {
+    fn push_part(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let at = self.0.len();
         self.0.extend_from_slice(&[0; LENGTH]);
-        // A vector takes everything.
-        let _ = write!(self.0, "{part}");
+        write(&mut self.0);
         let length = u32::try_from(self.0.len() - at - LENGTH).unwrap_or(u32::MAX);
         if let Some(place) = self.0.get_mut(at..at + LENGTH) {
             place.copy_from_slice(&length.to_le_bytes());

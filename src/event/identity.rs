@@ -33,8 +33,9 @@ impl EventId {
             text.push('\n');
             lines.push(start..text.len());
         }
+        let text = text.as_bytes();
         lines.sort_unstable_by(|a, b| text.get(a.clone()).cmp(&text.get(b.clone())));
-        Self::of_parts(lines.into_iter().filter_map(|line| text.get(line)).map(str::as_bytes))
+        Self::of_parts(lines.into_iter().filter_map(|line| text.get(line)))
     }
 
     /// The id of a quarantined push (contract §3.2): UUID v5 of account name, LF and body.

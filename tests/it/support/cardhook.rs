@@ -25,11 +25,15 @@ use super::{
 /// Long enough for a loaded machine of two cores; nothing waits that long when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_cardhook");
+
 /// A folder with a configuration, a spool and nothing running.
 pub struct Setup {
     folder: TempDir,
     sections: BTreeMap<&'static str, String>,
     accounts: String,
+    binary: PathBuf,
 }
 
 /// The topics of one test.
@@ -62,9 +66,13 @@ impl Setup {
             ("kafka", "brokers = []\n".to_owned()),
             ("spool", spool),
         ]);
-        Mode::ALL.into_iter().fold(Self { folder, sections, accounts: String::new() }, |setup, mode| {
-            setup.account(&Account::of(mode), "")
-        })
+        let setup = Self { folder, sections, accounts: String::new(), binary: BINARY.into() };
+        Mode::ALL.into_iter().fold(setup, |setup, mode| setup.account(&Account::of(mode), ""))
+    }
+
+    /// Serves with another binary than the one under test.
+    pub fn binary(self, binary: PathBuf) -> Self {
+        Self { binary, ..self }
     }
 
     /// Three accounts, one per mode, and a broker with the topics.
@@ -150,27 +158,27 @@ impl Setup {
 
     /// `cardhook serve`, once it listens.
     pub fn serve_unready(&self) -> Service {
-        Service::start(&self.write(), |_| {})
+        self.serve_with(|_| {})
     }
 
     /// `cardhook serve`, started as `prepare` makes it, once it listens.
     pub fn serve_with(&self, prepare: impl FnOnce(&mut Command)) -> Service {
-        Service::start(&self.write(), prepare)
+        Service::start(&self.binary, &self.write(), prepare)
     }
 
     /// `cardhook serve` on a machine with faults, once it listens.
     pub fn serve_under(&self, faults: &Faults) -> Service {
-        Service::start(&self.write(), |command| faults.apply_to(command))
+        self.serve_with(|command| faults.apply_to(command))
     }
 }
 
 /// A command of cardhook that ends by itself.
 pub fn run(args: &[&str]) -> Output {
-    command().args(args).stdin(Stdio::null()).output().unwrap()
+    command(Path::new(BINARY)).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cardhook"));
+fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
     // Nothing of the machine's own settings may reach the tests.
     command.env_clear().env("RUST_BACKTRACE", "1");
     command
@@ -187,8 +195,8 @@ pub struct Service {
 }
 
 impl Service {
-    fn start(config: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = command();
+    fn start(binary: &Path, config: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(binary);
         prepare(&mut command);
         let mut child = command
             .args(["serve", "--config"])
