@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     forget_page_cache(folder.path())?;
     let mut spool = Measured::open(folder.path())?;
     take_turns(&mut spool, &mut events, arguments.commits)?;
+    minutes_of_service(&mut spool, &mut events)?;
     forget_a_minute(&mut spool, arguments.rate)
 }
 
@@ -136,7 +137,25 @@ fn take_turns(spool: &mut Measured, events: &mut Events, commits: usize) -> anyh
     }
     println!("commits of {BATCH} appends   events/s    p50        p99        max");
     show("  without forgetting   ", without);
-    show("  with forgetting      ", with);
+    show("  forgetting in each   ", with);
+    Ok(())
+}
+
+/// As a service with a full window does it: what a minute brought is forgotten at the minute's begin, a little in each of so
+/// many commits. A minute with it, and one without.
+fn minutes_of_service(spool: &mut Measured, events: &mut Events) -> anyhow::Result<()> {
+    let usual = record(VALUE);
+    let due = (60 * events.per_second).div_ceil(1000);
+    for (name, forgetting) in [("  a minute without     ", 0), ("  a minute of service  ", due)] {
+        let (began, mut times) = (Instant::now(), Vec::new());
+        while began.elapsed() < Duration::from_mins(1) {
+            let forget_before = (times.len() < usize::try_from(forgetting)?).then_some(END);
+            let began = Instant::now();
+            spool.commit(&usual, events.take(BATCH), forget_before)?;
+            times.push(began.elapsed());
+        }
+        show(name, times);
+    }
     Ok(())
 }
 

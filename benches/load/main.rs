@@ -115,7 +115,8 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
                 println!("connections {}: answer_after = \"{answer_after}\"", connections.name());
                 for binary in &binaries {
                     let measured = leg(answer_after, *binary, &pushes, duration)?;
-                    let row = Row { answer_after: Some(answer_after), before: binary.is_some(), connections, measured, bare };
+                    let row =
+                        Row { answer_after: Some(answer_after), before: binary.is_some(), connections, measured, bare };
                     report.add(row);
                 }
             }

@@ -59,7 +59,7 @@ impl Writer {
         match (dlq_item, self.lanes.get(Lane::Dlq as usize)) {
             (Some(dlq_item), Some(dlq)) => {
                 let seq = dlq_item.seq;
-                dlq.hand_over(std::iter::once(dlq_item));
+                dlq.hand_over(vec![dlq_item]);
                 for waiter in waiters {
                     dlq.join(seq, true, waiter);
                 }

@@ -65,7 +65,13 @@ impl Shared {
     }
 
     /// Committed records, in order: into memory while the forwarder keeps up, else they wait in the spool.
-    pub(super) fn hand_over(&self, items: impl Iterator<Item = Item>) {
+    pub(super) fn hand_over(&self, mut items: Vec<Item>) {
+        if self.answer_after == AnswerAfter::Disk {
+            // Before the lock, for which these answers need not wait.
+            for ticket in items.iter_mut().filter_map(|item| item.ticket.take()) {
+                ticket.settle(State::SafeOnDisk);
+            }
+        }
         let mut state = self.lock();
         for mut item in items {
             state.last_stored = item.seq;

@@ -57,7 +57,8 @@ pub fn producer(options: &[(String, String)]) -> ClientConfig {
 
 /// How long records wait in the client for others to share their request.
 pub(super) fn linger(config: &ClientConfig) -> Duration {
-    let milliseconds = config.get(LINGER_ALIAS).or_else(|| config.get(LINGER)).and_then(|text| text.trim().parse().ok());
+    let milliseconds =
+        config.get(LINGER_ALIAS).or_else(|| config.get(LINGER)).and_then(|text| text.trim().parse().ok());
     Duration::try_from_secs_f64(milliseconds.unwrap_or(0.0) / 1000.0).unwrap_or_default()
 }
 

@@ -223,7 +223,7 @@ impl Writer {
         }
         for (lane, items) in self.lanes.iter().zip(new) {
             if !items.is_empty() {
-                lane.hand_over(items.into_iter());
+                lane.hand_over(items);
             }
         }
         for (submission, ticket, outcome) in others {
