@@ -54,7 +54,7 @@ pub fn cardhook(
         setup = setup.set("kafka.options", &format!("{key:?} = {value:?}"));
     }
     if let Some(binary) = binary {
-        setup = setup.binary(binary.clone());
+        setup.binary.clone_from(binary);
     }
     let service = setup.serve();
     service.wait_kafka(true);

@@ -33,7 +33,8 @@ pub struct Setup {
     folder: TempDir,
     sections: BTreeMap<&'static str, String>,
     accounts: String,
-    binary: PathBuf,
+    /// What serves: the binary under test, unless another one is set.
+    pub binary: PathBuf,
 }
 
 /// The topics of one test.
@@ -68,11 +69,6 @@ impl Setup {
         ]);
         let setup = Self { folder, sections, accounts: String::new(), binary: BINARY.into() };
         Mode::ALL.into_iter().fold(setup, |setup, mode| setup.account(&Account::of(mode), ""))
-    }
-
-    /// Serves with another binary than the one under test.
-    pub fn binary(self, binary: PathBuf) -> Self {
-        Self { binary, ..self }
     }
 
     /// Three accounts, one per mode, and a broker with the topics.
