@@ -17,6 +17,7 @@ mod spool;
 mod state;
 mod ticket;
 mod unsaved;
+mod vitals;
 mod writer;
 
 use std::{
@@ -43,7 +44,8 @@ use lane::Shared;
 use sink::Connect;
 use state::Stop;
 use ticket::{State, Ticket};
-use writer::{Command, Vitals, Writer};
+use vitals::Vitals;
+use writer::{Command, Writer};
 
 /// Submissions waiting for the writer at most; beyond, the answer is 503.
 const COMMANDS: usize = 8192;

@@ -34,6 +34,29 @@ fn a_database_whose_counters_cannot_be_is_set_aside_at_the_start() {
     }
 }
 
+#[test]
+fn records_that_are_missing_or_too_many_are_found_by_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for name in ["first", "second", "third"] {
+        append(&mut spool, name);
+    }
+    let reader = Reader::open(folder.path()).unwrap();
+    assert!(reader.verify().unwrap().is_whole());
+    // As another table's page in the place of one of the records': a row of the same shape, at a place that no record has.
+    let row_of_another_table = "UPDATE pending SET id = 0 WHERE id = (SELECT min(id) FROM pending)";
+    let one_less = "DELETE FROM pending WHERE id = (SELECT max(id) FROM pending)";
+    for (left, change) in [(2, row_of_another_table), (1, one_less)] {
+        spool.connection.execute(change, []).unwrap();
+        let verified = reader.verify().unwrap();
+        assert_eq!(verified.wrong, [format!("{left} pending records are there, and 3 were counted")]);
+        assert_eq!(
+            (verified.records, reader.report().unwrap()[0].records, pending(&folder).len()),
+            (left, left, left as usize)
+        );
+    }
+}
+
 /// Closes the spool and changes its database's bytes.
 fn damage(mut spool: Spool, change: impl FnOnce(&mut Vec<u8>)) {
     spool.tidy();
