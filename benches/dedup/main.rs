@@ -2,7 +2,7 @@
 //! while it runs.
 //!
 //! `cargo bench --bench dedup -- --hours 48` is the default window at 1,000 events a second: 172.8 million ids, 7 GB of disk
-//! and half an hour; without arguments it is a hundredth of that. The ids go through the spool's own code, without
+//! and a quarter of an hour; without arguments it is a hundredth of that. The ids go through the spool's own code, without
 //! HTTP and Kafka. Appends with and without forgetting take turns, so that other load on the machine hits both.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
