@@ -44,7 +44,12 @@ impl Forgetter {
 
     /// Whether the next batch should forget even when it has nothing else to do.
     pub(super) fn is_due(&self) -> bool {
-        self.position.is_some() || self.bindings || Instant::now() >= self.next_pass
+        self.position.is_some() || self.bindings || self.begins()
+    }
+
+    /// Whether the next batch begins a pass: the recent ids are to be in their places then.
+    pub(super) fn begins(&self) -> bool {
+        self.position.is_none() && !self.bindings && Instant::now() >= self.next_pass
     }
 
     /// The bucket of a binding that is received now: the second in which an eighth of the window ends.

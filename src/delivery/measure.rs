@@ -56,6 +56,7 @@ impl Measured {
             batch.forget(&Position::default(), cutoff, AT_ONCE)?;
         }
         batch.commit()?;
+        self.spool.move_ids_when_due()?;
         self.spool.move_log_when_due()
     }
 

@@ -38,6 +38,9 @@ const GATHER: Duration = Duration::from_millis(1);
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
 
+const UNMOVED_IDS: &str =
+    "the recent ids cannot be moved to their places; they are known all the same, and it is tried again";
+
 /// What the writer is asked.
 pub(super) enum Command {
     /// Append a record; the ticket says what became of it.
@@ -122,6 +125,10 @@ impl Writer {
     }
 
     fn commit(&mut self, appends: &mut Appends, refused: &mut VecDeque<(Lane, Box<Item>, &'static str)>) {
+        if self.forgetter.begins() {
+            let moved = self.spool.move_ids();
+            self.report_unmoved(moved, UNMOVED_IDS);
+        }
         let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
         let mut transacted = self.transact(appends, &mut removals);
         if transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
@@ -134,7 +141,7 @@ impl Writer {
                 // Before the answers: who has one may look.
                 self.look_around();
                 self.settle(appends, outcomes);
-                self.move_log();
+                self.move_what_is_due();
             }
             Err(error) => {
                 self.failed(&error);
@@ -264,11 +271,20 @@ impl Writer {
     }
 
     /// After the answers, which need not wait for it.
-    fn move_log(&mut self) {
-        if let Err(error) = self.spool.move_log_when_due() {
-            self.metrics.spool_write_errors.inc();
-            tracing::error!(%error, "the spool's log cannot be moved into its database; it grows, and is tried again");
+    fn move_what_is_due(&mut self) {
+        let moved = self.spool.move_ids_when_due();
+        self.report_unmoved(moved, UNMOVED_IDS);
+        let moved = self.spool.move_log_when_due();
+        self.report_unmoved(moved, "the spool's log cannot be moved into its database; it grows, and is tried again");
+    }
+
+    fn report_unmoved(&self, moved: Result<(), SpoolError>, what: &str) {
+        let Err(error) = moved else { return };
+        self.metrics.spool_write_errors.inc();
+        if error.is_damage() {
+            self.spool.mark_damaged();
         }
+        tracing::error!(%error, "{what}");
     }
 
     fn failed(&mut self, error: &SpoolError) {

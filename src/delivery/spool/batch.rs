@@ -2,7 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError, bound::BYTES_PER_BINDING, next_seq, row_id};
+use super::{
+    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError,
+    bound::BYTES_PER_BINDING,
+    next_seq,
+    recent::{Additions, Place, Recent, place},
+    row_id,
+};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
@@ -36,6 +42,7 @@ pub(in crate::delivery) struct Batch<'a> {
     pub(super) transaction: Transaction<'a>,
     committed: &'a mut Counters,
     pub(super) counters: Counters,
+    recent: Additions<'a>,
     accounts: &'a [i64],
     /// Read when the first signature is to be bound.
     pub(super) live_buckets: Option<Vec<i64>>,
@@ -45,11 +52,12 @@ impl<'a> Batch<'a> {
     pub(super) fn begin(
         connection: &'a mut Connection,
         committed: &'a mut Counters,
+        recent: &'a mut Recent,
         accounts: &'a [i64],
     ) -> Result<Self, SpoolError> {
         let counters = *committed;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        Ok(Self { transaction, committed, counters, accounts, live_buckets: None })
+        Ok(Self { transaction, committed, counters, recent: Additions::to(recent), accounts, live_buckets: None })
     }
 
     /// Remembers an id and stores its record, unless the id is known or the bound is reached.
@@ -60,26 +68,19 @@ impl<'a> Batch<'a> {
         event_time: i64,
         max_bytes: u64,
     ) -> Result<Appended, SpoolError> {
-        let full = self.counters.bytes + size_of(entry.record) > max_bytes;
-        if full {
-            return Ok(self.known(entry, id, event_time)?.unwrap_or(Appended::Full));
+        let place = place(event_time, id, self.account(entry.account));
+        if let Some(first) = known(&self.transaction, self.recent.so_far(), entry.lane, &place)? {
+            return Ok(first);
+        }
+        if self.counters.bytes + size_of(entry.record) > max_bytes {
+            return Ok(Appended::Full);
         }
         let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
-        let remembered = self
-            .transaction
-            .prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?
-            .execute(params![event_time, id.as_bytes(), self.account(entry.account), seq.cast_signed()])?;
-        if remembered == 0 {
-            return Ok(self.known(entry, id, event_time)?.unwrap_or(Appended::Delivered));
-        }
+        self.recent.add(&self.transaction, place, seq)?;
         self.counters.remembered += 1;
         self.counters.last_seq = seq;
         self.insert(seq, entry)?;
         Ok(Appended::New(seq))
-    }
-
-    fn known(&self, entry: &Entry<'_>, id: EventId, event_time: i64) -> Result<Option<Appended>, SpoolError> {
-        known(&self.transaction, entry.lane, self.account(entry.account), id, event_time)
     }
 
     pub(super) fn account(&self, index: usize) -> i64 {
@@ -138,7 +139,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Forgets up to `limit` ids after `position` whose event time and receipt are both before `cutoff` (Unix seconds).
+    /// Forgets up to `limit` ids after `position`, recent ones aside, whose event time and receipt are both before `cutoff` (Unix seconds).
     /// Returns where to go on, or `None` when the cutoff was reached.
     pub(in crate::delivery) fn forget(
         &mut self,
@@ -189,6 +190,7 @@ impl<'a> Batch<'a> {
             .optional()?;
         // One range of the tree: the appends of this batch wait for it, and a statement per id takes several times as long.
         let end = next.clone().unwrap_or(Position { event_time: before, ..Position::default() });
+        self.recent.forget(end.event_time);
         let forgotten = self
             .transaction
             .prepare_cached(
@@ -202,7 +204,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes the counters and commits: fsynced when this returns.
-    pub(in crate::delivery) fn commit(self) -> Result<(), SpoolError> {
+    pub(in crate::delivery) fn commit(mut self) -> Result<(), SpoolError> {
         let Counters { last_seq, records, bytes, parked, remembered, bound } = self.counters;
         let row = [last_seq, records, bytes, parked, remembered, bound].map(u64::cast_signed);
         self.transaction
@@ -211,6 +213,7 @@ impl<'a> Batch<'a> {
             )?
             .execute(row)?;
         self.transaction.commit()?;
+        self.recent.keep();
         *self.committed = self.counters;
         Ok(())
     }
@@ -219,16 +222,11 @@ impl<'a> Batch<'a> {
 /// What the spool knows of an id, if anything.
 pub(super) fn known(
     connection: &Connection,
+    recent: &Recent,
     lane: Lane,
-    account: i64,
-    id: EventId,
-    event_time: i64,
+    place: &Place,
 ) -> Result<Option<Appended>, SpoolError> {
-    let seq: Option<i64> = connection
-        .prepare_cached("SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?
-        .query_row(params![event_time, id.as_bytes(), account], |row| row.get(0))
-        .optional()?;
-    let Some(seq) = seq.map(i64::cast_unsigned) else { return Ok(None) };
+    let Some(seq) = recent.seq_of(place, connection)? else { return Ok(None) };
     let pending = connection.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([row_id(lane, seq)])?;
     Ok(Some(if pending { Appended::Pending(seq) } else { Appended::Delivered }))
 }

@@ -34,8 +34,8 @@ impl SpoolError {
 /// places (for a bounded time) and both ends of what is remembered.
 pub(super) fn look_for_damage(connection: &Connection) -> Result<(), SpoolError> {
     let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'bound', 'counters')";
-    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 5 {
+                  WHERE name IN ('account', 'pending', 'remembered', 'recent', 'bound', 'counters')";
+    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
         return Err(SpoolError::Incomplete { what: "a table is missing" });
     }
     read_counters(connection)?;

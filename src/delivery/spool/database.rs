@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, Error};
 
-use super::{Counters, SEQ_BITS, SpoolError, damage::look_for_damage, log::Log};
+use super::{Counters, SEQ_BITS, SpoolError, damage::look_for_damage, log::Log, recent::Recent};
 
 /// `PRAGMA user_version` of this layout.
-pub(super) const LAYOUT: i64 = 2;
+pub(super) const LAYOUT: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -17,6 +17,8 @@ CREATE TABLE pending (
 CREATE TABLE remembered (
   event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (event_time, event_id, account)) WITHOUT ROWID;
+CREATE TABLE recent (
+  seq INTEGER PRIMARY KEY, event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL);
 CREATE TABLE bound (
   bucket INTEGER NOT NULL, signature BLOB NOT NULL, account INTEGER NOT NULL, event_id BLOB NOT NULL,
   PRIMARY KEY (bucket, signature, account)) WITHOUT ROWID;
@@ -26,8 +28,8 @@ CREATE TABLE counters (
 INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0, 0);
 ";
 
-/// Opens or creates the database, and looks for damage.
-pub(super) fn connect(database: &Path) -> Result<(Connection, Log), SpoolError> {
+/// Opens or creates the database, looks for damage, and reads the recent ids.
+pub(super) fn connect(database: &Path) -> Result<(Connection, Log, Recent), SpoolError> {
     let mut connection = Connection::open(database)?;
     let log = Log::of(&mut connection, database)?;
     // A page of twice the usual size takes six usual records in place of three, and half as many writes: about a tenth less
@@ -39,7 +41,8 @@ pub(super) fn connect(database: &Path) -> Result<(Connection, Log), SpoolError> 
     connection.set_prepared_statement_cache_capacity(32);
     create_or_check(&mut connection)?;
     look_for_damage(&connection)?;
-    Ok((connection, log))
+    let recent = Recent::read(&connection)?;
+    Ok((connection, log, recent))
 }
 
 fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
@@ -88,4 +91,20 @@ pub(super) fn account_number(connection: &Connection, name: &str) -> Result<i64,
         [name],
     )?;
     Ok(connection.query_row("SELECT id FROM account WHERE name = ?", [name], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without them it works as well, and slower: nothing else would show that they got lost.
+    #[test]
+    fn sqlite_is_compiled_with_the_flags_of_cargo_config() {
+        let connection = Connection::open_in_memory().unwrap();
+        let used = |option: &str| -> bool {
+            connection.query_row("SELECT sqlite_compileoption_used(?)", [option], |row| row.get(0)).unwrap()
+        };
+        assert!(used("DEFAULT_MEMSTATUS=0"), "LIBSQLITE3_FLAGS of .cargo/config.toml did not arrive");
+        assert!(!used("ENABLE_MEMORY_MANAGEMENT"));
+    }
 }

@@ -6,7 +6,8 @@
 //! - a record's place is `lane << 56 | seq`, so that each lane is one range of the tree, in arrival order;
 //! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), is never given twice, and so says
 //!   when an id was received without a column of its own;
-//! - remembered ids are clustered by event time: inserts stay at the tree's right edge.
+//! - remembered ids are clustered by event time, but for the last ones, which stand in arrival order: inserts stay at the
+//!   trees' right edges.
 
 mod batch;
 mod bound;
@@ -16,6 +17,7 @@ mod export;
 mod folder;
 mod log;
 mod reader;
+mod recent;
 mod room;
 
 use std::path::Path;
@@ -107,6 +109,7 @@ pub(super) struct Spool {
     folder: folder::Folder,
     log: log::Log,
     counters: Counters,
+    recent: recent::Recent,
     accounts: Vec<i64>,
 }
 
@@ -129,11 +132,11 @@ impl Spool {
 
     fn opened(
         folder: folder::Folder,
-        (connection, log): (Connection, log::Log),
+        (connection, log, recent): (Connection, log::Log, recent::Recent),
         accounts: &[String],
     ) -> Result<Self, SpoolError> {
         let counters = read_counters(&connection)?;
-        let mut spool = Self { connection, folder, log, counters, accounts: Vec::new() };
+        let mut spool = Self { connection, folder, log, counters, recent, accounts: Vec::new() };
         // Where that fails, every batch tries it again first.
         let _ = spool.begin_log_anew();
         spool.accounts =
@@ -169,7 +172,7 @@ impl Spool {
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
         self.begin_log_anew()?;
-        Batch::begin(&mut self.connection, &mut self.counters, &self.accounts)
+        Batch::begin(&mut self.connection, &mut self.counters, &mut self.recent, &self.accounts)
     }
 
     /// What is known of an id without writing: reading works on a full disk too.
@@ -181,7 +184,7 @@ impl Spool {
         event_time: i64,
     ) -> Result<Option<Appended>, SpoolError> {
         let account = self.accounts.get(account).copied().unwrap_or(-1);
-        batch::known(&self.connection, lane, account, id, event_time)
+        batch::known(&self.connection, &self.recent, lane, &recent::place(event_time, id, account))
     }
 
     /// Moves the WAL into the database and, after a removal, takes the reserve back where the disk has room.

@@ -132,6 +132,7 @@ fn an_id_is_forgotten_only_when_event_time_and_receipt_are_both_old() {
     append_at(&mut spool, "late", NOON - 3 * day, NOON);
     append_at(&mut spool, "quarantined", 0, NOON);
     append_at(&mut spool, "new", NOON, NOON);
+    spool.move_ids().unwrap();
     let mut batch = spool.batch().unwrap();
     let mut position = Some(Position::default());
     while let Some(from) = position {
@@ -152,6 +153,7 @@ fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
     for (number, value) in (0..10).zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
         append_at(&mut spool, value, NOON + number, NOON);
     }
+    spool.move_ids().unwrap();
     let mut batch = spool.batch().unwrap();
     assert_eq!(batch.forget_early(7 * BYTES_PER_ID, 1000).unwrap(), 3);
     batch.commit().unwrap();

@@ -1,0 +1,289 @@
+//! The last remembered ids: in arrival order on disk and in memory. Some thousand at once they move to their places among
+//! the others.
+//!
+//! Ids are in no order within their second. Were each put into its place at once, the appends of one commit would write
+//! nearly every page of that second; so they write the last page of a table, and the pages of a second are written once for
+//! thousands of ids.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Spool, SpoolError};
+use crate::event::EventId;
+
+/// So many move at once: some milliseconds of work.
+const MANY: usize = 4096;
+/// So many stay in memory after they moved, the youngest: about five megabytes.
+const KEPT: usize = 65_536;
+
+/// Where an id stands among the remembered ones: event time, id, account.
+pub(super) type Place = (i64, [u8; 16], i64);
+
+/// The place of an id.
+pub(super) fn place(event_time: i64, id: EventId, account: i64) -> Place {
+    (event_time, *id.as_bytes(), account)
+}
+
+/// The ids of the table `recent`, and the youngest of those that moved.
+#[derive(Debug)]
+pub(super) struct Recent {
+    ids: BTreeMap<Place, Id>,
+    unmoved: usize,
+    /// How many there were when they did not move.
+    tried_at: usize,
+    /// Of this event time and later, every id is here.
+    complete_from: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Id {
+    seq: u64,
+    moved: bool,
+}
+
+impl Recent {
+    pub(super) fn read(connection: &Connection) -> Result<Self, SpoolError> {
+        let newest = "SELECT max(event_time) FROM remembered";
+        let newest: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
+        let mut rows = connection.prepare("SELECT event_time, event_id, account, seq FROM recent")?;
+        let rows = rows.query_map([], |row| {
+            let place = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((place, Id { seq: row.get::<_, i64>(3)?.cast_unsigned(), moved: false }))
+        })?;
+        let ids: BTreeMap<_, _> = rows.collect::<Result<_, _>>().map_err(|error| match error {
+            rusqlite::Error::SqliteFailure(..) => SpoolError::from(error),
+            _ => SpoolError::Incomplete { what: "an id does not read" },
+        })?;
+        let complete_from = newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
+        Ok(Self { unmoved: ids.len(), ids, tried_at: 0, complete_from })
+    }
+
+    /// The seq that came with an id; asks the database only for what can be there alone.
+    pub(super) fn seq_of(&self, place: &Place, connection: &Connection) -> Result<Option<u64>, SpoolError> {
+        if let Some(id) = self.ids.get(place) {
+            return Ok(Some(id.seq));
+        }
+        let (event_time, id, account) = place;
+        if *event_time >= self.complete_from {
+            return Ok(None);
+        }
+        let seq = connection
+            .prepare_cached("SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?")?
+            .query_row(params![event_time, id, account], |row| row.get(0).map(i64::cast_unsigned));
+        Ok(seq.optional()?)
+    }
+
+    fn moved(&mut self) {
+        (self.unmoved, self.tried_at) = (0, 0);
+        for id in self.ids.values_mut() {
+            id.moved = true;
+        }
+        while self.ids.len() > KEPT
+            && let Some(((event_time, ..), _)) = self.ids.pop_first()
+        {
+            self.complete_from = self.complete_from.max(event_time.saturating_add(1));
+        }
+    }
+
+    /// Ids up to an event time are being forgotten: from now on the database alone says which are left.
+    fn forget(&mut self, event_time: i64) {
+        self.complete_from = self.complete_from.max(event_time.saturating_add(1));
+        if self.ids.first_key_value().is_some_and(|((first, ..), _)| *first <= event_time) {
+            self.ids.retain(|place, id| !id.moved || place.0 > event_time);
+        }
+    }
+}
+
+/// What a transaction adds, taken back unless it is committed.
+#[derive(Debug)]
+pub(super) struct Additions<'a> {
+    recent: &'a mut Recent,
+    added: Vec<Place>,
+}
+
+impl<'a> Additions<'a> {
+    pub(super) fn to(recent: &'a mut Recent) -> Self {
+        Self { recent, added: Vec::new() }
+    }
+
+    /// With those of this transaction.
+    pub(super) fn so_far(&self) -> &Recent {
+        self.recent
+    }
+
+    /// Also right when the transaction is not committed.
+    pub(super) fn forget(&mut self, event_time: i64) {
+        self.recent.forget(event_time);
+    }
+
+    pub(super) fn add(&mut self, connection: &Connection, place: Place, seq: u64) -> Result<(), SpoolError> {
+        let (event_time, id, account) = &place;
+        connection.prepare_cached("INSERT INTO recent VALUES (?, ?, ?, ?)")?.execute(params![
+            seq.cast_signed(),
+            event_time,
+            id,
+            account
+        ])?;
+        self.recent.ids.insert(place, Id { seq, moved: false });
+        self.recent.unmoved += 1;
+        self.added.push(place);
+        Ok(())
+    }
+
+    /// The transaction is committed.
+    pub(super) fn keep(&mut self) {
+        self.added.clear();
+    }
+}
+
+impl Drop for Additions<'_> {
+    fn drop(&mut self) {
+        for place in self.added.drain(..) {
+            self.recent.ids.remove(&place);
+            self.recent.unmoved -= 1;
+        }
+    }
+}
+
+impl Spool {
+    /// Moves the recent ids to their places when they are many.
+    pub(in crate::delivery) fn move_ids_when_due(&mut self) -> Result<(), SpoolError> {
+        if self.recent.unmoved < self.recent.tried_at + MANY {
+            return Ok(());
+        }
+        self.move_ids()
+    }
+
+    /// Moves the recent ids to their places, in a transaction of its own: when that fails, no append fails with it.
+    pub(in crate::delivery) fn move_ids(&mut self) -> Result<(), SpoolError> {
+        self.recent.tried_at = self.recent.unmoved;
+        if self.recent.unmoved == 0 {
+            return Ok(());
+        }
+        self.begin_log_anew()?;
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Where a damaged disk brought an old page of the table back, an id may stand in its place already.
+        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?;
+        for ((event_time, event_id, account), id) in self.recent.ids.iter().filter(|(_, id)| !id.moved) {
+            insert.execute(params![event_time, event_id, account, id.seq.cast_signed()])?;
+        }
+        drop(insert);
+        transaction.execute("DELETE FROM recent", [])?;
+        transaction.commit()?;
+        self.recent.moved();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+    use crate::delivery::spool::{
+        Appended,
+        tests::{append, append_at, entry, id, open, record},
+    };
+
+    const ROOM: u64 = 1 << 30;
+    /// 2023-11-14T22:13:20Z
+    const NOON: i64 = 1_700_000_000;
+
+    fn rows(spool: &Spool, table: &str) -> i64 {
+        spool.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    fn is_pending(appended: Appended) -> bool {
+        matches!(appended, Appended::Pending(_))
+    }
+
+    #[test]
+    fn an_id_is_known_before_it_moves_and_after_and_after_a_restart_in_both_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        append(&mut spool, "moved");
+        spool.move_ids().unwrap();
+        append(&mut spool, "recent");
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent"), spool.counters().remembered), (1, 1, 2));
+        for value in ["moved", "recent"] {
+            assert!(is_pending(append(&mut spool, value)), "{value}");
+        }
+        drop(spool);
+        let mut spool = open(&folder);
+        for value in ["moved", "recent"] {
+            assert!(is_pending(append(&mut spool, value)), "{value}, after a restart");
+        }
+    }
+
+    /// Appends ids of a thousand a second, as the writer does.
+    fn fill(spool: &mut Spool, numbers: Range<usize>) {
+        let record = record("a");
+        let mut batch = spool.batch().unwrap();
+        for number in numbers {
+            batch.append(&entry(&record, NOON), id(&number.to_string()), second(number), ROOM).unwrap();
+        }
+        batch.commit().unwrap();
+        spool.move_ids_when_due().unwrap();
+    }
+
+    fn second(number: usize) -> i64 {
+        NOON + i64::try_from(number / 1000).unwrap()
+    }
+
+    #[test]
+    fn ids_move_in_one_go_once_they_are_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        fill(&mut spool, 0..MANY - 1);
+        assert_eq!(rows(&spool, "remembered"), 0);
+        fill(&mut spool, MANY - 1..MANY);
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (4096, 0));
+        assert!(is_pending(append_at(&mut spool, "0", NOON, NOON)));
+    }
+
+    #[test]
+    fn memory_keeps_the_youngest_and_the_database_knows_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        for at in (0..KEPT + 2 * MANY).step_by(MANY) {
+            fill(&mut spool, at..at + MANY);
+        }
+        assert_eq!((spool.recent.ids.len(), spool.recent.unmoved), (KEPT, 0));
+        assert_eq!(spool.recent.complete_from, second(2 * MANY - 1) + 1);
+        for number in [0, 2 * MANY - 1, 2 * MANY, KEPT] {
+            assert!(is_pending(append_at(&mut spool, &number.to_string(), second(number), NOON)), "{number}");
+        }
+        assert!(matches!(append_at(&mut spool, "late", NOON, NOON), Appended::New(_)));
+        assert!(is_pending(append_at(&mut spool, "late", NOON, NOON)));
+        assert_eq!(rows(&spool, "recent"), 1);
+    }
+
+    #[test]
+    fn ids_that_do_not_move_stay_known_and_move_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        for number in 0..600 {
+            append(&mut spool, &number.to_string());
+        }
+        let pages: i64 = spool.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        spool.connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
+        assert!(spool.move_ids().unwrap_err().is_full());
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (0, 600));
+        assert!(is_pending(append(&mut spool, "599")));
+        spool.connection.execute_batch("PRAGMA max_page_count = 1000000").unwrap();
+        spool.move_ids().unwrap();
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (600, 0));
+        assert!(is_pending(append(&mut spool, "599")));
+    }
+
+    #[test]
+    fn an_id_that_does_not_read_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        append(&mut spool, "a");
+        spool.connection.execute("UPDATE recent SET event_id = x'00'", []).unwrap();
+        let error = Recent::read(&spool.connection).unwrap_err();
+        assert!(error.is_damage(), "{error}");
+    }
+}
