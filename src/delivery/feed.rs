@@ -26,6 +26,8 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(super) struct Feed {
     /// How long a wave stays open for records that come after it began: they still leave with it.
     open_for: Duration,
+    /// How long after a wave the next one begins, at least.
+    apart: Duration,
     pub(super) sink: Option<Box<dyn Sink>>,
     /// Read from the spool or taken back, to be fed before the queue.
     pub(super) backlog: VecDeque<Item>,
@@ -51,9 +53,10 @@ pub(super) enum Step {
 }
 
 impl Feed {
-    pub(super) fn new(open_for: Duration) -> Self {
+    pub(super) fn new(open_for: Duration, apart: Duration) -> Self {
         Self {
             open_for,
+            apart,
             sink: None,
             backlog: VecDeque::new(),
             cursor: 0,
@@ -121,14 +124,16 @@ impl Feed {
 
     /// How long until the next wave may begin; `None` within one. The last report of a wave wakes the forwarder sooner.
     fn until_wave(&mut self, state: &LaneState) -> Option<Duration> {
-        if self.in_wave {
+        let since = self.wave_began.map_or(Duration::MAX, |began| began.elapsed());
+        if self.in_wave || state.outstanding > 0 && since < self.open_for {
             return None;
         }
-        let since = self.wave_began.filter(|_| state.outstanding > 0).map_or(WAVE, |began| began.elapsed());
-        if since < self.open_for {
-            return None;
-        }
-        let left = WAVE.saturating_sub(since);
+        let wait = match (state.outstanding, state.stop) {
+            (0, Stop::Running) => self.apart,
+            (0, Stop::Draining | Stop::Now) => Duration::ZERO,
+            (_, _) => WAVE,
+        };
+        let left = wait.saturating_sub(since);
         if left.is_zero() {
             self.in_wave = true;
             self.wave_began = Some(Instant::now());
@@ -250,7 +255,7 @@ mod tests {
 
     /// How many are in flight after the second of two records, where the first is not reported and a wave stays open so long.
     fn in_flight(open_for: Duration) -> usize {
-        let mut feed = Feed { sink: Some(Box::new(Silent)), ..Feed::new(open_for) };
+        let mut feed = Feed { sink: Some(Box::new(Silent)), ..Feed::new(open_for, Duration::ZERO) };
         let mut state = LaneState::default();
         for seq in [1, 2] {
             state.push(item(seq));
@@ -263,5 +268,19 @@ mod tests {
     fn a_record_joins_the_wave_while_it_is_open_and_waits_for_its_reports_after_that() {
         assert_eq!(in_flight(Duration::from_mins(1)), 2);
         assert_eq!(in_flight(Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn the_first_record_leaves_at_once_and_what_follows_a_reported_wave_waits_until_the_next_may_begin() {
+        for (apart, fed) in [(Duration::from_mins(1), 0), (Duration::ZERO, 1)] {
+            let mut feed = Feed { sink: Some(Box::new(Silent)), ..Feed::new(Duration::ZERO, apart) };
+            let mut state = LaneState::default();
+            state.push(item(1));
+            feed.step(&mut state);
+            assert!(state.land(1).is_some(), "fed");
+            state.push(item(2));
+            feed.step(&mut state);
+            assert_eq!(state.in_flight.len(), fed, "{apart:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    AnswerAfter,
     feed::{Feed, Step},
     lane::Shared,
     sink::Connect,
@@ -20,6 +21,9 @@ use super::{
 
 /// Records read from the spool at once.
 const READ_RECORDS: usize = 512;
+/// How far apart waves begin where no answer waits for them: each costs requests to every partition's leader, and the fewer
+/// they are the more records each takes.
+const APART: Duration = Duration::from_millis(30);
 /// How long a stop waits for a producer's threads to end.
 const DISCARD: Duration = Duration::from_secs(1);
 /// Bytes of their values.
@@ -48,8 +52,9 @@ impl Forwarder {
         accounts: Vec<i64>,
         refuse: Refuse,
     ) -> Self {
+        let apart = if shared.answer_after == AnswerAfter::Disk { APART } else { Duration::ZERO };
         // Not to its end: what comes just behind a request waits for that one's report.
-        let feed = Feed::new(connect.linger() * 3 / 4);
+        let feed = Feed::new(connect.linger() * 3 / 4, apart);
         Self { shared, connect, reader, ack_timeout, accounts, refuse, feed }
     }
 
