@@ -66,12 +66,10 @@ impl Shared {
 
     /// Committed records, in order: into memory while the forwarder keeps up, else they wait in the spool.
     pub(super) fn hand_over(&self, mut items: Vec<Item>) {
-        if self.answer_after == AnswerAfter::Disk {
-            // Before the lock, for which these answers need not wait.
-            for ticket in items.iter_mut().filter_map(|item| item.ticket.take()) {
-                ticket.settle(State::SafeOnDisk);
-            }
-        }
+        let on_disk: Vec<_> = match self.answer_after {
+            AnswerAfter::Disk => items.iter_mut().filter_map(|item| item.ticket.take()).collect(),
+            AnswerAfter::Kafka | AnswerAfter::KafkaOnly => Vec::new(),
+        };
         let mut state = self.lock();
         for mut item in items {
             state.last_stored = item.seq;
@@ -87,6 +85,10 @@ impl Shared {
         }
         drop(state);
         self.work.notify_one();
+        // Not under the lock, which others want; and not before it: a stop sends what was answered, and looks for it here.
+        for ticket in on_disk {
+            ticket.settle(State::SafeOnDisk);
+        }
     }
 
     /// A record that could not be stored: behind everything queued, in memory. `false` (and refused) while Kafka is away
