@@ -37,8 +37,8 @@ pub use reader::{Page, Reader, Report, Stored, Verified};
 const SEQ_BITS: u32 = 56;
 /// Bits of a seq below the second of receipt.
 const COUNTER_BITS: u32 = 16;
-/// Bytes that one remembered id counts for. Measured: 37.9, over 48 hours at 1,000 a second (`benches/dedup`); at 36 the default
-/// of 6 GiB holds that.
+/// Bytes that one remembered id counts for. Measured: 39.1, at 1,000 a second (`benches/dedup`); at 36 the default of 6 GiB holds
+/// 48 hours of that.
 const BYTES_PER_ID: u64 = 36;
 
 /// Why the spool failed.
