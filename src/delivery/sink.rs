@@ -10,7 +10,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Message as _,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
@@ -60,7 +60,12 @@ pub(super) struct Kafka(pub(super) ClientConfig);
 
 impl Connect for Kafka {
     fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError> {
-        let context = Context { lane: Arc::clone(lane), generation, producer: OnceLock::new() };
+        let context = Context {
+            lane: Arc::clone(lane),
+            generation,
+            distrusted: AtomicBool::new(false),
+            producer: OnceLock::new(),
+        };
         let producer: Arc<BaseProducer<Context>> = Arc::new(self.0.create_with_context(context)?);
         // Set before the first poll, so before the first report.
         producer.context().producer.get_or_init(|| Arc::downgrade(&producer));
@@ -131,6 +136,8 @@ impl Drop for KafkaSink {
 struct Context {
     lane: Arc<Shared>,
     generation: u64,
+    /// A report said delivered that need not be true: the later ones are not believed either.
+    distrusted: AtomicBool,
     /// Whose context this is.
     producer: OnceLock<Weak<BaseProducer<Context>>>,
 }
@@ -149,12 +156,25 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether a report of success means that the broker has the record. librdkafka makes one of the broker's word that the
+    /// batch's sequence numbers are old, whatever came with them before: a new leader that was sent a later batch first says
+    /// so of one that it never had. Such a report has no offset; those of the records behind count on from that.
+    fn believes(&self, offset: i64) -> bool {
+        if offset < 0 {
+            self.distrusted.store(true, Ordering::Relaxed);
+        }
+        !self.distrusted.load(Ordering::Relaxed)
+    }
+}
+
 impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
         match result {
-            Ok(_) => self.lane.acked(self.generation, seq as u64),
+            Ok(message) if self.believes(message.offset()) => self.lane.acked(self.generation, seq as u64),
+            Ok(_) => self.lane.failed(self.generation, seq as u64, Failure::Producer("fatal")),
             Err((error, _)) => self.lane.failed(self.generation, seq as u64, classify(self.cause(error))),
         }
     }

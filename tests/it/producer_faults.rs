@@ -1,7 +1,7 @@
 //! The producer's life, against a broker that fails as it is told: what passes is retried, what ends a producer ends in a new
 //! one, what is refused for good is set aside; nothing is lost, doubled or reordered, and nobody spins.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
 
@@ -222,4 +222,19 @@ fn what_the_dlq_topic_refuses_too_is_parked_and_shown() {
     let shown = String::from_utf8(shown.stdout).unwrap();
     let parked = shown.lines().find(|line| line.starts_with("parked")).unwrap();
     assert_eq!(parked.split_whitespace().nth(1), Some("1"), "{shown}");
+}
+
+/// What is delivered beside that batch may be sent again too: all arrive, some perhaps twice.
+#[test]
+fn a_batch_that_the_broker_calls_a_repetition_is_not_taken_for_delivered() {
+    let mock = Mock::start();
+    let service = Setup::at(&mock.bootstrap(), &mock.topics).set("kafka.options", "\"max.in.flight\" = 1").serve();
+    let burst = Burst::start(service.public, 100, 40);
+    burst.wait_answered(1000);
+    mock.fail(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER]);
+    let claims = burst.join();
+    service.wait_drained();
+    assert!(failed(&service, "fatal") > 0);
+    let on_topic: HashSet<String> = codes(&mock, &mock.topics.events).into_iter().collect();
+    assert_eq!(on_topic, accepted(&claims));
 }
