@@ -157,9 +157,9 @@ impl Context {
 }
 
 impl Context {
-    /// Whether a report of success means that the broker has the record. librdkafka makes one of the broker's word that the
-    /// batch's sequence numbers are old, whatever came with them before: a new leader that was sent a later batch first says
-    /// so of one that it never had. Such a report has no offset; those of the records behind count on from that.
+    /// Whether a report of success means that the broker has the record. librdkafka reports success also when the broker calls
+    /// the batch's sequence numbers old: a new leader that was sent a later batch first says so of one that it never had. Such
+    /// a report has no offset, -1, and those of the records behind it in the batch count on from that.
     fn believes(&self, offset: i64) -> bool {
         if offset < 0 {
             self.distrusted.store(true, Ordering::Relaxed);

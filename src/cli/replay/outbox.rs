@@ -146,6 +146,10 @@ fn producer(kafka: &Kafka) -> anyhow::Result<FutureProducer> {
 async fn acknowledged(sent: Result<Option<DeliveryFuture>, KafkaError>) -> Result<(), KafkaError> {
     let Some(sent) = sent? else { return Ok(()) };
     match sent.await {
+        // The broker called it a repetition; it may never have had it (`delivery::sink`).
+        Ok(Ok(delivered)) if delivered.offset < 0 => {
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::DuplicateSequenceNumber))
+        }
         Ok(Ok(_)) => Ok(()),
         Ok(Err((error, _))) => Err(error),
         Err(_canceled) => Err(KafkaError::Canceled),
