@@ -93,8 +93,10 @@ impl Delivery {
     /// # Errors
     /// When the spool cannot be opened or the producer's properties are refused.
     pub fn start(settings: Settings, metrics: Metrics) -> Result<(Self, Running), StartError> {
-        let connect = settings.producer.as_deref().map(|options| Arc::new(sink::Kafka(properties::producer(options))));
-        Self::start_with(settings, metrics, connect.map(|kafka| kafka as Arc<dyn Connect>))
+        let properties =
+            settings.producer.as_deref().map(|options| properties::producer(options, settings.answer_after));
+        let connect = properties.map(|properties| Arc::new(sink::Kafka(properties)) as Arc<dyn Connect>);
+        Self::start_with(settings, metrics, connect)
     }
 
     fn start_with(

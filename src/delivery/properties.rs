@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
+use super::AnswerAfter;
+
 /// What makes a record safe and keeps its order: not to be overridden (reserved in `kafka.options`, stack.md).
 const PROMISE: &[(&str, &str)] = &[
     ("acks", "all"),
@@ -23,7 +25,6 @@ const LINGER_ALIAS: &str = "queue.buffering.max.ms";
 /// Chosen by measurement (`benches/`); a user may choose otherwise.
 const TUNED: &[(&str, &str)] = &[
     ("client.id", "cardhook"),
-    (LINGER, "2"),
     // The requests of several partitions leave together; with Nagle's algorithm each waits for the one before.
     ("socket.nagle.disable", "true"),
     ("compression.type", "lz4"),
@@ -37,12 +38,25 @@ const TUNED: &[(&str, &str)] = &[
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
+/// How long librdkafka waits for more records of a partition where answers wait for it. Its shortest wait is 1 ms.
+const LINGER_OF_ANSWERS: &str = "1";
+/// Where none do: as long as it takes to feed a wave. What comes behind a request waits for that one's report, and meanwhile
+/// librdkafka's thread spins.
+const LINGER_OF_WAVES: &str = "5";
+
 /// A producer's configuration that keeps the promise of contract §3.1. `options` are the user's, `bootstrap.servers` among
 /// them.
 #[must_use]
-pub fn producer(options: &[(String, String)]) -> ClientConfig {
+pub fn producer(options: &[(String, String)], answer_after: AnswerAfter) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Info);
+    config.set(
+        LINGER,
+        match answer_after {
+            AnswerAfter::Kafka | AnswerAfter::KafkaOnly => LINGER_OF_ANSWERS,
+            AnswerAfter::Disk => LINGER_OF_WAVES,
+        },
+    );
     for (key, value) in TUNED {
         config.set(*key, *value);
     }
@@ -70,9 +84,9 @@ mod tests {
     fn a_linger_is_read_under_either_of_its_names() {
         let linger = |options: &[(&str, &str)]| {
             let options: Vec<_> = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            linger(&producer(&options))
+            linger(&producer(&options, AnswerAfter::Kafka))
         };
-        assert_eq!(linger(&[]), Duration::from_millis(2));
+        assert_eq!(linger(&[]), Duration::from_millis(1));
         assert_eq!(linger(&[("linger.ms", "0.5")]), Duration::from_micros(500));
         assert_eq!(linger(&[("queue.buffering.max.ms", "7")]), Duration::from_millis(7));
         assert_eq!(linger(&[("linger.ms", "x")]), Duration::ZERO, "librdkafka refuses it by itself");
@@ -80,7 +94,10 @@ mod tests {
 
     #[test]
     fn the_promise_is_not_overridden() {
-        let config = producer(&[("acks".to_owned(), "1".to_owned()), ("linger.ms".to_owned(), "7".to_owned())]);
+        let config = producer(
+            &[("acks".to_owned(), "1".to_owned()), ("linger.ms".to_owned(), "7".to_owned())],
+            AnswerAfter::Disk,
+        );
         assert_eq!(config.get("acks"), Some("all"));
         assert_eq!(config.get("linger.ms"), Some("7"));
     }

@@ -34,7 +34,7 @@ const REMOVE_WITHIN: Duration = Duration::from_millis(20);
 /// A batch of so many appends is followed by another: that one gathers for a while, so that more share its fsync.
 const BUSY: usize = 16;
 /// How long it gathers.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_micros(500);
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::client_properties,
     config::Kafka,
-    delivery::{is_refusal, kafka_headers, producer_properties},
+    delivery::{AnswerAfter, is_refusal, kafka_headers, producer_properties},
 };
 
 /// Between two looks whether the client's queue has room again.
@@ -140,7 +140,9 @@ impl<'a> Outbox<'a> {
 }
 
 fn producer(kafka: &Kafka) -> anyhow::Result<FutureProducer> {
-    producer_properties(&client_properties(kafka)).create().context("the producer's properties are refused")
+    // No answer waits for it.
+    let properties = producer_properties(&client_properties(kafka), AnswerAfter::Disk);
+    properties.create().context("the producer's properties are refused")
 }
 
 async fn acknowledged(sent: Result<Option<DeliveryFuture>, KafkaError>) -> Result<(), KafkaError> {

@@ -1,6 +1,6 @@
 //! One group commit: removals, appends with their remembered ids, moves to the DLQ, forgetting; all or nothing.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError,
@@ -37,9 +37,11 @@ pub(in crate::delivery) enum Appended {
 }
 
 /// An open transaction and what its counters will be.
-#[derive(Debug)]
 pub(in crate::delivery) struct Batch<'a> {
     pub(super) transaction: Transaction<'a>,
+    connection: &'a Connection,
+    /// The statement of every append, looked up once.
+    insert: Option<CachedStatement<'a>>,
     committed: &'a mut Counters,
     pub(super) counters: Counters,
     recent: Additions<'a>,
@@ -50,14 +52,16 @@ pub(in crate::delivery) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(super) fn begin(
-        connection: &'a mut Connection,
+        connection: &'a Connection,
         committed: &'a mut Counters,
         recent: &'a mut Recent,
         accounts: &'a [i64],
     ) -> Result<Self, SpoolError> {
         let counters = *committed;
-        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        Ok(Self { transaction, committed, counters, recent: Additions::to(recent), accounts, live_buckets: None })
+        // Unchecked, that it is the only one: the spool is borrowed mutably.
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let recent = Additions::to(recent);
+        Ok(Self { transaction, connection, insert: None, committed, counters, recent, accounts, live_buckets: None })
     }
 
     /// Remembers an id and stores its record, unless the id is known or the bound is reached.
@@ -76,7 +80,7 @@ impl<'a> Batch<'a> {
             return Ok(Appended::Full);
         }
         let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
-        self.recent.add(&self.transaction, place, seq)?;
+        self.recent.add(place, seq);
         self.counters.remembered += 1;
         self.counters.last_seq = seq;
         self.insert(seq, entry)?;
@@ -89,9 +93,14 @@ impl<'a> Batch<'a> {
 
     pub(super) fn insert(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
         let record = entry.record;
-        self.transaction.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+        let account = self.account(entry.account);
+        let insert = match &mut self.insert {
+            Some(insert) => insert,
+            none => none.insert(self.connection.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?)")?),
+        };
+        insert.execute(params![
             row_id(entry.lane, seq),
-            self.account(entry.account),
+            account,
             entry.received_at_ms,
             record.timestamp_ms,
             record.key.as_deref().map(str::as_bytes),
@@ -212,6 +221,7 @@ impl<'a> Batch<'a> {
                 "UPDATE counters SET last_seq = ?, records = ?, bytes = ?, parked = ?, remembered = ?, bound = ?",
             )?
             .execute(row)?;
+        self.recent.write(&self.transaction)?;
         self.transaction.commit()?;
         self.recent.keep();
         *self.committed = self.counters;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error};
 use super::{Counters, SEQ_BITS, SpoolError, damage::look_for_damage, log::Log, recent::Recent};
 
 /// `PRAGMA user_version` of this layout.
-pub(super) const LAYOUT: i64 = 3;
+pub(super) const LAYOUT: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -17,8 +17,7 @@ CREATE TABLE pending (
 CREATE TABLE remembered (
   event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (event_time, event_id, account)) WITHOUT ROWID;
-CREATE TABLE recent (
-  seq INTEGER PRIMARY KEY, event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL);
+CREATE TABLE recent (first_seq INTEGER PRIMARY KEY, ids BLOB NOT NULL);
 CREATE TABLE bound (
   bucket INTEGER NOT NULL, signature BLOB NOT NULL, account INTEGER NOT NULL, event_id BLOB NOT NULL,
   PRIMARY KEY (bucket, signature, account)) WITHOUT ROWID;

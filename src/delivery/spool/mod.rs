@@ -172,7 +172,7 @@ impl Spool {
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
         self.begin_log_anew()?;
-        Batch::begin(&mut self.connection, &mut self.counters, &mut self.recent, &self.accounts)
+        Batch::begin(&self.connection, &mut self.counters, &mut self.recent, &self.accounts)
     }
 
     /// What is known of an id without writing: reading works on a full disk too.

@@ -1,9 +1,8 @@
-//! The last remembered ids: in arrival order on disk and in memory. Some thousand at once they move to their places among
-//! the others.
+//! The last remembered ids: in memory, and on disk one row for each commit, which only a start reads. Some thousand at once
+//! they move to their places among the others.
 //!
 //! Ids are in no order within their second. Were each put into its place at once, the appends of one commit would write
-//! nearly every page of that second; so they write the last page of a table, and the pages of a second are written once for
-//! thousands of ids.
+//! nearly every page of that second; so they write one row, and the pages of a second are written once for thousands of ids.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +35,25 @@ pub(super) struct Recent {
     complete_from: i64,
 }
 
+/// Event time, id, account, seq; numbers are little-endian.
+const ID_BYTES: usize = 8 + 16 + 8 + 8;
+
+fn write(ids: &mut Vec<u8>, (event_time, id, account): &Place, seq: u64) {
+    ids.extend_from_slice(&event_time.to_le_bytes());
+    ids.extend_from_slice(id);
+    ids.extend_from_slice(&account.to_le_bytes());
+    ids.extend_from_slice(&seq.to_le_bytes());
+}
+
+/// What `write` wrote.
+fn read(bytes: &[u8]) -> Option<(Place, Id)> {
+    let (event_time, rest) = bytes.split_first_chunk()?;
+    let (id, rest) = rest.split_first_chunk()?;
+    let (account, seq) = rest.split_first_chunk()?;
+    let place = (i64::from_le_bytes(*event_time), *id, i64::from_le_bytes(*account));
+    Some((place, Id { seq: u64::from_le_bytes(seq.try_into().ok()?), moved: false }))
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Id {
     seq: u64,
@@ -46,15 +64,15 @@ impl Recent {
     pub(super) fn read(connection: &Connection) -> Result<Self, SpoolError> {
         let newest = "SELECT max(event_time) FROM remembered";
         let newest: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
-        let mut rows = connection.prepare("SELECT event_time, event_id, account, seq FROM recent")?;
-        let rows = rows.query_map([], |row| {
-            let place = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((place, Id { seq: row.get::<_, i64>(3)?.cast_unsigned(), moved: false }))
-        })?;
-        let ids: BTreeMap<_, _> = rows.collect::<Result<_, _>>().map_err(|error| match error {
-            rusqlite::Error::SqliteFailure(..) => SpoolError::from(error),
-            _ => SpoolError::Incomplete { what: "an id does not read" },
-        })?;
+        let mut commits = connection.prepare("SELECT ids FROM recent")?;
+        let mut commits = commits.query([])?;
+        let mut ids = BTreeMap::new();
+        while let Some(commit) = commits.next()? {
+            let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
+            for id in commit.get_ref(0)?.as_blob().map_err(|_| unreadable())?.chunks(ID_BYTES) {
+                ids.extend([read(id).ok_or_else(unreadable)?]);
+            }
+        }
         let complete_from = newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
         Ok(Self { unmoved: ids.len(), ids, tried_at: 0, complete_from })
     }
@@ -99,7 +117,7 @@ impl Recent {
 #[derive(Debug)]
 pub(super) struct Additions<'a> {
     recent: &'a mut Recent,
-    added: Vec<Place>,
+    added: Vec<(Place, u64)>,
 }
 
 impl<'a> Additions<'a> {
@@ -117,17 +135,20 @@ impl<'a> Additions<'a> {
         self.recent.forget(event_time);
     }
 
-    pub(super) fn add(&mut self, connection: &Connection, place: Place, seq: u64) -> Result<(), SpoolError> {
-        let (event_time, id, account) = &place;
-        connection.prepare_cached("INSERT INTO recent VALUES (?, ?, ?, ?)")?.execute(params![
-            seq.cast_signed(),
-            event_time,
-            id,
-            account
-        ])?;
+    pub(super) fn add(&mut self, place: Place, seq: u64) {
         self.recent.ids.insert(place, Id { seq, moved: false });
         self.recent.unmoved += 1;
-        self.added.push(place);
+        self.added.push((place, seq));
+    }
+
+    /// Writes the row of this commit.
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), SpoolError> {
+        let Some((_, first)) = self.added.first() else { return Ok(()) };
+        let mut ids = Vec::with_capacity(self.added.len() * ID_BYTES);
+        for (place, seq) in &self.added {
+            write(&mut ids, place, *seq);
+        }
+        connection.prepare_cached("INSERT INTO recent VALUES (?, ?)")?.execute(params![first.cast_signed(), ids])?;
         Ok(())
     }
 
@@ -139,7 +160,7 @@ impl<'a> Additions<'a> {
 
 impl Drop for Additions<'_> {
     fn drop(&mut self) {
-        for place in self.added.drain(..) {
+        for (place, _) in self.added.drain(..) {
             self.recent.ids.remove(&place);
             self.recent.unmoved -= 1;
         }
@@ -209,10 +230,15 @@ mod tests {
         for value in ["moved", "recent"] {
             assert!(is_pending(append(&mut spool, value)), "{value}");
         }
+        fill(&mut spool, 0..3);
         drop(spool);
         let mut spool = open(&folder);
+        assert_eq!((rows(&spool, "recent"), spool.recent.unmoved), (2, 4), "a row of a commit");
         for value in ["moved", "recent"] {
             assert!(is_pending(append(&mut spool, value)), "{value}, after a restart");
+        }
+        for number in ["0", "1", "2"] {
+            assert!(is_pending(append_at(&mut spool, number, NOON, NOON)), "{number}, after a restart");
         }
     }
 
@@ -282,8 +308,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = open(&folder);
         append(&mut spool, "a");
-        spool.connection.execute("UPDATE recent SET event_id = x'00'", []).unwrap();
-        let error = Recent::read(&spool.connection).unwrap_err();
-        assert!(error.is_damage(), "{error}");
+        for ids in ["substr(ids, 2)", "x'00'", "1"] {
+            spool.connection.execute(&format!("UPDATE recent SET ids = {ids}"), []).unwrap();
+            let error = Recent::read(&spool.connection).unwrap_err();
+            assert!(error.is_damage(), "{ids}: {error}");
+        }
     }
 }
