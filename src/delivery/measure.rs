@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     Lane,
     forget::AT_ONCE,
-    spool::{Appended, Entry, Position, Spool, SpoolError, size_of},
+    spool::{Appended, Entry, IDS_MOVED, Position, Spool, SpoolError, size_of},
 };
 use crate::event::{EventId, Record};
 
@@ -55,8 +55,8 @@ impl Measured {
         if let Some(cutoff) = forget_before {
             batch.forget(&Position::default(), cutoff, AT_ONCE)?;
         }
+        batch.move_some_ids(IDS_MOVED * self.acked.len())?;
         batch.commit()?;
-        self.spool.move_ids_when_due()?;
         self.spool.move_log_when_due()
     }
 

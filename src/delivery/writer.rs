@@ -15,7 +15,7 @@ use super::{
     bind::bind,
     forget::Forgetter,
     lane::Shared,
-    spool::{Appended, Entry, Spool, SpoolError, size_of},
+    spool::{Appended, Entry, IDS_MOVED, Spool, SpoolError, size_of},
     state::Item,
     ticket::{State, Ticket},
     unsaved::Unsaved,
@@ -40,6 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 const UNMOVED_IDS: &str =
     "the recent ids cannot be moved to their places; they are known all the same, and it is tried again";
+const UNMOVED_LOG: &str = "the spool's log cannot be moved into its database; it grows, and is tried again";
 
 /// What the writer is asked.
 pub(super) enum Command {
@@ -130,9 +131,9 @@ impl Writer {
             self.report_unmoved(moved, UNMOVED_IDS);
         }
         let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
-        let mut transacted = self.transact(appends, &mut removals);
+        let mut transacted = self.transact(appends, &mut removals, IDS_MOVED * appends.len());
         if transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
-            transacted = self.transact(appends, &mut removals);
+            transacted = self.transact(appends, &mut removals, 0);
             self.spool.close_room();
         }
         match transacted {
@@ -141,7 +142,9 @@ impl Writer {
                 // Before the answers: who has one may look.
                 self.look_around();
                 self.settle(appends, outcomes);
-                self.move_what_is_due();
+                // After the answers, which need not wait for it.
+                let moved = self.spool.move_log_when_due();
+                self.report_unmoved(moved, UNMOVED_LOG);
             }
             Err(error) => {
                 self.failed(&error);
@@ -160,11 +163,12 @@ impl Writer {
         }
     }
 
-    /// One transaction: removals, appends, some forgetting.
+    /// One transaction: removals, appends, moves of recent ids, some forgetting.
     fn transact(
         &mut self,
         appends: &mut Appends,
         removals: &mut [(Lane, Vec<(u64, u64)>)],
+        ids_moved: usize,
     ) -> Result<Vec<Appended>, SpoolError> {
         let probing = !self.vitals.healthy.load(Ordering::Relaxed);
         let idle = appends.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
@@ -191,6 +195,7 @@ impl Writer {
             full |= outcome == Appended::Full;
             outcomes.push(outcome);
         }
+        batch.move_some_ids(ids_moved)?;
         let early = self.forgetter.forget(&mut batch)?;
         batch.commit()?;
         self.vitals.full.store(full, Ordering::Relaxed);
@@ -268,14 +273,6 @@ impl Writer {
                 lane.restore_acked(acked);
             }
         }
-    }
-
-    /// After the answers, which need not wait for it.
-    fn move_what_is_due(&mut self) {
-        let moved = self.spool.move_ids_when_due();
-        self.report_unmoved(moved, UNMOVED_IDS);
-        let moved = self.spool.move_log_when_due();
-        self.report_unmoved(moved, "the spool's log cannot be moved into its database; it grows, and is tried again");
     }
 
     fn report_unmoved(&self, moved: Result<(), SpoolError>, what: &str) {

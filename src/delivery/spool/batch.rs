@@ -212,6 +212,11 @@ impl<'a> Batch<'a> {
         Ok((next, forgotten))
     }
 
+    /// Moves up to `limit` recent ids to their places, when they are many.
+    pub(in crate::delivery) fn move_some_ids(&mut self, limit: usize) -> Result<(), SpoolError> {
+        self.recent.move_some(&self.transaction, limit, self.committed.last_seq)
+    }
+
     /// Writes the counters and commits: fsynced when this returns.
     pub(in crate::delivery) fn commit(mut self) -> Result<(), SpoolError> {
         let Counters { last_seq, records, bytes, parked, remembered, bound } = self.counters;

@@ -32,6 +32,7 @@ pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
 pub use export::{Spooled, take_out};
 pub use folder::FolderError;
 pub use reader::{Page, Reader, Report, Stored, Verified};
+pub(super) use recent::IDS_MOVED;
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;

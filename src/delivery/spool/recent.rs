@@ -2,17 +2,20 @@
 //! they move to their places among the others.
 //!
 //! Ids are in no order within their second. Were each put into its place at once, the appends of one commit would write
-//! nearly every page of that second; so they write one row, and the pages of a second are written once for thousands of ids.
+//! nearly every page of that second; so they write one row, and once there are many, a pass moves them in the order of their
+//! places, a part with each commit: it writes few pages, and no append waits for the whole.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Spool, SpoolError};
 use crate::event::EventId;
 
-/// So many move at once: some milliseconds of work.
-const MANY: usize = 4096;
+/// So many begin a pass.
+const MANY: usize = 8192;
+/// How many move for each append: more than one, so that a pass ends before the next is due.
+pub(in crate::delivery) const IDS_MOVED: usize = 2;
 /// So many stay in memory after they moved, the youngest: about five megabytes.
 const KEPT: usize = 65_536;
 
@@ -29,8 +32,7 @@ pub(super) fn place(event_time: i64, id: EventId, account: i64) -> Place {
 pub(super) struct Recent {
     ids: BTreeMap<Place, Id>,
     unmoved: usize,
-    /// How many there were when they did not move.
-    tried_at: usize,
+    pass: Option<Pass>,
     /// Of this event time and later, every id is here.
     complete_from: i64,
 }
@@ -54,6 +56,13 @@ fn read(bytes: &[u8]) -> Option<(Place, Id)> {
     Some((place, Id { seq: u64::from_le_bytes(seq.try_into().ok()?), moved: false }))
 }
 
+/// The ids up to a seq are on the move: those up to a place have arrived.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    upto: u64,
+    arrived: Bound<Place>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Id {
     seq: u64,
@@ -74,7 +83,7 @@ impl Recent {
             }
         }
         let complete_from = newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
-        Ok(Self { unmoved: ids.len(), ids, tried_at: 0, complete_from })
+        Ok(Self { unmoved: ids.len(), ids, pass: None, complete_from })
     }
 
     /// The seq that came with an id; asks the database only for what can be there alone.
@@ -92,14 +101,26 @@ impl Recent {
         Ok(seq.optional()?)
     }
 
-    fn moved(&mut self) {
-        (self.unmoved, self.tried_at) = (0, 0);
-        for id in self.ids.values_mut() {
+    /// The next ones of a pass, in the order of their places.
+    fn part(&self, pass: Pass, limit: usize) -> impl Iterator<Item = (&Place, &Id)> {
+        self.ids
+            .range((pass.arrived, Bound::Unbounded))
+            .filter(move |(_, id)| !id.moved && id.seq <= pass.upto)
+            .take(limit)
+    }
+
+    /// They have arrived, up to a place; without one, all of the pass.
+    fn moved(&mut self, pass: Pass, last: Option<Place>) {
+        let end = last.map_or(Bound::Unbounded, Bound::Included);
+        for (_, id) in self.ids.range_mut((pass.arrived, end)).filter(|(_, id)| !id.moved && id.seq <= pass.upto) {
             id.moved = true;
+            self.unmoved -= 1;
         }
+        self.pass = last.map(|last| Pass { arrived: Bound::Excluded(last), ..pass });
         while self.ids.len() > KEPT
-            && let Some(((event_time, ..), _)) = self.ids.pop_first()
+            && let Some(first) = self.ids.first_entry().filter(|first| first.get().moved)
         {
+            let ((event_time, ..), _) = first.remove_entry();
             self.complete_from = self.complete_from.max(event_time.saturating_add(1));
         }
     }
@@ -118,11 +139,13 @@ impl Recent {
 pub(super) struct Additions<'a> {
     recent: &'a mut Recent,
     added: Vec<(Place, u64)>,
+    /// Of which pass ids move, and up to which place.
+    moving: Option<(Pass, Option<Place>)>,
 }
 
 impl<'a> Additions<'a> {
     pub(super) fn to(recent: &'a mut Recent) -> Self {
-        Self { recent, added: Vec::new() }
+        Self { recent, added: Vec::new(), moving: None }
     }
 
     /// With those of this transaction.
@@ -152,9 +175,40 @@ impl<'a> Additions<'a> {
         Ok(())
     }
 
+    /// Moves up to `limit` ids of the pass under way; with the last ones go the rows of their commits. Once they are many, one
+    /// begins with those up to the seq `last`.
+    pub(super) fn move_some(&mut self, connection: &Connection, limit: usize, last: u64) -> Result<(), SpoolError> {
+        let begun = (self.recent.unmoved >= MANY).then_some(Pass { upto: last, arrived: Bound::Unbounded });
+        match self.recent.pass.or(begun) {
+            Some(pass) if limit > 0 => self.move_part(connection, pass, limit),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn move_part(&mut self, connection: &Connection, pass: Pass, limit: usize) -> Result<(), SpoolError> {
+        // Where a damaged disk brought an old page of the table back, or a run ended within a pass, an id may be there already.
+        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?;
+        let (mut count, mut end) = (0, None);
+        for (place, id) in self.recent.part(pass, limit) {
+            let (event_time, event_id, account) = place;
+            insert.execute(params![event_time, event_id, account, id.seq.cast_signed()])?;
+            (count, end) = (count + 1, Some(*place));
+        }
+        if count < limit {
+            let upto = pass.upto.cast_signed();
+            connection.prepare_cached("DELETE FROM recent WHERE first_seq <= ?")?.execute([upto])?;
+            end = None;
+        }
+        self.moving = Some((pass, end));
+        Ok(())
+    }
+
     /// The transaction is committed.
     pub(super) fn keep(&mut self) {
         self.added.clear();
+        if let Some((pass, end)) = self.moving.take() {
+            self.recent.moved(pass, end);
+        }
     }
 }
 
@@ -168,31 +222,18 @@ impl Drop for Additions<'_> {
 }
 
 impl Spool {
-    /// Moves the recent ids to their places when they are many.
-    pub(in crate::delivery) fn move_ids_when_due(&mut self) -> Result<(), SpoolError> {
-        if self.recent.unmoved < self.recent.tried_at + MANY {
-            return Ok(());
-        }
-        self.move_ids()
-    }
-
-    /// Moves the recent ids to their places, in a transaction of its own: when that fails, no append fails with it.
+    /// Moves all recent ids to their places, in a transaction of its own: when that fails, no append fails with it.
     pub(in crate::delivery) fn move_ids(&mut self) -> Result<(), SpoolError> {
-        self.recent.tried_at = self.recent.unmoved;
         if self.recent.unmoved == 0 {
             return Ok(());
         }
         self.begin_log_anew()?;
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        // Where a damaged disk brought an old page of the table back, an id may stand in its place already.
-        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?;
-        for ((event_time, event_id, account), id) in self.recent.ids.iter().filter(|(_, id)| !id.moved) {
-            insert.execute(params![event_time, event_id, account, id.seq.cast_signed()])?;
-        }
-        drop(insert);
-        transaction.execute("DELETE FROM recent", [])?;
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let mut moves = Additions::to(&mut self.recent);
+        let pass = Pass { upto: u64::MAX >> 1, arrived: Bound::Unbounded };
+        moves.move_part(&transaction, pass, usize::MAX)?;
         transaction.commit()?;
-        self.recent.moved();
+        moves.keep();
         Ok(())
     }
 }
@@ -211,8 +252,10 @@ mod tests {
     /// 2023-11-14T22:13:20Z
     const NOON: i64 = 1_700_000_000;
 
-    fn rows(spool: &Spool, table: &str) -> i64 {
-        spool.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    fn rows(spool: &Spool, table: &str) -> usize {
+        let count = format!("SELECT count(*) FROM {table}");
+        let count: i64 = spool.connection.query_row(&count, [], |row| row.get(0)).unwrap();
+        count.try_into().unwrap()
     }
 
     fn is_pending(appended: Appended) -> bool {
@@ -249,8 +292,8 @@ mod tests {
         for number in numbers {
             batch.append(&entry(&record, NOON), id(&number.to_string()), second(number), ROOM).unwrap();
         }
+        batch.move_some_ids(1000).unwrap();
         batch.commit().unwrap();
-        spool.move_ids_when_due().unwrap();
     }
 
     fn second(number: usize) -> i64 {
@@ -258,14 +301,59 @@ mod tests {
     }
 
     #[test]
-    fn ids_move_in_one_go_once_they_are_many() {
+    fn many_ids_move_in_parts_and_the_rows_of_their_commits_go_with_the_last() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = open(&folder);
-        fill(&mut spool, 0..MANY - 1);
-        assert_eq!(rows(&spool, "remembered"), 0);
-        fill(&mut spool, MANY - 1..MANY);
-        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (4096, 0));
-        assert!(is_pending(append_at(&mut spool, "0", NOON, NOON)));
+        for at in (0..MANY).step_by(512) {
+            fill(&mut spool, at..at + 512);
+        }
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (1000, 16));
+        for part in 2..=7 {
+            fill(&mut spool, MANY + part..MANY + part + 1);
+            assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (1000 * part, 15 + part));
+        }
+        let before = MANY - 512;
+        fill(&mut spool, 0..1);
+        assert_eq!(
+            (rows(&spool, "remembered"), rows(&spool, "recent")),
+            (before, 7),
+            "of what was committed before it began"
+        );
+        fill(&mut spool, 0..1);
+        assert_eq!((rows(&spool, "remembered"), spool.recent.unmoved), (before, 512 + 6), "no pass is under way");
+    }
+
+    #[test]
+    fn what_a_pass_has_moved_is_known_and_moves_again_after_a_run_that_ended_within_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        fill(&mut spool, 0..MANY);
+        fill(&mut spool, MANY..MANY + 1);
+        assert_eq!(rows(&spool, "remembered"), 1000);
+        for _ in 0..2 {
+            for number in (0..MANY).step_by(100) {
+                assert!(is_pending(append_at(&mut spool, &number.to_string(), second(number), NOON)), "{number}");
+            }
+            drop(spool);
+            spool = open(&folder);
+        }
+        spool.move_ids().unwrap();
+        assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (MANY + 1, 0));
+    }
+
+    #[test]
+    fn a_part_that_is_rolled_back_moves_with_the_next_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        fill(&mut spool, 0..MANY);
+        for _ in 0..3 {
+            spool.batch().unwrap().move_some_ids(usize::MAX).unwrap();
+            assert_eq!((rows(&spool, "remembered"), spool.recent.unmoved), (0, MANY));
+        }
+        let mut batch = spool.batch().unwrap();
+        batch.move_some_ids(usize::MAX).unwrap();
+        batch.commit().unwrap();
+        assert_eq!((rows(&spool, "remembered"), spool.recent.unmoved), (MANY, 0));
     }
 
     #[test]
@@ -274,6 +362,7 @@ mod tests {
         let mut spool = open(&folder);
         for at in (0..KEPT + 2 * MANY).step_by(MANY) {
             fill(&mut spool, at..at + MANY);
+            spool.move_ids().unwrap();
         }
         assert_eq!((spool.recent.ids.len(), spool.recent.unmoved), (KEPT, 0));
         assert_eq!(spool.recent.complete_from, second(2 * MANY - 1) + 1);
@@ -283,6 +372,27 @@ mod tests {
         assert!(matches!(append_at(&mut spool, "late", NOON, NOON), Appended::New(_)));
         assert!(is_pending(append_at(&mut spool, "late", NOON, NOON)));
         assert_eq!(rows(&spool, "recent"), 1);
+    }
+
+    #[test]
+    fn an_id_that_has_not_moved_stays_in_memory_however_old_its_event_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder);
+        for at in (0..KEPT + MANY).step_by(MANY) {
+            spool.move_ids().unwrap();
+            fill(&mut spool, at..at + MANY);
+        }
+        fill(&mut spool, 0..1);
+        append_at(&mut spool, "late", NOON - 1000, NOON);
+        while spool.recent.pass.is_some() {
+            fill(&mut spool, 0..1);
+        }
+        assert_eq!(spool.recent.unmoved, 1);
+        assert!(spool.recent.ids.len() > KEPT);
+        assert!(is_pending(append_at(&mut spool, "late", NOON - 1000, NOON)));
+        spool.move_ids().unwrap();
+        assert_eq!(spool.recent.ids.len(), KEPT);
+        assert!(is_pending(append_at(&mut spool, "late", NOON - 1000, NOON)));
     }
 
     #[test]
