@@ -29,6 +29,26 @@ pub struct Measured {
     pub on_topic: Option<u64>,
 }
 
+impl Measured {
+    /// Of the same leg in several rounds, at least one.
+    pub fn mean(rounds: &[&Self]) -> Self {
+        let count = u32::try_from(rounds.len()).unwrap_or(u32::MAX);
+        let time = |of: fn(&Seen) -> Duration| rounds.iter().map(|round| of(&round.seen)).sum::<Duration>() / count;
+        let number = |of: fn(&Self) -> f64| rounds.iter().map(|round| of(round)).sum::<f64>() / f64::from(count);
+        Self {
+            seen: Seen {
+                answered: rounds.iter().map(|round| round.seen.answered).sum::<u64>() / u64::from(count),
+                took: time(|seen| seen.took),
+                p50: time(|seen| seen.p50),
+                p99: time(|seen| seen.p99),
+            },
+            cpu: number(|round| round.cpu),
+            peak_memory: number(|round| round.peak_memory),
+            on_topic: rounds.iter().map(|round| round.on_topic).sum::<Option<u64>>().map(|sum| sum / u64::from(count)),
+        }
+    }
+}
+
 /// The handler that cardhook is compared with.
 pub fn bare(pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
     let bare = Bare::start()?;

@@ -43,7 +43,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Seconds of each of the six legs
+    /// Seconds of each of a round's six legs
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=60))]
     seconds: u16,
     /// Writes what was printed to this file too
@@ -55,8 +55,8 @@ struct Arguments {
     /// Another cardhook binary, measured in turns with this one
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
-    /// How often everything is measured
-    #[arg(long, default_value_t = 1)]
+    /// How often everything is measured: the goals are for the means
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Only with kept-alive connections
     #[arg(long)]

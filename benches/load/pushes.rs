@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{
-    unix_seconds,
-    wechat::{Account, Mode, claim},
+use crate::{
+    support::{
+        unix_seconds,
+        wechat::{Account, Mode, claim},
+    },
+    wrk::THREADS,
 };
 
 /// Pushes that carry the same second as their `CreateTime`: a busy account's.
@@ -52,9 +55,10 @@ impl Pushes {
         let account = Account::of(Mode::Secure);
         let path = folder.join(connections.header());
         let mut file = BufWriter::new(File::create(&path)?);
-        let (now, mut length) = (unix_seconds(), 0);
+        let (now, part, mut length) = (unix_seconds(), count / THREADS, 0);
         for number in 0..count {
-            let second = now + i64::try_from(number / PER_SECOND)?;
+            // Each of wrk's threads has a part of the file: they send the pushes of one second at the same time.
+            let second = now + i64::try_from(number % part / (PER_SECOND / THREADS))?;
             let clear = claim(&format!("oBenchUser{number:018}"), &format!("{number:012}"), second);
             let push = account.push_at(&clear, &second.to_string(), &format!("{number:010}"));
             // WeChat's own headers.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{pushes::Pushes, support::project};
 
 /// wrk's own threads.
-const THREADS: usize = 2;
+pub const THREADS: usize = 2;
 /// Connections at a time.
 pub const CONNECTIONS: usize = 256;
 
