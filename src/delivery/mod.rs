@@ -12,6 +12,7 @@ mod lane;
 pub mod measure;
 mod model;
 mod properties;
+mod settle;
 mod sink;
 mod spool;
 mod state;

@@ -87,6 +87,7 @@ mod tests {
             linger(&producer(&options, AnswerAfter::Kafka))
         };
         assert_eq!(linger(&[]), Duration::from_millis(1));
+        assert_eq!(super::linger(&producer(&[], AnswerAfter::Disk)), Duration::from_millis(5));
         assert_eq!(linger(&[("linger.ms", "0.5")]), Duration::from_micros(500));
         assert_eq!(linger(&[("queue.buffering.max.ms", "7")]), Duration::from_millis(7));
         assert_eq!(linger(&[("linger.ms", "x")]), Duration::ZERO, "librdkafka refuses it by itself");

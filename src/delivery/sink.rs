@@ -160,7 +160,7 @@ impl Context {
     /// Whether a report of success means that the broker has the record. librdkafka reports success also when the broker calls
     /// the batch's sequence numbers old: a new leader that was sent a later batch first says so of one that it never had. Such
     /// a report has no offset, -1, and those of the records behind it in the batch count on from that.
-    fn believes(&self, offset: i64) -> bool {
+    fn trusts(&self, offset: i64) -> bool {
         if offset < 0 {
             self.distrusted.store(true, Ordering::Relaxed);
         }
@@ -173,7 +173,7 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
         match result {
-            Ok(message) if self.believes(message.offset()) => self.lane.acked(self.generation, seq as u64),
+            Ok(message) if self.trusts(message.offset()) => self.lane.acked(self.generation, seq as u64),
             Ok(_) => self.lane.failed(self.generation, seq as u64, Failure::Producer("fatal")),
             Err((error, _)) => self.lane.failed(self.generation, seq as u64, classify(self.cause(error))),
         }

@@ -17,7 +17,7 @@ use super::{
     lane::Shared,
     spool::{Appended, Entry, IDS_MOVED, Spool, SpoolError, size_of},
     state::Item,
-    ticket::{State, Ticket},
+    ticket::Ticket,
     unsaved::Unsaved,
     vitals::Vitals,
 };
@@ -69,7 +69,7 @@ pub(super) struct Writer {
 }
 
 /// A batch's appends and what became of each.
-type Appends = Vec<(Submission, Arc<Ticket>)>;
+pub(super) type Appends = Vec<(Submission, Arc<Ticket>)>;
 
 impl Writer {
     /// Runs until it is told to stop, or nobody is left to tell it.
@@ -203,69 +203,6 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// After the commit: hands new records over, in order; then settles or joins the tickets of the others.
-    fn settle(&mut self, appends: &mut Appends, outcomes: Vec<Appended>) {
-        let mut new: [Vec<Item>; 3] = Default::default();
-        let mut others = Vec::new();
-        for ((submission, ticket), outcome) in appends.drain(..).zip(outcomes) {
-            match (outcome, new.get_mut(submission.lane as usize)) {
-                (Appended::New(_), _) if self.lanes.is_empty() => ticket.settle(State::SafeOnDisk),
-                (Appended::New(seq), Some(items)) => items.push(item(submission, seq, true, ticket)),
-                _ => others.push((submission, ticket, outcome)),
-            }
-        }
-        for (lane, items) in self.lanes.iter().zip(new) {
-            if !items.is_empty() {
-                lane.hand_over(items);
-            }
-        }
-        for (submission, ticket, outcome) in others {
-            match outcome {
-                Appended::Full => self.bypass_one(submission, ticket),
-                Appended::New(_) | Appended::Pending(_) | Appended::Delivered => {
-                    self.join(&submission, outcome, ticket);
-                }
-            }
-        }
-    }
-
-    /// A duplicate waits for what its first copy waits for.
-    fn join(&self, submission: &Submission, first: Appended, ticket: Arc<Ticket>) {
-        ticket.mark_duplicate();
-        match (self.lanes.get(submission.lane as usize), first) {
-            (Some(lane), Appended::Pending(seq)) => lane.join(seq, self.unsaved.get(submission).is_none(), ticket),
-            (None, _) => ticket.settle(State::SafeOnDisk),
-            (Some(_), _) => ticket.settle(State::SafeInKafka),
-        }
-    }
-
-    fn bypass(&mut self, appends: &mut Appends) {
-        for (submission, ticket) in std::mem::take(appends) {
-            self.bypass_one(submission, ticket);
-        }
-    }
-
-    /// The spool does not take it: to Kafka from memory, or refused; unless it is known.
-    fn bypass_one(&mut self, mut submission: Submission, ticket: Arc<Ticket>) {
-        self.bind_past_the_spool(&mut submission, &ticket);
-        let signature = submission.binding.as_ref().map(|binding| binding.signature);
-        let Submission { lane, account, event_id, event_time, .. } = submission;
-        let unsaved = self.unsaved.get(&submission).map(Appended::Pending);
-        // A spool that does not even read knows nothing.
-        let known = unsaved.or_else(|| self.spool.known(lane, account, event_id, event_time).ok().flatten());
-        if let Some(first) = known {
-            return self.join(&submission, first, ticket);
-        }
-        let Some(to) = self.lanes.get(lane as usize) else {
-            return ticket.settle(State::Refused);
-        };
-        let seq = self.spool.take_seq(submission.received_at_ms);
-        if to.bypass(item(submission, seq, false, ticket)) {
-            self.unsaved.insert(account, event_id, signature, seq);
-            self.metrics.spool_bypassed.inc();
-        }
-    }
-
     /// Removal without the appends that failed; what cannot be removed now is removed later.
     fn remove_alone(&mut self, mut removals: Vec<(Lane, Vec<(u64, u64)>)>) {
         if self.spool.remove(&mut removals).is_err() {
@@ -324,9 +261,4 @@ fn entry(submission: &Submission) -> Entry<'_> {
         received_at_ms: submission.received_at_ms,
         record: &submission.record,
     }
-}
-
-fn item(submission: Submission, seq: u64, stored: bool, ticket: Arc<Ticket>) -> Item {
-    let Submission { account, received_at_ms, record, .. } = submission;
-    Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket), first_sent: None }
 }

@@ -19,6 +19,7 @@ mod log;
 mod reader;
 mod recent;
 mod room;
+mod verify;
 
 use std::path::Path;
 
@@ -31,8 +32,9 @@ use database::{LAYOUT, account_number, connect, read_counters};
 pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
 pub use export::{Spooled, take_out};
 pub use folder::FolderError;
-pub use reader::{Page, Reader, Report, Stored, Verified};
+pub use reader::{Page, Reader, Report, Stored};
 pub(super) use recent::IDS_MOVED;
+pub use verify::Verified;
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;

@@ -12,8 +12,6 @@ use crate::{
 
 const PENDING: &str =
     "SELECT id, account, received_at, timestamp, key, headers, value FROM pending WHERE id > ? AND id <= ?";
-/// Records read at once by `verify`.
-const VERIFY_RECORDS: usize = 512;
 
 /// One pending record as it stands in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,25 +39,6 @@ pub struct Page {
     pub damaged: u64,
 }
 
-/// What a look at all of a spool found.
-#[derive(Debug, Default)]
-pub struct Verified {
-    /// What is wrong with the database, a line each.
-    pub wrong: Vec<String>,
-    /// Pending records that read.
-    pub records: u64,
-    /// Places among them that do not.
-    pub damaged: u64,
-}
-
-impl Verified {
-    /// Nothing was found.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.wrong.is_empty() && self.damaged == 0
-    }
-}
-
 /// What a lane holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
@@ -74,7 +53,7 @@ pub struct Report {
 /// A read-only view of a spool; short transactions, so that the writer's WAL can be checkpointed.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
     gate: Gate,
 }
 
@@ -262,53 +241,6 @@ impl Reader {
             })?;
         }
         Ok(lanes)
-    }
-
-    /// SQLite's own check of the database, the number of pending records, then every one of them read.
-    ///
-    /// # Errors
-    /// When the database cannot be read at all.
-    pub fn verify(&self) -> Result<Verified, SpoolError> {
-        let mut verified = Verified::default();
-        if let Err(error) = self.check(&mut verified.wrong).and_then(|()| self.check_number(&mut verified.wrong)) {
-            verified.wrong.push(error.to_string());
-        }
-        for lane in Lane::ALL {
-            let mut after = 0;
-            loop {
-                let page = self.pending(lane, after, u64::MAX, VERIFY_RECORDS, usize::MAX)?;
-                verified.records += page.records.len() as u64;
-                verified.damaged += page.damaged;
-                if page.complete {
-                    break;
-                }
-                after = page.last;
-            }
-        }
-        Ok(verified)
-    }
-
-    fn check(&self, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
-        let mut check = self.connection.prepare("PRAGMA integrity_check(100)")?;
-        let mut lines = check.query([])?;
-        while let Some(row) = lines.next()? {
-            let line: String = row.get(0)?;
-            wrong.extend((line != "ok").then_some(line));
-        }
-        Ok(())
-    }
-
-    /// A page of another table in the place of a page of records is a tree like any other to SQLite.
-    fn check_number(&self, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
-        // One statement, so that a writer beside it comes before or after all of it. A place in no lane is no record's.
-        let ranges = Lane::ALL.map(lane_range).map(|(low, high)| format!("id > {low} AND id <= {high}")).join(" OR ");
-        let numbers = format!("SELECT records, (SELECT count(*) FROM pending WHERE {ranges}) FROM counters");
-        let (counted, found): (i64, i64) =
-            self.connection.query_row(&numbers, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if counted != found {
-            wrong.push(format!("{found} pending records are there, and {counted} were counted"));
-        }
-        Ok(())
     }
 }
 

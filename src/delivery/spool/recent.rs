@@ -40,15 +40,15 @@ pub(super) struct Recent {
 /// Event time, id, account, seq; numbers are little-endian.
 const ID_BYTES: usize = 8 + 16 + 8 + 8;
 
-fn write(ids: &mut Vec<u8>, (event_time, id, account): &Place, seq: u64) {
+fn encode(ids: &mut Vec<u8>, (event_time, id, account): &Place, seq: u64) {
     ids.extend_from_slice(&event_time.to_le_bytes());
     ids.extend_from_slice(id);
     ids.extend_from_slice(&account.to_le_bytes());
     ids.extend_from_slice(&seq.to_le_bytes());
 }
 
-/// What `write` wrote.
-fn read(bytes: &[u8]) -> Option<(Place, Id)> {
+/// What `encode` wrote.
+fn decode(bytes: &[u8]) -> Option<(Place, Id)> {
     let (event_time, rest) = bytes.split_first_chunk()?;
     let (id, rest) = rest.split_first_chunk()?;
     let (account, seq) = rest.split_first_chunk()?;
@@ -79,7 +79,7 @@ impl Recent {
         while let Some(commit) = commits.next()? {
             let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
             for id in commit.get_ref(0)?.as_blob().map_err(|_| unreadable())?.chunks(ID_BYTES) {
-                ids.extend([read(id).ok_or_else(unreadable)?]);
+                ids.extend([decode(id).ok_or_else(unreadable)?]);
             }
         }
         let complete_from = newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
@@ -169,7 +169,7 @@ impl<'a> Additions<'a> {
         let Some((_, first)) = self.added.first() else { return Ok(()) };
         let mut ids = Vec::with_capacity(self.added.len() * ID_BYTES);
         for (place, seq) in &self.added {
-            write(&mut ids, place, *seq);
+            encode(&mut ids, place, *seq);
         }
         connection.prepare_cached("INSERT INTO recent VALUES (?, ?)")?.execute(params![first.cast_signed(), ids])?;
         Ok(())
