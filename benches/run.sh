@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures cardhook under load on a Debian 12 machine with Rust, Java 17 and Maven: fetches what is missing, builds, runs
 # benches/load. Fails when a goal is missed. Arguments go to the program (`--help`); `--save FILE` keeps the table, and
-# benches/results/ is ignored by git. About eight minutes after the build. Other load on the machine makes it useless.
+# benches/results/ is ignored by git. About four minutes after the build. Other load on the machine makes it useless.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -26,11 +26,11 @@ impl Reader {
     ///
     /// # Errors
     /// When the spool does not read, or `write` fails.
-    pub fn each_page(
+    pub fn each_page<E: From<SpoolError>>(
         &self,
         lane: Lane,
-        mut write: impl FnMut(&[Stored]) -> Result<(), Spooled>,
-    ) -> Result<u64, Spooled> {
+        mut write: impl FnMut(&[Stored]) -> Result<(), E>,
+    ) -> Result<u64, E> {
         let (mut after, mut damaged) = (0, 0);
         loop {
             let page = self.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
@@ -62,7 +62,7 @@ pub fn take_out(
         damaged += reader.each_page(*lane, |page| {
             write(page)?;
             let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            Ok(spool.remove(&mut [(*lane, removed)])?)
+            Ok::<_, Spooled>(spool.remove(&mut [(*lane, removed)])?)
         })?;
     }
     spool.tidy();

@@ -3,9 +3,6 @@
 use super::{Reader, SpoolError, lane_range};
 use crate::delivery::Lane;
 
-/// Records read at once.
-const AT_ONCE: usize = 512;
-
 /// What a look at all of a spool found.
 #[derive(Debug, Default)]
 pub struct Verified {
@@ -36,16 +33,10 @@ impl Reader {
             verified.wrong.push(error.to_string());
         }
         for lane in Lane::ALL {
-            let mut after = 0;
-            loop {
-                let page = self.pending(lane, after, u64::MAX, AT_ONCE, usize::MAX)?;
-                verified.records += page.records.len() as u64;
-                verified.damaged += page.damaged;
-                if page.complete {
-                    break;
-                }
-                after = page.last;
-            }
+            verified.damaged += self.each_page(lane, |page| {
+                verified.records += page.len() as u64;
+                Ok::<_, SpoolError>(())
+            })?;
         }
         Ok(verified)
     }

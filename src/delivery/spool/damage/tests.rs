@@ -111,7 +111,7 @@ fn verify_and_export_read_around_damage_and_count_it() {
     let mut written = 0;
     let damaged = reader.each_page(Lane::Events, |page| {
         written += page.len() as u64;
-        Ok(())
+        Ok::<_, SpoolError>(())
     });
     assert_eq!((damaged.unwrap(), written), (1, verified.records));
 }
