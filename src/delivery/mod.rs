@@ -156,13 +156,37 @@ impl Delivery {
         Ok((delivery, running))
     }
 
-    /// Makes one record safe and says how, waiting for what `answer_after` asks, until `deadline` at the latest.
+    /// Makes one record safe and says how, waiting for what `answer_after` asks, until `deadline` at the latest. The record
+    /// is handed over now; the future, which is small, only waits.
     ///
     /// # Errors
     /// When it is not safe: no durable place, or too late.
-    pub async fn submit(&self, submission: Submission, deadline: Instant) -> Result<Safe, Overloaded> {
-        let ticket = Ticket::new();
+    pub fn submit(
+        &self,
+        submission: Submission,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Safe, Overloaded>> + use<> {
         let waits_until = deadline.min(Instant::now() + self.ack_timeout);
+        let handed_over = self.hand_over(submission);
+        async move {
+            let ticket = handed_over?;
+            let mut state = ticket.settled(waits_until).await;
+            if state == State::Waiting {
+                state = ticket.stored(deadline).await;
+            }
+            let by_kafka = match state {
+                State::SafeInKafka => true,
+                // Only `answer_after = "kafka"` moves a ticket to `Stored`: the fsynced record is enough when its wait is over.
+                State::SafeOnDisk | State::Stored => false,
+                State::Waiting => return Err(Overloaded::Late),
+                State::Refused => return Err(Overloaded::NoDurablePlace),
+            };
+            Ok(Safe { by_kafka, duplicate: ticket.is_duplicate(), nonce_reused: ticket.is_nonce_reused() })
+        }
+    }
+
+    fn hand_over(&self, submission: Submission) -> Result<Arc<Ticket>, Overloaded> {
+        let ticket = Ticket::new();
         let bytes = spool::size_of(&submission.record);
         if self.vitals.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > COMMAND_BYTES
             || self.commands.try_send(Command::Append(submission, Arc::clone(&ticket))).is_err()
@@ -170,18 +194,7 @@ impl Delivery {
             self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Overloaded::NoDurablePlace);
         }
-        let mut state = ticket.settled(waits_until).await;
-        if state == State::Waiting {
-            state = ticket.stored(deadline).await;
-        }
-        let by_kafka = match state {
-            State::SafeInKafka => true,
-            // Only `answer_after = "kafka"` moves a ticket to `Stored`: the fsynced record is enough when its wait is over.
-            State::SafeOnDisk | State::Stored => false,
-            State::Waiting => return Err(Overloaded::Late),
-            State::Refused => return Err(Overloaded::NoDurablePlace),
-        };
-        Ok(Safe { by_kafka, duplicate: ticket.is_duplicate(), nonce_reused: ticket.is_nonce_reused() })
+        Ok(ticket)
     }
 
     /// For `/readyz`. Never waits for disk or network.

@@ -86,14 +86,14 @@ impl Ticket {
     }
 
     /// Waits until the ticket is settled beyond `Stored`, or until `limit`; says how far it is then.
-    pub(super) async fn settled(&self, limit: Instant) -> State {
-        self.beyond(State::Stored, limit).await
+    pub(super) fn settled(&self, limit: Instant) -> impl Future<Output = State> {
+        self.beyond(State::Stored, limit)
     }
 
     /// Waits until the record is stored or more, or until `limit`.
-    pub(super) async fn stored(&self, limit: Instant) -> State {
+    pub(super) fn stored(&self, limit: Instant) -> impl Future<Output = State> {
         self.state.fetch_or(LATE, Ordering::AcqRel);
-        self.beyond(State::Waiting, limit).await
+        self.beyond(State::Waiting, limit)
     }
 
     async fn beyond(&self, state: State, limit: Instant) -> State {

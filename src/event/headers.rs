@@ -3,7 +3,7 @@
 //!
 //! It refuses to know what a header means.
 
-use std::{fmt, io::Write as _};
+use std::fmt;
 
 /// Bytes of a length: 32 bits, little-endian.
 const LENGTH: usize = size_of::<u32>();
@@ -22,21 +22,18 @@ impl Headers {
     }
 
     /// Adds a header at the end. A part of 4 GiB is not representable; nothing that is received is so long.
-    pub fn push(&mut self, name: &str, value: impl fmt::Display) {
-        self.push_part(|buffer| buffer.extend_from_slice(name.as_bytes()));
-        self.push_part(|buffer| {
-            // A vector takes everything.
-            let _ = write!(buffer, "{value}");
-        });
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.push_joined(name, &[value]);
     }
 
-    fn push_part(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let at = self.0.len();
-        self.0.extend_from_slice(&[0; LENGTH]);
-        write(&mut self.0);
-        let length = u32::try_from(self.0.len() - at - LENGTH).unwrap_or(u32::MAX);
-        if let Some(place) = self.0.get_mut(at..at + LENGTH) {
-            place.copy_from_slice(&length.to_le_bytes());
+    /// Adds a header whose value is these pieces together.
+    pub(super) fn push_joined(&mut self, name: &str, value: &[&str]) {
+        for part in [&[name], value] {
+            let length = part.iter().map(|piece| piece.len()).sum::<usize>();
+            self.0.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+            for piece in part {
+                self.0.extend_from_slice(piece.as_bytes());
+            }
         }
     }
 
@@ -100,10 +97,10 @@ mod tests {
     #[test]
     fn headers_come_back_as_they_went_in() {
         let mut headers = Headers::new();
-        headers.push("ce_id", 1);
+        headers.push_joined("ce_id", &["0", "1"]);
         headers.push("dlq_query", "");
-        assert_eq!(headers.iter().collect::<Vec<_>>(), [("ce_id", "1"), ("dlq_query", "")]);
-        assert_eq!((headers.get("ce_id"), headers.get("ce_type")), (Some("1"), None));
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("ce_id", "01"), ("dlq_query", "")]);
+        assert_eq!((headers.get("ce_id"), headers.get("ce_type")), (Some("01"), None));
         assert_eq!(Headers::from_bytes(headers.as_bytes().to_vec()), Some(headers));
     }
 

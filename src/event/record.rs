@@ -1,5 +1,7 @@
 //! The Kafka record: key, timestamp, headers, value (contract §1.3), and the quarantine's (§3.2).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{
@@ -110,39 +112,42 @@ impl CloudEvent<'_> {
         let mut headers = Headers::new();
         headers.push("content-type", "application/json");
         headers.push("ce_specversion", "1.0");
-        headers.push("ce_id", self.id);
-        headers.push("ce_type", format_args!("com.qq.weixin.{event_type}.v1"));
-        headers.push("ce_source", source(self.account_id));
+        headers.push("ce_id", self.id.encode(&mut EventId::encode_buffer()));
+        headers.push_joined("ce_type", &["com.qq.weixin.", event_type, ".v1"]);
+        headers.push_joined("ce_source", &["/wechat/", &uri_segment(self.account_id)]);
         if let Some(time) = self.time {
-            headers.push("ce_time", time);
+            headers.push("ce_time", &time.to_string());
         }
         if let Some(subject) = self.subject {
             headers.push("ce_subject", subject);
         }
-        headers.push("ce_dataschema", data_schema(event_type));
+        headers.push_joined("ce_dataschema", &data_schema(event_type));
         headers
     }
 }
 
-/// The URN of a type's schema.
-pub(super) fn data_schema(event_type: &str) -> String {
-    format!("urn:cardhook:{event_type}:v1")
+/// The URN of a type's schema, in pieces.
+pub(super) fn data_schema(event_type: &str) -> [&str; 3] {
+    ["urn:cardhook:", event_type, ":v1"]
 }
 
-/// A URI reference: an account's custom id may hold anything, so all but RFC 3986's unreserved characters are escaped.
-fn source(account_id: &str) -> String {
-    let mut source = String::with_capacity(8 + account_id.len());
-    source.push_str("/wechat/");
+/// An account's custom id may hold anything: in a URI reference all but RFC 3986's unreserved characters are escaped.
+fn uri_segment(account_id: &str) -> Cow<'_, str> {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if account_id.bytes().all(unreserved) {
+        return Cow::Borrowed(account_id);
+    }
+    let mut escaped = String::with_capacity(3 * account_id.len());
     for byte in account_id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            source.push(char::from(byte));
+        if unreserved(byte) {
+            escaped.push(char::from(byte));
         } else {
             let digits = [byte >> 4, byte & 0x0f].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16));
-            source.push('%');
-            source.extend(digits.map(|digit| digit.to_ascii_uppercase()));
+            escaped.push('%');
+            escaped.extend(digits.map(|digit| digit.to_ascii_uppercase()));
         }
     }
-    source
+    Cow::Owned(escaped)
 }
 
 /// A verified push that could not become an event (contract §3.2).
@@ -198,5 +203,5 @@ fn add_dlq_headers(headers: &mut Headers, reason: &str, detail: &str, account: &
     headers.push("dlq_detail", detail);
     headers.push("dlq_account", account);
     headers.push("dlq_mode", mode);
-    headers.push("dlq_received_at", UtcMillis::clamped(received_at_ms));
+    headers.push("dlq_received_at", &UtcMillis::clamped(received_at_ms).to_string());
 }

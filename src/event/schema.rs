@@ -28,7 +28,7 @@ pub fn schema() -> Value {
         OtherMessage::EVENT_TYPE.to_owned(),
         definition(OtherMessage::EVENT_TYPE, description.as_ref(), &[other]),
     );
-    let references: Vec<Value> = definitions.keys().map(|name| json!({ "$ref": data_schema(name) })).collect();
+    let references: Vec<Value> = definitions.keys().map(|name| json!({ "$ref": data_schema(name).concat() })).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:cardhook:events:v1",
@@ -56,7 +56,7 @@ fn definition(event_type: &str, description: Option<&Value>, parts: &[Schema]) -
     }
     properties.insert("event_type".to_owned(), json!({ "type": "string", "const": event_type }));
     json!({
-        "$id": data_schema(event_type),
+        "$id": data_schema(event_type).concat(),
         "title": event_type,
         "description": description,
         "type": "object",

@@ -23,12 +23,12 @@ use super::{
     answer::Answer,
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
-    receive::{Account, Decision, handshake, receive},
+    receive::{Decision, handshake, receive},
     source::Sources,
 };
 use crate::{
     clock,
-    delivery::{Delivery, Lane, Safe},
+    delivery::{Delivery, Lane, Overloaded, Safe},
     metrics::CallbackResult,
 };
 
@@ -92,10 +92,7 @@ pub fn server(
                 .on_connect_ext(|connection: &Connection, data| {
                     data.insert(Rc::clone(connection.turn()));
                 })
-                .h1(fn_service(move |request: Request| {
-                    let public = Rc::clone(&public);
-                    async move { Ok::<_, Infallible>(public.serve(request).await) }
-                }));
+                .h1(fn_service(move |request: Request| Rc::clone(&public).serve(request)));
             fn_service(|tcp: TcpStream| async {
                 let peer = tcp.peer_addr().ok();
                 Ok((Connection::new(tcp), peer))
@@ -115,63 +112,74 @@ struct Public {
 }
 
 impl Public {
-    async fn serve(&self, mut request: Request) -> Response<Bytes> {
+    /// What lives until the answer is kept small: it has gone cold by then, for every connection anew.
+    async fn serve(self: Rc<Self>, mut request: Request) -> Result<Response<Bytes>, Infallible> {
         let turn = request.conn_data::<Rc<Turn>>().cloned();
         if let Some(turn) = &turn {
             turn.begin();
         }
         let mut payload = request.take_payload();
         let answer = match self.doors.at(request.path()) {
-            Some(door) => self.knock(door, request.head(), &mut payload).await,
+            Some(door) => {
+                let started = Instant::now();
+                let answer = match self.decide(door, &request, &mut payload, started).await {
+                    Decision::Answer(answer) => answer,
+                    Decision::Deliver { submission, event_type } => {
+                        // The next request of this thread takes their memory while it is warm.
+                        drop((request, Payload::take(&mut payload)));
+                        let lane = submission.lane;
+                        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
+                        delivered(door, lane, event_type, safe)
+                    }
+                };
+                door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+                let result = answer.result().map(CallbackResult::label);
+                tracing::debug!(account = %door.account().name, result, "answered");
+                answer
+            }
             None => Answer::NotFound,
         };
         if let Some(turn) = &turn {
             turn.end(payload);
         }
-        answer.into_response()
+        Ok(answer.into_response())
     }
 
-    async fn knock(&self, door: &Door, head: &RequestHead, payload: &mut Payload) -> Answer {
-        let started = Instant::now();
-        let query = head.uri.query().unwrap_or_default();
+    async fn decide(&self, door: &Door, request: &Request, payload: &mut Payload, started: Instant) -> Decision {
         let account = door.account();
-        let answer = match head.method {
-            Method::GET | Method::POST if !self.sources.admit(head) => Answer::ForbiddenSource,
+        let query = request.uri().query().unwrap_or_default();
+        let answer = match *request.method() {
+            Method::GET | Method::POST if !self.sources.admit(request.head()) => Answer::ForbiddenSource,
             Method::GET => handshake(&account, query, clock::unix_millis()),
-            Method::POST => self.push(door, &account, head, payload, started).await.unwrap_or_else(|refusal| refusal),
+            Method::POST => match self.body(request.head(), payload, started).await {
+                Ok(body) => return receive(&account, query, &body, clock::unix_millis()),
+                Err(refusal) => refusal,
+            },
             _ => Answer::MethodNotAllowed,
         };
-        door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
-        tracing::debug!(account = %account.name, result = answer.result().map(CallbackResult::label), "answered");
-        answer
+        Decision::Answer(answer)
     }
 
-    async fn push(
-        &self,
-        door: &Door,
-        account: &Account,
-        head: &RequestHead,
-        payload: &mut Payload,
-        started: Instant,
-    ) -> Result<Answer, Answer> {
-        let query = head.uri.query().unwrap_or_default();
+    async fn body(&self, head: &RequestHead, payload: &mut Payload, started: Instant) -> Result<Bytes, Answer> {
         if declared_length(head).is_some_and(|length| length > self.max_body_bytes as u64) {
             return Err(Answer::TooLarge);
         }
-        let body = tokio::time::timeout_at((started + PATIENCE).into(), collect(payload, self.max_body_bytes))
+        tokio::time::timeout_at((started + PATIENCE).into(), collect(payload, self.max_body_bytes))
             .await
-            .map_err(|_elapsed| Answer::Timeout)??;
-        let (submission, event_type) = match receive(account, query, &body, clock::unix_millis()) {
-            Decision::Answer(answer) => return Ok(answer),
-            Decision::Deliver { submission, event_type } => (submission, event_type),
-        };
-        let lane = submission.lane;
-        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await.map_err(Answer::Overloaded)?;
-        let lane = if safe.nonce_reused { Lane::Dlq } else { lane };
-        if let (Some(event_type), Safe { duplicate: false, nonce_reused: false, .. }) = (event_type, safe) {
-            door.metrics.event(event_type);
+            .map_err(|_elapsed| Answer::Timeout)?
+    }
+}
+
+/// What is answered to a push that was to be delivered.
+fn delivered(door: &Door, lane: Lane, event_type: Option<&'static str>, safe: Result<Safe, Overloaded>) -> Answer {
+    match safe {
+        Ok(safe) => {
+            if let (Some(event_type), Safe { duplicate: false, nonce_reused: false, .. }) = (event_type, safe) {
+                door.metrics.event(event_type);
+            }
+            Answer::Safe(if safe.nonce_reused { Lane::Dlq } else { lane }, safe)
         }
-        Ok(Answer::Safe(lane, safe))
+        Err(overloaded) => Answer::Overloaded(overloaded),
     }
 }
 
