@@ -34,7 +34,10 @@ impl<'a> CharacterData<'a> {
     }
 
     pub(super) fn push_section(&mut self, piece: Cow<'a, str>) {
-        if !piece.is_empty() {
+        if self.text.is_empty() {
+            // Without text there are no blanks behind it.
+            self.text = piece;
+        } else if !piece.is_empty() {
             append(&mut self.text, std::mem::take(&mut self.blanks));
             append(&mut self.text, piece);
         }
