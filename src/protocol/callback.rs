@@ -51,9 +51,6 @@ impl<'a> Query<'a> {
     /// When one of WeChat's seven parameters is doubled, empty or not decodable.
     pub fn parse(raw: &'a str) -> Result<Self, QueryError> {
         let mut query = Self::default();
-        // One search for an escape in place of two for each parameter.
-        let decoded: fn(&str) -> Option<Cow<'_, str>> =
-            if raw.contains('%') { decoded } else { |plain| Some(Cow::Borrowed(plain)) };
         for pair in raw.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some((name, slot)) = decoded(name).and_then(|name| query.slot(&name)) else {

@@ -15,7 +15,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use markup::{attributes_read, declared_encoding, is_name, resolve};
-use text::{CharacterData, is_blank};
+use text::{CharacterData, is_blank, normalised};
 
 pub(super) use text::BLANKS;
 
@@ -155,8 +155,6 @@ struct Parser<'a> {
     depth: usize,
     elements: usize,
     markup_seen: bool,
-    /// Looked for once, and not in each piece of text.
-    has_carriage_returns: bool,
     children: Vec<Child<'a>>,
     open: Option<OpenChild<'a>>,
 }
@@ -173,18 +171,7 @@ impl<'a> Parser<'a> {
         let mut reader = Reader::from_str(source);
         reader.config_mut().enable_all_checks(true);
         let children = Vec::with_capacity(USUAL_CHILDREN);
-        let has_carriage_returns = source.contains('\r');
-        Self {
-            source,
-            reader,
-            at: 0,
-            depth: 0,
-            elements: 0,
-            markup_seen: false,
-            has_carriage_returns,
-            children,
-            open: None,
-        }
+        Self { source, reader, at: 0, depth: 0, elements: 0, markup_seen: false, children, open: None }
     }
 
     fn document(mut self) -> Result<Document<'a>, XmlError> {
@@ -201,8 +188,7 @@ impl<'a> Parser<'a> {
                 Event::End(_) => self.close(self.at),
                 Event::Text(text) => self.text(text.into_inner())?,
                 Event::CData(section) => {
-                    let section = self.normalised(section.into_inner());
-                    self.character_data(|text| text.push_section(section))?;
+                    self.character_data(|text| text.push_section(normalised(section.into_inner())))?;
                 }
                 Event::GeneralRef(reference) => {
                     let character = resolve(&reference).ok_or(XmlError::Reference)?;
@@ -274,13 +260,7 @@ impl<'a> Parser<'a> {
         if text.contains(']') && text.contains("]]>") {
             return Err(self.not_well_formed());
         }
-        let text = self.normalised(text);
-        self.character_data(|data| data.push_text(text))
-    }
-
-    /// CRLF and CR as LF (XML 1.0 §2.11).
-    fn normalised(&self, text: Cow<'a, str>) -> Cow<'a, str> {
-        if self.has_carriage_returns { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { text }
+        self.character_data(|data| data.push_text(normalised(text)))
     }
 
     fn character_data(&mut self, push: impl FnOnce(&mut CharacterData<'a>)) -> Result<(), XmlError> {

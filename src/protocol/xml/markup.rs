@@ -6,10 +6,6 @@ const DEFAULT_ENCODING: &str = "UTF-8";
 
 /// XML 1.0 §2.3, production 5.
 pub(super) fn is_name(name: &str) -> bool {
-    // As nearly all are: without a look at each character's ranges.
-    if name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return !name.is_empty();
-    }
     let mut characters = name.chars();
     characters.next().is_some_and(starts_name) && characters.all(continues_name)
 }

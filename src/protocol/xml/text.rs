@@ -9,6 +9,11 @@ pub(super) fn is_blank(character: char) -> bool {
     BLANKS.contains(&character)
 }
 
+/// CRLF and CR as LF (XML 1.0 §2.11).
+pub(super) fn normalised(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { text }
+}
+
 /// What has been read of an element's text. Borrows as long as it is one piece of the input.
 #[derive(Default)]
 pub(super) struct CharacterData<'a> {
