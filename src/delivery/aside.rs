@@ -2,7 +2,6 @@
 
 use super::{
     Lane,
-    lane::settle_without_ack,
     spool::{Entry, SpoolError},
     state::Item,
     writer::Writer,
@@ -28,8 +27,9 @@ impl Writer {
 
     fn park(&mut self, item: &Item) -> Result<Option<Item>, SpoolError> {
         tracing::error!("the DLQ topic refuses a record too; it is parked in the spool");
+        let stored = self.is_stored(Lane::Dlq, item);
         let mut batch = self.spool.batch()?;
-        if item.stored {
+        if stored {
             batch.park(item.seq)?;
         } else {
             batch.store(&entry(Lane::Parked, item, &item.record))?;
@@ -42,14 +42,19 @@ impl Writer {
         let account = item.account.and_then(|index| self.accounts.get(index));
         let (name, mode) = account.map_or(("", ""), |(name, mode)| (name, *mode));
         let record = item.record.clone().rejected(reason, name, mode, item.received_at_ms);
+        let stored = self.is_stored(lane, item);
         let mut batch = self.spool.batch()?;
-        if item.stored {
+        if stored {
             batch.remove(lane, &mut [(item.seq, item.bytes())])?;
         }
         let seq = batch.store(&entry(Lane::Dlq, item, &record))?;
         batch.commit()?;
         let (account, received_at_ms) = (item.account, item.received_at_ms);
-        Ok(Some(Item { seq, account, received_at_ms, record, stored: true, ticket: None, first_sent: None }))
+        Ok(Some(Item { seq, account, received_at_ms, record, ticket: None, first_sent: None }))
+    }
+
+    fn is_stored(&self, lane: Lane, item: &Item) -> bool {
+        self.lanes.get(lane as usize).is_some_and(|lane| !lane.lock().bypassed.contains(&item.seq))
     }
 
     /// Who waited for the refused record waits for its DLQ record; nobody waits for a parked one.
@@ -64,7 +69,7 @@ impl Writer {
                     dlq.join(seq, true, waiter);
                 }
             }
-            _ => waiters.iter().for_each(|waiter| settle_without_ack(waiter)),
+            _ => waiters.iter().for_each(|waiter| waiter.settle_without_ack()),
         }
     }
 }

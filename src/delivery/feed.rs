@@ -250,7 +250,7 @@ mod tests {
 
     fn item(seq: u64) -> Item {
         let record = Record { key: None, timestamp_ms: 0, headers: Headers::default(), value: b"{}".to_vec() };
-        Item { seq, account: None, received_at_ms: 0, record, stored: true, ticket: None, first_sent: None }
+        Item { seq, account: None, received_at_ms: 0, record, ticket: None, first_sent: None }
     }
 
     /// How many are in flight after the second of two records, where the first is not reported and a wave stays open so long.

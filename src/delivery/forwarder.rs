@@ -218,7 +218,6 @@ fn item(stored: Stored, accounts: &[i64]) -> Item {
         account: accounts.iter().position(|number| *number == stored.account),
         received_at_ms: stored.received_at_ms,
         record: stored.record,
-        stored: true,
         ticket: None,
         first_sent: None,
     }

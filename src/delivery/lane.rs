@@ -147,25 +147,29 @@ impl Shared {
         if state.generation != generation {
             return;
         }
-        let Some(flown) = state.in_flight.remove(&seq) else { return };
+        let Some(mut flown) = state.in_flight.remove(&seq) else { return };
         state.outstanding -= 1;
         state.in_flight_bytes -= flown.item.bytes();
-        let first = flown.item.stored && state.acked.is_empty();
-        if flown.item.stored {
+        let committing = state.is_committing(seq);
+        let stored = state.bypassed.is_empty() || !state.bypassed.remove(&seq);
+        let first = stored && state.acked.is_empty();
+        if stored {
             state.acked.push((seq, flown.item.bytes()));
-        } else {
-            state.bypassed.remove(&seq);
         }
         let joined = if state.joined.is_empty() { None } else { state.joined.remove(&seq) };
+        let tickets = flown.item.ticket.take().into_iter().chain(joined.into_iter().flatten());
         let back = std::mem::replace(&mut state.away, false);
         state.acked_since_failure = true;
         let last = state.outstanding == 0;
         let waiting = state.recovering || state.stop != Stop::Running || state.gapped || !state.queue.is_empty();
         let wake = state.wants_room || last && waiting;
-        drop(state);
-
-        for ticket in flown.item.ticket.iter().chain(joined.iter().flatten()) {
-            ticket.settle(State::SafeInKafka);
+        if committing {
+            // Answered once its id is remembered for good.
+            state.acked_early.extend(tickets);
+            drop(state);
+        } else {
+            drop(state);
+            tickets.for_each(|ticket| ticket.settle(State::SafeInKafka));
         }
         if first {
             (self.nudge)();
@@ -215,16 +219,7 @@ impl Shared {
         if std::mem::replace(&mut state.away, true) {
             return;
         }
-        let LaneState { queue, in_flight, joined, .. } = &mut *state;
-        let waiting = queue.iter_mut().chain(in_flight.values_mut().map(|flown| &mut flown.item));
-        for item in waiting {
-            if let Some(ticket) = item.ticket.take() {
-                settle_without_ack(&ticket);
-            }
-        }
-        for ticket in joined.drain().flat_map(|(_, tickets)| tickets) {
-            settle_without_ack(&ticket);
-        }
+        state.take_tickets().iter().for_each(|ticket| ticket.settle_without_ack());
         drop(state);
         tracing::warn!(topic = %self.topic, why, "Kafka counts as away; answers no longer wait for it");
         self.report_up(false);
@@ -271,9 +266,4 @@ impl Shared {
         self.lock().stop = stop;
         self.work.notify_all();
     }
-}
-
-pub(super) fn settle_without_ack(ticket: &Ticket) {
-    let stored = ticket.state() == State::Stored;
-    ticket.settle(if stored { State::SafeOnDisk } else { State::Refused });
 }

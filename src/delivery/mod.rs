@@ -4,6 +4,7 @@
 
 mod aside;
 mod bind;
+mod early;
 mod feed;
 mod forget;
 mod forwarder;

@@ -12,20 +12,29 @@ use super::{
 };
 
 impl Writer {
-    /// After the commit: hands new records over, in order; then settles or joins the tickets of the others.
-    pub(super) fn settle(&mut self, appends: &mut Appends, outcomes: Vec<Appended>) {
+    /// After the commit: hands over the new records that are not yet, in order; then settles or joins the tickets of the others.
+    pub(super) fn settle(&mut self, appends: &mut Appends) {
         let mut new: [Vec<Item>; 3] = Default::default();
+        let mut committed: [(u64, Vec<Arc<Ticket>>); 3] = Default::default();
         let mut others = Vec::new();
-        for ((submission, ticket), outcome) in appends.drain(..).zip(outcomes) {
-            match (outcome, new.get_mut(submission.lane as usize)) {
-                (Appended::New(_), _) if self.lanes.is_empty() => ticket.settle(State::SafeOnDisk),
-                (Appended::New(seq), Some(items)) => items.push(item(submission, seq, true, ticket)),
+        for ((mut submission, ticket), outcome) in appends.submitted.drain(..).zip(appends.outcomes.drain(..)) {
+            let lane = submission.lane as usize;
+            match (outcome, new.get_mut(lane), committed.get_mut(lane)) {
+                (Appended::New(_), ..) if self.lanes.is_empty() => ticket.settle(State::SafeOnDisk),
+                (Appended::New(seq), _, Some((last, tickets))) if appends.early.get(lane) == Some(&true) => {
+                    *last = seq;
+                    tickets.push(ticket);
+                }
+                (Appended::New(seq), Some(items), _) => items.push(item(&mut submission, seq, ticket)),
                 _ => others.push((submission, ticket, outcome)),
             }
         }
-        for (lane, items) in self.lanes.iter().zip(new) {
+        for ((lane, items), (last, tickets)) in self.lanes.iter().zip(new).zip(committed) {
             if !items.is_empty() {
                 lane.hand_over(items);
+            }
+            if !tickets.is_empty() {
+                lane.committed(last, &tickets);
             }
         }
         for (submission, ticket, outcome) in others {
@@ -49,15 +58,22 @@ impl Writer {
     }
 
     pub(super) fn bypass(&mut self, appends: &mut Appends) {
-        for (submission, ticket) in std::mem::take(appends) {
-            self.bypass_one(submission, ticket);
+        let Appends { submitted, outcomes, early } = std::mem::take(appends);
+        // Those that the transaction did not come to were handed over to nobody.
+        let outcomes = outcomes.into_iter().map(Some).chain(std::iter::repeat(None));
+        for ((submission, ticket), outcome) in submitted.into_iter().zip(outcomes) {
+            match outcome {
+                Some(Appended::New(seq)) if early.get(submission.lane as usize) == Some(&true) => {
+                    self.go_on_past_the_spool(&submission, seq, ticket);
+                }
+                _ => self.bypass_one(submission, ticket),
+            }
         }
     }
 
     /// The spool does not take it: to Kafka from memory, or refused; unless it is known.
     fn bypass_one(&mut self, mut submission: Submission, ticket: Arc<Ticket>) {
         self.bind_past_the_spool(&mut submission, &ticket);
-        let signature = submission.binding.as_ref().map(|binding| binding.signature);
         let Submission { lane, account, event_id, event_time, .. } = submission;
         let unsaved = self.unsaved.get(&submission).map(Appended::Pending);
         // A spool that does not even read knows nothing.
@@ -69,14 +85,21 @@ impl Writer {
             return ticket.settle(State::Refused);
         };
         let seq = self.spool.take_seq(submission.received_at_ms);
-        if to.bypass(item(submission, seq, false, ticket)) {
-            self.unsaved.insert(account, event_id, signature, seq);
-            self.metrics.spool_bypassed.inc();
+        if to.bypass(item(&mut submission, seq, ticket)) {
+            self.remember_unsaved(&submission, seq);
         }
+    }
+
+    pub(super) fn remember_unsaved(&mut self, submission: &Submission, seq: u64) {
+        let signature = submission.binding.as_ref().map(|binding| binding.signature);
+        self.unsaved.insert(submission.account, submission.event_id, signature, seq);
+        self.metrics.spool_bypassed.inc();
     }
 }
 
-fn item(submission: Submission, seq: u64, stored: bool, ticket: Arc<Ticket>) -> Item {
-    let Submission { account, received_at_ms, record, .. } = submission;
-    Item { seq, account: Some(account), received_at_ms, record, stored, ticket: Some(ticket), first_sent: None }
+/// Takes the record out of its submission.
+pub(super) fn item(submission: &mut Submission, seq: u64, ticket: Arc<Ticket>) -> Item {
+    let record = std::mem::take(&mut submission.record);
+    let (account, received_at_ms) = (Some(submission.account), submission.received_at_ms);
+    Item { seq, account, received_at_ms, record, ticket: Some(ticket), first_sent: None }
 }

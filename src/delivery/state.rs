@@ -26,8 +26,6 @@ pub(super) struct Item {
     pub(super) account: Option<usize>,
     pub(super) received_at_ms: i64,
     pub(super) record: Record,
-    /// In the spool; else it bypassed a failing one.
-    pub(super) stored: bool,
     pub(super) ticket: Option<Arc<Ticket>>,
     /// When it was first handed to a producer: its wait goes on over failures.
     pub(super) first_sent: Option<Instant>,
@@ -77,7 +75,7 @@ pub(super) struct LaneState {
     queue_bytes: u64,
     /// The spool holds records that are not in `queue`.
     pub(super) gapped: bool,
-    /// The highest seq committed to the spool.
+    /// The highest seq committed to the spool. A higher one is being committed, or is past the spool (`bypassed`).
     pub(super) last_stored: u64,
     /// Handed to the producer, by seq; failed ones stay until all have been reported.
     pub(super) in_flight: BTreeMap<u64, InFlight>,
@@ -88,6 +86,8 @@ pub(super) struct LaneState {
     pub(super) bypassed: HashSet<u64>,
     /// Acknowledged, to be removed from the spool: (seq, bytes).
     pub(super) acked: Vec<(u64, u64)>,
+    /// Tickets of records that were acknowledged sooner than committed.
+    pub(super) acked_early: Vec<Arc<Ticket>>,
     /// Tickets of records that are only in the spool, and of duplicates.
     pub(super) joined: HashMap<u64, Vec<Arc<Ticket>>>,
     pub(super) away: bool,
@@ -121,6 +121,16 @@ impl LaneState {
 
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         self.queue.len() < QUEUE_RECORDS && self.queue_bytes + bytes <= QUEUE_BYTES
+    }
+
+    /// The queue takes what one commit holds at most, and nothing stands between it and the forwarder.
+    pub(super) fn keeps_up(&self) -> bool {
+        !self.away && !self.gapped && self.queue.len() < QUEUE_RECORDS / 2 && self.queue_bytes < QUEUE_BYTES / 2
+    }
+
+    /// Neither committed yet nor past the spool.
+    pub(super) fn is_committing(&self, seq: u64) -> bool {
+        seq > self.last_stored && !self.bypassed.contains(&seq)
     }
 
     pub(super) fn push(&mut self, item: Item) {
@@ -168,6 +178,23 @@ impl LaneState {
         self.in_flight_bytes = 0;
         self.outstanding = 0;
         std::mem::take(&mut self.in_flight).into_values().map(|flown| self.keep_ticket(flown)).collect()
+    }
+
+    /// Takes the tickets of all that waits for an ack, but not of what is being committed: that commit settles those.
+    pub(super) fn take_tickets(&mut self) -> Vec<Arc<Ticket>> {
+        let Self { queue, in_flight, joined, bypassed, last_stored, .. } = self;
+        let decided = |seq: u64| seq <= *last_stored || bypassed.contains(&seq);
+        let items = queue.iter_mut().chain(in_flight.values_mut().map(|flown| &mut flown.item));
+        let mut tickets: Vec<_> =
+            items.filter(|item| decided(item.seq)).filter_map(|item| item.ticket.take()).collect();
+        joined.retain(|seq, waiting| {
+            let decided = decided(*seq);
+            if decided {
+                tickets.append(waiting);
+            }
+            !decided
+        });
+        tickets
     }
 
     /// The forwarder alone sees what it takes back: the ticket stays here, where an ack or a silence settles it.

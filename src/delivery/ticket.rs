@@ -27,6 +27,18 @@ pub(super) enum State {
     Refused = 4,
 }
 
+impl State {
+    fn of(bits: u8) -> Self {
+        match bits & STATE {
+            0 => Self::Waiting,
+            1 => Self::Stored,
+            2 => Self::SafeOnDisk,
+            3 => Self::SafeInKafka,
+            _ => Self::Refused,
+        }
+    }
+}
+
 /// The state's bits; the bit above them says that the event was known already.
 const STATE: u8 = 0x0f;
 const DUPLICATE: u8 = 0x10;
@@ -49,10 +61,23 @@ impl Ticket {
 
     /// Moves the ticket on and wakes its request. Going back is ignored.
     pub(super) fn settle(&self, state: State) {
-        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
-            (bits & STATE < state as u8).then_some(bits & !STATE | state as u8)
+        self.advance(|before| (before < state).then_some(state));
+    }
+
+    /// No ack is waited for any longer: a stored record is enough, and what is not stored has no durable place.
+    pub(super) fn settle_without_ack(&self) {
+        self.advance(|before| match before {
+            State::Waiting => Some(State::Refused),
+            State::Stored => Some(State::SafeOnDisk),
+            State::SafeOnDisk | State::SafeInKafka | State::Refused => None,
         });
-        if before.is_ok_and(|bits| state > State::Stored || bits & LATE != 0) {
+    }
+
+    fn advance(&self, next: impl Fn(State) -> Option<State>) {
+        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
+            next(State::of(bits)).map(|state| bits & !STATE | state as u8)
+        });
+        if before.is_ok_and(|bits| next(State::of(bits)) > Some(State::Stored) || bits & LATE != 0) {
             self.waker.wake();
         }
     }
@@ -76,13 +101,7 @@ impl Ticket {
     }
 
     pub(super) fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) & STATE {
-            0 => State::Waiting,
-            1 => State::Stored,
-            2 => State::SafeOnDisk,
-            3 => State::SafeInKafka,
-            _ => State::Refused,
-        }
+        State::of(self.state.load(Ordering::Acquire))
     }
 
     /// Waits until the ticket is settled beyond `Stored`, or until `limit`; says how far it is then.

@@ -68,13 +68,20 @@ pub(super) struct Writer {
     pub(super) looked_at: Instant,
 }
 
-/// A batch's appends and what became of each.
-pub(super) type Appends = Vec<(Submission, Arc<Ticket>)>;
+/// A batch's appends.
+#[derive(Default)]
+pub(super) struct Appends {
+    pub(super) submitted: Vec<(Submission, Arc<Ticket>)>,
+    /// What becomes of each once the batch is committed.
+    pub(super) outcomes: Vec<Appended>,
+    /// The lanes, by `Lane as usize`, that have their new records already.
+    pub(super) early: [bool; 3],
+}
 
 impl Writer {
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(super) fn run(mut self) {
-        let mut appends = Appends::with_capacity(BATCH);
+        let mut appends = Appends::default();
         let mut refused = VecDeque::new();
         let mut busy = false;
         self.look_around();
@@ -88,18 +95,18 @@ impl Writer {
                 match taken {
                     Command::Append(submission, ticket) => {
                         bytes += size_of(&submission.record);
-                        appends.push((submission, ticket));
+                        appends.submitted.push((submission, ticket));
                     }
                     Command::Nudge => {}
                     Command::Refused(lane, item, reason) => refused.push_back((lane, item, reason)),
                     Command::Stop => stop = true,
                 }
-                if appends.len() < BATCH && bytes < BATCH_BYTES && !stop {
+                if appends.submitted.len() < BATCH && bytes < BATCH_BYTES && !stop {
                     command = self.commands.try_recv().ok();
                 }
             }
             self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            busy = appends.len() >= BUSY;
+            busy = appends.submitted.len() >= BUSY;
             self.commit(&mut appends, &mut refused);
             if stop {
                 self.spool.tidy();
@@ -131,17 +138,18 @@ impl Writer {
             self.report_unmoved(moved, UNMOVED_IDS);
         }
         let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
-        let mut transacted = self.transact(appends, &mut removals, IDS_MOVED * appends.len());
-        if transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
+        let mut transacted = self.transact(appends, &mut removals, IDS_MOVED * appends.submitted.len());
+        let again = !appends.early.contains(&true);
+        if again && transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
             transacted = self.transact(appends, &mut removals, 0);
             self.spool.close_room();
         }
         match transacted {
-            Ok(outcomes) => {
+            Ok(()) => {
                 self.recovered();
                 // Before the answers: who has one may look.
                 self.look_around();
-                self.settle(appends, outcomes);
+                self.settle(appends);
                 // After the answers, which need not wait for it.
                 let moved = self.spool.move_log_when_due();
                 self.report_unmoved(moved, UNMOVED_LOG);
@@ -169,11 +177,14 @@ impl Writer {
         appends: &mut Appends,
         removals: &mut [(Lane, Vec<(u64, u64)>)],
         ids_moved: usize,
-    ) -> Result<Vec<Appended>, SpoolError> {
+    ) -> Result<(), SpoolError> {
         let probing = !self.vitals.healthy.load(Ordering::Relaxed);
-        let idle = appends.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
+        let Appends { submitted, outcomes, early } = appends;
+        outcomes.clear();
+        *early = [false; 3];
+        let idle = submitted.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
         if idle && !probing && !self.forgetter.is_due() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut batch = self.spool.batch()?;
         // A spool that was full stays so until the first removal.
@@ -182,8 +193,7 @@ impl Writer {
             batch.remove(*lane, acked)?;
             full = false;
         }
-        let mut outcomes = Vec::with_capacity(appends.len());
-        for (submission, ticket) in appends {
+        for (submission, ticket) in submitted {
             let bucket = self.forgetter.bucket(submission.received_at_ms);
             bind(submission, ticket, &mut batch, &self.unsaved, bucket)?;
             let bound = if full { 0 } else { self.max_bytes };
@@ -196,11 +206,14 @@ impl Writer {
             outcomes.push(outcome);
         }
         batch.move_some_ids(ids_moved)?;
-        let early = self.forgetter.forget(&mut batch)?;
+        let forgotten_early = self.forgetter.forget(&mut batch)?;
+        if !probing {
+            appends.hand_over_early(&self.lanes);
+        }
         batch.commit()?;
         self.vitals.full.store(full, Ordering::Relaxed);
-        self.metrics.dedup_forgotten_early.inc_by(early);
-        Ok(outcomes)
+        self.metrics.dedup_forgotten_early.inc_by(forgotten_early);
+        Ok(())
     }
 
     /// Removal without the appends that failed; what cannot be removed now is removed later.

@@ -14,7 +14,7 @@ use super::{
 const AHEAD_MS: i64 = 5 * 60 * 1000;
 
 /// What goes to Kafka, less the topic.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Record {
     /// The key's bytes; `None` is Kafka's null key, never an empty string.
     pub key: Option<String>,

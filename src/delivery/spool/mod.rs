@@ -172,6 +172,11 @@ impl Spool {
         self.counters.last_seq
     }
 
+    /// Gives up to `seq` to no other record: one that was rolled back is on its way under it.
+    pub(super) fn skip(&mut self, seq: u64) {
+        self.counters.last_seq = self.counters.last_seq.max(seq);
+    }
+
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
         self.begin_log_anew()?;
