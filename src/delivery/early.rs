@@ -8,24 +8,27 @@ use std::sync::Arc;
 
 use super::{
     AnswerAfter, Submission,
+    inbox::Appends,
     lane::Shared,
     settle::item,
     spool::Appended,
     state::Item,
     ticket::{State, Ticket},
-    writer::{Appends, Writer},
+    writer::Writer,
 };
 
 impl Appends {
     /// Before the commit: hands new records over, in order, where the lane keeps up.
     pub(super) fn hand_over_early(&mut self, lanes: &[Arc<Shared>]) {
         let mut new: [Vec<Item>; 3] = Default::default();
-        for (lane, early) in lanes.iter().zip(&mut self.early) {
-            *early = lane.lock().keeps_up();
-        }
-        for ((submission, ticket), outcome) in self.submitted.iter_mut().zip(&self.outcomes) {
+        for ((submission, ticket), outcome) in self.submitted.iter_mut().zip(&self.outcomes).skip(self.handed) {
+            let Appended::New(seq) = outcome else { continue };
             let lane = submission.lane as usize;
-            if let (Appended::New(seq), Some(true), Some(items)) = (outcome, self.early.get(lane), new.get_mut(lane)) {
+            let (Some(to), Some(early), Some(items)) = (lanes.get(lane), self.early.0.get_mut(lane), new.get_mut(lane))
+            else {
+                continue;
+            };
+            if *early.get_or_insert_with(|| to.lock().keeps_up()) {
                 items.push(item(submission, *seq, Arc::clone(ticket)));
             }
         }
@@ -34,6 +37,7 @@ impl Appends {
                 lane.hand_over_early(items);
             }
         }
+        self.handed = self.outcomes.len();
     }
 }
 
@@ -98,7 +102,6 @@ impl Shared {
 impl Writer {
     /// The commit of a record failed that its lane has already.
     pub(super) fn go_on_past_the_spool(&mut self, submission: &Submission, seq: u64, ticket: Arc<Ticket>) {
-        self.spool.skip(seq);
         self.remember_unsaved(submission, seq);
         if let Some(lane) = self.lanes.get(submission.lane as usize) {
             lane.not_committed(seq, ticket);

@@ -8,6 +8,7 @@ mod early;
 mod feed;
 mod forget;
 mod forwarder;
+mod inbox;
 mod lane;
 #[doc(hidden)]
 pub mod measure;
@@ -42,12 +43,13 @@ use crate::{
     metrics::{Metrics, ReasonLabels},
 };
 use forwarder::Forwarder;
+use inbox::{Command, Inbox};
 use lane::Shared;
 use sink::Connect;
 use state::Stop;
 use ticket::{State, Ticket};
 use vitals::Vitals;
-use writer::{Command, Writer};
+use writer::Writer;
 
 /// Submissions waiting for the writer at most; beyond, the answer is 503.
 const COMMANDS: usize = 8192;
@@ -141,7 +143,7 @@ impl Delivery {
         let vitals = Arc::new(Vitals::new(spool.oldest()?, spool.counters().bytes >= settings.max_bytes));
         let writer = Writer {
             spool,
-            commands: queue,
+            inbox: Inbox { commands: queue, vitals: Arc::clone(&vitals) },
             lanes: lanes.clone(),
             accounts: settings.accounts,
             max_bytes: settings.max_bytes,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{
     Submission,
+    inbox::Appends,
     spool::Appended,
     state::Item,
     ticket::{State, Ticket},
-    writer::{Appends, Writer},
+    writer::Writer,
 };
 
 impl Writer {
@@ -17,11 +18,12 @@ impl Writer {
         let mut new: [Vec<Item>; 3] = Default::default();
         let mut committed: [(u64, Vec<Arc<Ticket>>); 3] = Default::default();
         let mut others = Vec::new();
+        let early = appends.early;
         for ((mut submission, ticket), outcome) in appends.submitted.drain(..).zip(appends.outcomes.drain(..)) {
             let lane = submission.lane as usize;
             match (outcome, new.get_mut(lane), committed.get_mut(lane)) {
                 (Appended::New(_), ..) if self.lanes.is_empty() => ticket.settle(State::SafeOnDisk),
-                (Appended::New(seq), _, Some((last, tickets))) if appends.early.get(lane) == Some(&true) => {
+                (Appended::New(seq), _, Some((last, tickets))) if early.has(submission.lane) => {
                     *last = seq;
                     tickets.push(ticket);
                 }
@@ -58,12 +60,18 @@ impl Writer {
     }
 
     pub(super) fn bypass(&mut self, appends: &mut Appends) {
-        let Appends { submitted, outcomes, early } = std::mem::take(appends);
-        // Those that the transaction did not come to were handed over to nobody.
+        let Appends { submitted, mut outcomes, early, handed } = std::mem::take(appends);
+        outcomes.truncate(handed);
+        // Before any other gets a seq.
+        for outcome in &outcomes {
+            if let Appended::New(seq) = outcome {
+                self.spool.skip(*seq);
+            }
+        }
         let outcomes = outcomes.into_iter().map(Some).chain(std::iter::repeat(None));
         for ((submission, ticket), outcome) in submitted.into_iter().zip(outcomes) {
             match outcome {
-                Some(Appended::New(seq)) if early.get(submission.lane as usize) == Some(&true) => {
+                Some(Appended::New(seq)) if early.has(submission.lane) => {
                     self.go_on_past_the_spool(&submission, seq, ticket);
                 }
                 _ => self.bypass_one(submission, ticket),

@@ -1,40 +1,28 @@
 //! The writer thread: the only one that writes the spool. It commits what has gathered as one fsynced batch.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use super::{
-    Lane, Submission,
+    AnswerAfter, Lane, Submission,
     bind::bind,
     forget::Forgetter,
+    inbox::{Appends, Inbox, Work},
     lane::Shared,
-    spool::{Appended, Entry, IDS_MOVED, Spool, SpoolError, size_of},
-    state::Item,
-    ticket::Ticket,
+    spool::{Appended, Batch, Entry, IDS_MOVED, Spool, SpoolError},
     unsaved::Unsaved,
     vitals::Vitals,
 };
 use crate::metrics::Metrics;
 
-/// Commands committed together at most.
-const BATCH: usize = 1024;
-/// Their bytes: what a batch writes must fit in the reserve of a full disk.
-const BATCH_BYTES: u64 = 2 * 1024 * 1024;
-/// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
-const IDLE: Duration = Duration::from_millis(500);
-/// How long a removal waits for appends to share their transaction with: alone it would cost an fsync of its own.
-const REMOVE_WITHIN: Duration = Duration::from_millis(20);
-/// A batch of so many appends is followed by another: that one gathers for a while, so that more share its fsync.
-const BUSY: usize = 16;
-/// How long it gathers.
-const GATHER: Duration = Duration::from_micros(500);
+/// How long a busy writer's batch stays open for more appends, so that they share its fsync.
+const OPEN_FOR: Duration = Duration::from_micros(500);
+/// The same where the broker has them meanwhile and answers wait for its ack, which takes longer than this and the fsync.
+const OPEN_BESIDE_KAFKA_FOR: Duration = Duration::from_millis(2);
+/// How often it looks for them.
+const PAUSE: Duration = Duration::from_micros(500);
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -42,21 +30,9 @@ const UNMOVED_IDS: &str =
     "the recent ids cannot be moved to their places; they are known all the same, and it is tried again";
 const UNMOVED_LOG: &str = "the spool's log cannot be moved into its database; it grows, and is tried again";
 
-/// What the writer is asked.
-pub(super) enum Command {
-    /// Append a record; the ticket says what became of it.
-    Append(Submission, Arc<Ticket>),
-    /// Acknowledged records are to be removed.
-    Nudge,
-    /// The broker refused a record for good.
-    Refused(Lane, Box<Item>, &'static str),
-    /// Remove what is to be removed, close the spool and return.
-    Stop,
-}
-
 pub(super) struct Writer {
     pub(super) spool: Spool,
-    pub(super) commands: Receiver<Command>,
+    pub(super) inbox: Inbox,
     /// The lanes, by `Lane as usize`; empty when the spool is the store.
     pub(super) lanes: Vec<Arc<Shared>>,
     pub(super) accounts: Vec<(String, &'static str)>,
@@ -68,80 +44,31 @@ pub(super) struct Writer {
     pub(super) looked_at: Instant,
 }
 
-/// A batch's appends.
-#[derive(Default)]
-pub(super) struct Appends {
-    pub(super) submitted: Vec<(Submission, Arc<Ticket>)>,
-    /// What becomes of each once the batch is committed.
-    pub(super) outcomes: Vec<Appended>,
-    /// The lanes, by `Lane as usize`, that have their new records already.
-    pub(super) early: [bool; 3],
-}
-
 impl Writer {
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(super) fn run(mut self) {
-        let mut appends = Appends::default();
-        let mut refused = VecDeque::new();
-        let mut busy = false;
+        let mut work = Work::default();
         self.look_around();
-        loop {
-            let (mut stop, mut bytes) = (false, 0);
-            let mut command = self.first_command();
-            if busy {
-                std::thread::sleep(GATHER);
-            }
-            while let Some(taken) = command.take() {
-                match taken {
-                    Command::Append(submission, ticket) => {
-                        bytes += size_of(&submission.record);
-                        appends.submitted.push((submission, ticket));
-                    }
-                    Command::Nudge => {}
-                    Command::Refused(lane, item, reason) => refused.push_back((lane, item, reason)),
-                    Command::Stop => stop = true,
-                }
-                if appends.submitted.len() < BATCH && bytes < BATCH_BYTES && !stop {
-                    command = self.commands.try_recv().ok();
-                }
-            }
-            self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            busy = appends.submitted.len() >= BUSY;
-            self.commit(&mut appends, &mut refused);
-            if stop {
-                self.spool.tidy();
-                return;
-            }
+        while !work.stop {
+            work.begin();
+            let first = self.inbox.first();
+            self.inbox.take(first, &mut work);
+            self.commit(&mut work);
         }
+        self.spool.tidy();
     }
 
-    /// Waits for a batch's first command. Removals wait a little longer, for appends.
-    fn first_command(&self) -> Option<Command> {
-        let (mut until, mut nudged) = (Instant::now() + IDLE, false);
-        loop {
-            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Command::Nudge) => {
-                    if !std::mem::replace(&mut nudged, true) {
-                        until = Instant::now() + REMOVE_WITHIN;
-                    }
-                }
-                Ok(command) => return Some(command),
-                Err(RecvTimeoutError::Timeout) => return None,
-                Err(RecvTimeoutError::Disconnected) => return Some(Command::Stop),
-            }
-        }
-    }
-
-    fn commit(&mut self, appends: &mut Appends, refused: &mut VecDeque<(Lane, Box<Item>, &'static str)>) {
+    fn commit(&mut self, work: &mut Work) {
         if self.forgetter.begins() {
             let moved = self.spool.move_ids();
             self.report_unmoved(moved, UNMOVED_IDS);
         }
         let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
-        let mut transacted = self.transact(appends, &mut removals, IDS_MOVED * appends.submitted.len());
-        let again = !appends.early.contains(&true);
-        if again && transacted.as_ref().is_err_and(SpoolError::is_full) && self.spool.make_room() {
-            transacted = self.transact(appends, &mut removals, 0);
+        let mut transacted = self.transact(work, &mut removals, IDS_MOVED);
+        let full = transacted.as_ref().is_err_and(SpoolError::is_full);
+        // What a lane has already is on its way past the spool.
+        if full && !work.appends.early.has_any() && self.spool.make_room() {
+            transacted = self.transact(work, &mut removals, 0);
             self.spool.close_room();
         }
         match transacted {
@@ -149,22 +76,22 @@ impl Writer {
                 self.recovered();
                 // Before the answers: who has one may look.
                 self.look_around();
-                self.settle(appends);
+                self.settle(&mut work.appends);
                 // After the answers, which need not wait for it.
                 let moved = self.spool.move_log_when_due();
                 self.report_unmoved(moved, UNMOVED_LOG);
             }
             Err(error) => {
                 self.failed(&error);
-                self.bypass(appends);
+                self.bypass(&mut work.appends);
                 self.remove_alone(removals);
                 self.look_around();
             }
         }
-        while let Some((lane, item, reason)) = refused.pop_front() {
+        while let Some((lane, item, reason)) = work.refused.pop_front() {
             if let Err((item, error)) = self.put_aside(lane, item, reason) {
                 self.failed(&error);
-                refused.push_front((lane, item, reason));
+                work.refused.push_front((lane, item, reason));
                 break;
             }
             self.look_around();
@@ -174,42 +101,40 @@ impl Writer {
     /// One transaction: removals, appends, moves of recent ids, some forgetting.
     fn transact(
         &mut self,
-        appends: &mut Appends,
+        work: &mut Work,
         removals: &mut [(Lane, Vec<(u64, u64)>)],
         ids_moved: usize,
     ) -> Result<(), SpoolError> {
         let probing = !self.vitals.healthy.load(Ordering::Relaxed);
-        let Appends { submitted, outcomes, early } = appends;
-        outcomes.clear();
-        *early = [false; 3];
-        let idle = submitted.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
+        work.appends.begin();
+        let idle = work.appends.submitted.is_empty() && removals.iter().all(|(_, acked)| acked.is_empty());
         if idle && !probing && !self.forgetter.is_due() {
             return Ok(());
         }
+        let began = Instant::now();
         let mut batch = self.spool.batch()?;
+        let Self { unsaved, forgetter, max_bytes, .. } = self;
         // A spool that was full stays so until the first removal.
-        let mut full = self.vitals.full.load(Ordering::Relaxed);
+        let full = self.vitals.full.load(Ordering::Relaxed);
+        let mut appending = Appending { unsaved, forgetter, max_bytes: *max_bytes, full };
         for (lane, acked) in removals.iter_mut().filter(|(_, acked)| !acked.is_empty()) {
             batch.remove(*lane, acked)?;
-            full = false;
+            appending.full = false;
         }
-        for (submission, ticket) in submitted {
-            let bucket = self.forgetter.bucket(submission.received_at_ms);
-            bind(submission, ticket, &mut batch, &self.unsaved, bucket)?;
-            let bound = if full { 0 } else { self.max_bytes };
-            let outcome = match self.unsaved.get(submission) {
-                Some(seq) => Appended::Pending(seq),
-                None => batch.append(&entry(submission), submission.event_id, submission.event_time, bound)?,
-            };
-            // What comes after a refused record must not overtake it.
-            full |= outcome == Appended::Full;
-            outcomes.push(outcome);
+        loop {
+            appending.append(&mut work.appends, &mut batch)?;
+            if !probing {
+                work.appends.hand_over_early(&self.lanes);
+            }
+            if !work.busy || !work.has_room() || began.elapsed() >= open_for(&self.lanes, &work.appends) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            self.inbox.take(None, work);
         }
-        batch.move_some_ids(ids_moved)?;
+        let full = appending.full;
+        batch.move_some_ids(ids_moved * work.appends.outcomes.len())?;
         let forgotten_early = self.forgetter.forget(&mut batch)?;
-        if !probing {
-            appends.hand_over_early(&self.lanes);
-        }
         batch.commit()?;
         self.vitals.full.store(full, Ordering::Relaxed);
         self.metrics.dedup_forgotten_early.inc_by(forgotten_early);
@@ -264,6 +189,41 @@ impl Writer {
             self.looked_at = Instant::now();
             self.vitals.oldest_ms.store(self.spool.oldest().ok().flatten().unwrap_or(0), Ordering::Relaxed);
         }
+    }
+}
+
+fn open_for(lanes: &[Arc<Shared>], appends: &Appends) -> Duration {
+    match lanes.first() {
+        Some(lane) if lane.answer_after != AnswerAfter::Disk && appends.early.has_any() => OPEN_BESIDE_KAFKA_FOR,
+        Some(_) | None => OPEN_FOR,
+    }
+}
+
+/// Puts submissions into a batch.
+struct Appending<'a> {
+    unsaved: &'a Unsaved,
+    forgetter: &'a Forgetter,
+    max_bytes: u64,
+    full: bool,
+}
+
+impl Appending<'_> {
+    /// Those that the batch has not come to yet, in order.
+    fn append(&mut self, appends: &mut Appends, batch: &mut Batch<'_>) -> Result<(), SpoolError> {
+        let Appends { submitted, outcomes, .. } = appends;
+        for (submission, ticket) in submitted.iter_mut().skip(outcomes.len()) {
+            let bucket = self.forgetter.bucket(submission.received_at_ms);
+            bind(submission, ticket, batch, self.unsaved, bucket)?;
+            let bound = if self.full { 0 } else { self.max_bytes };
+            let outcome = match self.unsaved.get(submission) {
+                Some(seq) => Appended::Pending(seq),
+                None => batch.append(&entry(submission), submission.event_id, submission.event_time, bound)?,
+            };
+            // What comes after a refused record must not overtake it.
+            self.full |= outcome == Appended::Full;
+            outcomes.push(outcome);
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,144 @@
+//! What waits for the writer, and how much of it one commit takes.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Lane, Submission,
+    spool::{Appended, size_of},
+    state::Item,
+    ticket::Ticket,
+    vitals::Vitals,
+};
+
+/// Commands committed together at most.
+const BATCH: usize = 1024;
+/// Their bytes: what a batch writes must fit in the reserve of a full disk.
+const BATCH_BYTES: u64 = 2 * 1024 * 1024;
+/// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
+const IDLE: Duration = Duration::from_millis(500);
+/// How long a removal waits for appends to share their transaction with: alone it would cost an fsync of its own.
+const REMOVE_WITHIN: Duration = Duration::from_millis(20);
+/// A batch of so many appends is followed by another, which stays open for a while.
+const BUSY: usize = 16;
+
+/// What the writer is asked.
+pub(super) enum Command {
+    /// Append a record; the ticket says what became of it.
+    Append(Submission, Arc<Ticket>),
+    /// Acknowledged records are to be removed.
+    Nudge,
+    /// The broker refused a record for good.
+    Refused(Lane, Box<Item>, &'static str),
+    /// Remove what is to be removed, close the spool and return.
+    Stop,
+}
+
+/// The writer's end of the queue.
+pub(super) struct Inbox {
+    pub(super) commands: Receiver<Command>,
+    pub(super) vitals: Arc<Vitals>,
+}
+
+/// What one commit is made of.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) appends: Appends,
+    /// The batch before was large: more appends are to be expected.
+    pub(super) busy: bool,
+    taken: usize,
+    bytes: u64,
+    pub(super) refused: VecDeque<(Lane, Box<Item>, &'static str)>,
+    pub(super) stop: bool,
+}
+
+/// A batch's appends.
+#[derive(Default)]
+pub(super) struct Appends {
+    pub(super) submitted: Vec<(Submission, Arc<Ticket>)>,
+    /// What becomes of each once the batch is committed.
+    pub(super) outcomes: Vec<Appended>,
+    pub(super) early: Early,
+    /// So many of the submissions have been through that.
+    pub(super) handed: usize,
+}
+
+impl Appends {
+    /// For a transaction that has come to none of them.
+    pub(super) fn begin(&mut self) {
+        self.outcomes.clear();
+        (self.early, self.handed) = (Early::default(), 0);
+    }
+}
+
+/// Whether a lane, by `Lane as usize`, gets its new records before their commit; decided with the first of them.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Early(pub(super) [Option<bool>; 3]);
+
+impl Early {
+    pub(super) fn has(self, lane: Lane) -> bool {
+        self.0.get(lane as usize) == Some(&Some(true))
+    }
+
+    pub(super) fn has_any(self) -> bool {
+        self.0.contains(&Some(true))
+    }
+}
+
+impl Work {
+    /// For the next commit.
+    pub(super) fn begin(&mut self) {
+        self.busy = self.taken >= BUSY;
+        (self.taken, self.bytes) = (0, 0);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.taken < BATCH && self.bytes < BATCH_BYTES && !self.stop
+    }
+}
+
+impl Inbox {
+    /// Waits for a batch's first command. Removals wait a little longer, for appends.
+    pub(super) fn first(&self) -> Option<Command> {
+        let (mut until, mut nudged) = (Instant::now() + IDLE, false);
+        loop {
+            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Command::Nudge) => {
+                    if !std::mem::replace(&mut nudged, true) {
+                        until = Instant::now() + REMOVE_WITHIN;
+                    }
+                }
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Command::Stop),
+            }
+        }
+    }
+
+    /// Takes what waits, behind `first`, as far as it fits in one batch.
+    pub(super) fn take(&self, first: Option<Command>, work: &mut Work) {
+        let bytes_before = work.bytes;
+        let mut next = first.or_else(|| self.commands.try_recv().ok());
+        while let Some(command) = next {
+            match command {
+                Command::Append(submission, ticket) => {
+                    work.taken += 1;
+                    work.bytes += size_of(&submission.record);
+                    work.appends.submitted.push((submission, ticket));
+                }
+                Command::Nudge => {}
+                Command::Refused(lane, item, reason) => work.refused.push_back((lane, item, reason)),
+                Command::Stop => work.stop = true,
+            }
+            next = if work.has_room() { self.commands.try_recv().ok() } else { None };
+        }
+        self.vitals.queued_bytes.fetch_sub(work.bytes - bytes_before, Ordering::Relaxed);
+    }
+}
