@@ -162,6 +162,21 @@ fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
 }
 
 #[test]
+fn a_seq_that_left_with_a_record_that_was_rolled_back_is_not_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "before");
+    let mut batch = spool.batch().unwrap();
+    let (gone, behind) = (record("gone"), record("behind"));
+    let Appended::New(left) = batch.append(&entry(&gone, NOON), id("gone"), NOON, ROOM).unwrap() else { panic!("new") };
+    drop(batch);
+    spool.skip(left);
+    let mut batch = spool.batch().unwrap();
+    let appended = batch.append(&entry(&behind, NOON), id("behind"), NOON, ROOM).unwrap();
+    assert!(matches!(appended, Appended::New(seq) if seq > left), "{appended:?} after {left}");
+}
+
+#[test]
 fn a_parked_record_is_kept_and_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);

@@ -1,5 +1,7 @@
 //! The table of contract §2.1 line by line, rotation, and what a query must have.
 
+mod opened;
+
 use proptest::prelude::*;
 
 use super::super::{seal, secure_body, sign};
@@ -159,80 +161,6 @@ fn a_plaintext_account_verifies_signature_and_ignores_encrypt() {
         }
     }
     assert_eq!(refused(&query(None, Some(&covering)), &both, &account), VerifyError::Signature);
-}
-
-#[test]
-fn clear_fields_that_are_to_be_read_and_are_not_there_are_quarantined_as_decrypt() {
-    let body = secure_body("gh_shop", &sealed_with("b"));
-    for mode in [Mode::Compat, Mode::Plaintext] {
-        for body in [&body, "<xml/>", "<xml><tousername>gh_shop</tousername><ENCRYPT/></xml>"] {
-            assert_eq!(read(&query(Some(&signature("now")), None), body, &credentials(mode)), Err(OpenError::Decrypt));
-        }
-    }
-}
-
-#[test]
-fn a_verified_body_that_cannot_be_read_is_quarantined_as_malformed() {
-    let large = format!("<xml><A>{}</A></xml>", "a".repeat(70_000));
-    for mode in [Mode::Compat, Mode::Plaintext] {
-        for body in ["{\"ToUserName\":\"gh_shop\"}", "", "<xml>", &large] {
-            for msg_signature in [None, Some("wrong")] {
-                let error = read(&query(Some(&signature("now")), msg_signature), body, &credentials(mode)).unwrap_err();
-                assert_eq!(error.reason(), "malformed");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_msg_signature_covers_and_cannot_be_opened_is_quarantined() {
-    for mode in [Mode::Secure, Mode::Compat] {
-        let reason = |encrypt: &str, credentials: &Credentials| {
-            let query = query(None, Some(&msg_signature("now", encrypt)));
-            read(&query, &secure_body("gh_shop", encrypt), credentials).unwrap_err().reason()
-        };
-        let account = credentials(mode);
-        assert_eq!(reason("no base64!", &account), "decrypt");
-        assert_eq!(reason("", &account), "decrypt");
-        assert_eq!(reason(&sealed_with("c"), &account), "decrypt");
-        let other = seal(&key("b"), &AppId::new("wx00000000000000bb"), RANDOM, INNER.as_bytes());
-        assert_eq!(reason(&other, &account), "app_id");
-        let keyless = Credentials { aes_key: None, ..account.clone() };
-        assert_eq!(reason(&sealed_with("b"), &keyless), "decrypt");
-        assert_eq!(reason(&sealed_with("b"), &Credentials { app_id: None, ..account }), "decrypt");
-    }
-}
-
-#[test]
-fn encrypt_is_found_in_any_case_and_among_blanks_and_only_under_the_root() {
-    let account = credentials(Mode::Secure);
-    let encrypt = sealed_with("b");
-    let query = query(None, Some(&msg_signature("now", &encrypt)));
-    for body in [
-        format!("<xml><encrypt>{encrypt}</encrypt></xml>"),
-        format!("\u{FEFF}<xml><ENCRYPT> \r\n <![CDATA[{encrypt}]]>\n</ENCRYPT></xml>"),
-        format!("<xml><Encrypt><![CDATA[\n{encrypt} ]]></Encrypt><Encrypt>other</Encrypt></xml>"),
-    ] {
-        assert_eq!(read(&query, &body, &account), Ok((INNER.to_owned(), true)), "{body}");
-    }
-    for body in [
-        format!("<xml><A><Encrypt>{encrypt}</Encrypt></A></xml>"),
-        format!("<Encrypt>{encrypt}</Encrypt>"),
-        format!("<xml><Encrypt><A/>{encrypt}</Encrypt></xml>"),
-        format!("<!DOCTYPE xml><xml><Encrypt>{encrypt}</Encrypt></xml>"),
-    ] {
-        assert_eq!(refused(&query, &body, &account), VerifyError::Signature, "{body}");
-    }
-}
-
-#[test]
-fn white_space_within_the_base64_is_signed_as_it_stands_and_read_past() {
-    let account = credentials(Mode::Secure);
-    let encrypt = sealed_with("b");
-    let broken = format!("{}\n{}", &encrypt[..64], &encrypt[64..]);
-    let body = secure_body("gh_shop", &broken);
-    assert_eq!(read(&query(None, Some(&msg_signature("now", &broken))), &body, &account), Ok((INNER.to_owned(), true)));
-    assert_eq!(refused(&query(None, Some(&msg_signature("now", &encrypt))), &body, &account), VerifyError::Signature);
 }
 
 #[test]

@@ -45,9 +45,9 @@ fn reported(report: &str, what: &str) -> usize {
 }
 
 /// Puts claims into the quarantine, as a plaintext account's service would have done.
-fn quarantine(kafka: &Kafka, topics: &Topics, reason: &'static str, bodies: &[String]) {
+fn quarantine(broker: &str, topics: &Topics, reason: &'static str, bodies: &[String]) {
     let account = Account::of(Mode::Plaintext);
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka.bootstrap()).create().unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", broker).create().unwrap();
     for body in bodies {
         let push = account.push(body);
         let record = Quarantine {
@@ -174,7 +174,7 @@ fn a_wrong_key_corrected_and_replayed_loses_nothing_and_changes_no_id() {
 fn what_still_cannot_be_read_goes_back_unchanged_and_a_later_run_finds_it() {
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
-    quarantine(kafka, &topics, "missing_field", &[undated(claims(3)), claims(2)].concat());
+    quarantine(&kafka.bootstrap(), &topics, "missing_field", &[undated(claims(3)), claims(2)].concat());
     let before = records(kafka, &topics.dlq);
     let setup = Setup::new(kafka, &topics);
 
@@ -196,7 +196,7 @@ fn what_still_cannot_be_read_goes_back_unchanged_and_a_later_run_finds_it() {
 fn a_reused_nonce_is_replayed_only_when_asked_for() {
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
-    quarantine(kafka, &topics, "nonce_reused", &claims(2));
+    quarantine(&kafka.bootstrap(), &topics, "nonce_reused", &claims(2));
     let setup = Setup::new(kafka, &topics);
 
     let (report, _) = replay(&setup, &[]);
@@ -214,7 +214,7 @@ fn events_older_than_the_topic_s_retention_wait_for_a_choice() {
     let topics = Topics::create(kafka);
     set(kafka, &topics.events, "retention.ms", "86400000");
     let old = claim("oReplayUser0000000000000002", "000000000001", 1_472_552_642);
-    quarantine(kafka, &topics, "decrypt", &[claims(1), vec![old]].concat());
+    quarantine(&kafka.bootstrap(), &topics, "decrypt", &[claims(1), vec![old]].concat());
     let setup = Setup::new(kafka, &topics);
 
     let (report, said) = replay(&setup, &[]);
@@ -267,7 +267,7 @@ fn one_record_that_is_too_large_holds_up_no_other() {
     // Signatures do not compress.
     let noise: String = (0..200).map(|number| sign(&Token::new("noise"), &[&number.to_string()])).collect();
     claims[7] = claims[7].replace("harness", &noise);
-    quarantine(kafka, &topics, "decrypt", &claims);
+    quarantine(&kafka.bootstrap(), &topics, "decrypt", &claims);
     let (report, _) = replay(&Setup::new(kafka, &topics), &[]);
     assert_eq!((reported(&report, "published"), reported(&report, "rejected")), (29, 1), "{report}");
     assert_eq!(BTreeSet::from_iter(ids(&records(kafka, &topics.events))).len(), 29);

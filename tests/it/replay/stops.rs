@@ -5,14 +5,16 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{LIMIT, behind, claims, ids, quarantine, replay, reported, undated};
 use crate::support::{
-    cardhook::{Setup, Topics},
-    consume::records,
+    cardhook::{Setup, Topics, run},
+    consume::{records, records_at},
     eventually,
     kafka::{Kafka, shared_broker},
+    mock::Mock,
 };
 
 /// `cardhook replay`, on its way.
@@ -27,7 +29,7 @@ fn a_stopped_replay_goes_on_where_it_was() {
     let kafka = shared_broker();
     let topics = Topics { dlq: kafka.create_topic("dlq", 3), ..Topics::create(kafka) };
     let claims = claims(4000);
-    quarantine(kafka, &topics, "decrypt", &claims);
+    quarantine(&kafka.bootstrap(), &topics, "decrypt", &claims);
     // A second for each round, so that the stop comes in the middle.
     let slow = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"1000\" }");
     let mut stopped = start(&slow);
@@ -54,7 +56,7 @@ fn a_killed_replay_loses_nothing() {
     let topics = Topics::create(kafka);
     let [readable, unreadable] = [claims(3000), undated(claims(300))];
     let mixed = readable.chunks(10).zip(&unreadable).flat_map(|(ten, one)| ten.iter().chain([one]));
-    quarantine(kafka, &topics, "missing_field", &mixed.cloned().collect::<Vec<_>>());
+    quarantine(&kafka.bootstrap(), &topics, "missing_field", &mixed.cloned().collect::<Vec<_>>());
     let setup = Setup::new(kafka, &topics).set("kafka", "options = { \"linger.ms\" = \"1000\" }");
     for _ in 0..4 {
         let before = records(kafka, &topics.events).len();
@@ -82,7 +84,7 @@ fn a_stop_while_the_broker_hangs_ends_in_time_and_loses_nothing() {
     let kafka = Kafka::start();
     let topics = Topics::create(&kafka);
     let claims = claims(2000);
-    quarantine(&kafka, &topics, "decrypt", &claims);
+    quarantine(&kafka.bootstrap(), &topics, "decrypt", &claims);
     let slow = Setup::new(&kafka, &topics)
         .set("kafka", "options = { \"linger.ms\" = \"1000\" }")
         .set("delivery", "shutdown_timeout = \"1s\"");
@@ -99,4 +101,23 @@ fn a_stop_while_the_broker_hangs_ends_in_time_and_loses_nothing() {
     replay(&slow, &[]);
     let published: BTreeSet<String> = ids(&records(&kafka, &topics.events)).into_iter().collect();
     assert_eq!(published.len(), claims.len());
+}
+
+/// What a broker calls a repetition it may never have had; librdkafka reports it as delivered (`producer_faults`).
+#[test]
+fn a_batch_that_the_broker_calls_a_repetition_ends_the_run_and_the_next_one_publishes_it() {
+    let mock = Mock::start();
+    let claims = claims(300);
+    quarantine(&mock.bootstrap(), &mock.topics, "decrypt", &claims);
+    let setup = Setup::at(&mock.bootstrap(), &mock.topics);
+    mock.fail(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER]);
+    let config = setup.write().display().to_string();
+    let failed = run(&["replay", "--config", &config]);
+    assert_eq!(failed.status.code(), Some(1), "{}", String::from_utf8_lossy(&failed.stdout));
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains("does not take the record"), "{said}");
+
+    replay(&setup, &[]);
+    let ids = ids(&records_at(&mock.bootstrap(), &mock.topics.events));
+    assert_eq!(BTreeSet::from_iter(ids).len(), claims.len());
 }
