@@ -1,9 +1,10 @@
 //! Refused records: an event that the broker will never take goes to the DLQ topic; what that refuses too is parked.
 
 use super::{
-    Lane,
+    AnswerAfter, Lane,
     spool::{Entry, SpoolError},
     state::Item,
+    ticket::State,
     writer::Writer,
 };
 
@@ -53,6 +54,7 @@ impl Writer {
         Ok(Some(Item { seq, account, received_at_ms, record, ticket: None, first_sent: None }))
     }
 
+    /// Refusals come after their commit: what is not past the spool by then is in it.
     fn is_stored(&self, lane: Lane, item: &Item) -> bool {
         self.lanes.get(lane as usize).is_some_and(|lane| !lane.lock().bypassed.contains(&item.seq))
     }
@@ -61,15 +63,17 @@ impl Writer {
     fn send_waiters_after(&self, lane: Lane, mut item: Item, dlq_item: Option<Item>) {
         let Some(from) = self.lanes.get(lane as usize) else { return };
         let waiters = from.give_away(&mut item);
-        match (dlq_item, self.lanes.get(Lane::Dlq as usize)) {
-            (Some(dlq_item), Some(dlq)) => {
-                let seq = dlq_item.seq;
-                dlq.hand_over(vec![dlq_item]);
-                for waiter in waiters {
-                    dlq.join(seq, true, waiter);
-                }
+        if let (Some(dlq_item), Some(dlq)) = (dlq_item, self.lanes.get(Lane::Dlq as usize)) {
+            let seq = dlq_item.seq;
+            dlq.hand_over(vec![dlq_item]);
+            for waiter in waiters {
+                dlq.join(seq, true, waiter);
             }
-            _ => waiters.iter().for_each(|waiter| waiter.settle_without_ack()),
+            return;
+        }
+        let parked = if from.answer_after == AnswerAfter::KafkaOnly { State::Refused } else { State::SafeOnDisk };
+        for waiter in waiters {
+            waiter.settle(parked);
         }
     }
 }

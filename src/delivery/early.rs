@@ -42,8 +42,7 @@ impl Appends {
 }
 
 impl Shared {
-    /// Records that are being committed, in order, where the lane keeps up: the broker takes them while the disk does. What
-    /// became of the commit is said by [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
+    /// Records that are being committed, in order; the lane has room for them. What became of the commit is said by [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
     pub(super) fn hand_over_early(&self, items: Vec<Item>) {
         let mut state = self.lock();
         for mut item in items {
@@ -96,6 +95,19 @@ impl Shared {
             return ticket.settle(State::Refused);
         }
         state.joined.entry(seq).or_default().push(ticket);
+    }
+}
+
+impl Shared {
+    /// A record that is on its way past the spool is committed now all the same.
+    pub(super) fn stored_after_all(&self, seq: u64, bytes: u64) {
+        let mut state = self.lock();
+        if state.bypassed.remove(&seq) {
+            state.last_stored = state.last_stored.max(seq);
+        } else {
+            // Acknowledged while it was committed.
+            state.acked.push((seq, bytes));
+        }
     }
 }
 

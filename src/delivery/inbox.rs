@@ -18,7 +18,7 @@ use super::{
     vitals::Vitals,
 };
 
-/// Commands committed together at most.
+/// Appends committed together at most.
 const BATCH: usize = 1024;
 /// Their bytes: what a batch writes must fit in the reserve of a full disk.
 const BATCH_BYTES: u64 = 2 * 1024 * 1024;
@@ -53,10 +53,13 @@ pub(super) struct Work {
     pub(super) appends: Appends,
     /// The batch before was large: more appends are to be expected.
     pub(super) busy: bool,
+    /// Appends.
     taken: usize,
     bytes: u64,
     pub(super) refused: VecDeque<(Lane, Box<Item>, &'static str)>,
     pub(super) stop: bool,
+    /// Something is to be removed since the batch began.
+    nudged: bool,
 }
 
 /// A batch's appends.
@@ -94,9 +97,9 @@ impl Early {
 
 impl Work {
     /// For the next commit.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.busy = self.taken >= BUSY;
-        (self.taken, self.bytes) = (0, 0);
+        (self.taken, self.bytes, self.nudged) = (0, 0, false);
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -106,8 +109,8 @@ impl Work {
 
 impl Inbox {
     /// Waits for a batch's first command. Removals wait a little longer, for appends.
-    pub(super) fn first(&self) -> Option<Command> {
-        let (mut until, mut nudged) = (Instant::now() + IDLE, false);
+    fn first(&self, mut nudged: bool) -> Option<Command> {
+        let mut until = Instant::now() + if nudged { REMOVE_WITHIN } else { IDLE };
         loop {
             match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Command::Nudge) => {
@@ -122,8 +125,20 @@ impl Inbox {
         }
     }
 
+    /// Waits for the next batch, and takes what it begins with.
+    pub(super) fn next(&self, work: &mut Work) {
+        let first = self.first(work.nudged);
+        work.begin();
+        self.take(first, work);
+    }
+
+    /// Takes what came meanwhile.
+    pub(super) fn more(&self, work: &mut Work) {
+        self.take(None, work);
+    }
+
     /// Takes what waits, behind `first`, as far as it fits in one batch.
-    pub(super) fn take(&self, first: Option<Command>, work: &mut Work) {
+    fn take(&self, first: Option<Command>, work: &mut Work) {
         let bytes_before = work.bytes;
         let mut next = first.or_else(|| self.commands.try_recv().ok());
         while let Some(command) = next {
@@ -133,7 +148,7 @@ impl Inbox {
                     work.bytes += size_of(&submission.record);
                     work.appends.submitted.push((submission, ticket));
                 }
-                Command::Nudge => {}
+                Command::Nudge => work.nudged = true,
                 Command::Refused(lane, item, reason) => work.refused.push_back((lane, item, reason)),
                 Command::Stop => work.stop = true,
             }

@@ -1,4 +1,5 @@
-//! From an accepted event to Kafka: append (fsync), forward in order, remove after the ack; and what an answer waits for.
+//! From an accepted event to Kafka: append, forward in order while the disk fsyncs, remove after the ack; and what an answer
+//! waits for.
 //!
 //! It refuses to know HTTP and what an event means: it sees records, ids and times.
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Submission,
     inbox::Appends,
-    spool::Appended,
+    spool::{Appended, size_of},
     state::Item,
     ticket::{State, Ticket},
     writer::Writer,
@@ -42,11 +42,21 @@ impl Writer {
         for (submission, ticket, outcome) in others {
             match outcome {
                 Appended::Full => self.bypass_one(submission, ticket),
+                Appended::Stored(seq) => self.store_after_all(&submission, seq, ticket),
                 Appended::New(_) | Appended::Pending(_) | Appended::Delivered => {
                     self.join(&submission, outcome, ticket);
                 }
             }
         }
+    }
+
+    /// A re-delivery of an event that is on its way past the spool has stored it.
+    fn store_after_all(&mut self, submission: &Submission, seq: u64, ticket: Arc<Ticket>) {
+        self.unsaved.forget(submission);
+        if let Some(lane) = self.lanes.get(submission.lane as usize) {
+            lane.stored_after_all(seq, size_of(&submission.record));
+        }
+        self.join(submission, Appended::Pending(seq), ticket);
     }
 
     /// A duplicate waits for what its first copy waits for.

@@ -88,7 +88,7 @@ pub(super) struct LaneState {
     pub(super) acked: Vec<(u64, u64)>,
     /// Tickets of records that were acknowledged sooner than committed.
     pub(super) acked_early: Vec<Arc<Ticket>>,
-    /// Tickets of records that are only in the spool, and of duplicates.
+    /// Tickets of records that are only in the spool or were taken back, of those past the spool, and of duplicates.
     pub(super) joined: HashMap<u64, Vec<Arc<Ticket>>>,
     pub(super) away: bool,
     /// A report failed: nothing is fed until all in flight are reported.

@@ -1,6 +1,7 @@
 //! The delivery with a real spool and a sink that the test plays: what leaves, in which order, and what an answer waits for.
 
 mod away;
+mod failing_commit;
 mod failing_spool;
 mod nonce_reuse;
 mod reports;

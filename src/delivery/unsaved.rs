@@ -23,6 +23,11 @@ impl Unsaved {
         self.seqs.get(&(submission.account, submission.event_id))
     }
 
+    /// It is stored after all.
+    pub(super) fn forget(&mut self, submission: &Submission) {
+        self.seqs.remove(&(submission.account, submission.event_id));
+    }
+
     /// The event that this signature came with.
     pub(super) fn bound(&self, account: usize, signature: &[u8; 20]) -> Option<EventId> {
         self.bound.get(&(account, *signature))
@@ -55,6 +60,12 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
             return None;
         }
         self.entries.get(key).copied()
+    }
+
+    fn remove(&mut self, key: &K) {
+        if self.entries.remove(key).is_some() {
+            self.order.retain(|other| other != key);
+        }
     }
 
     fn insert(&mut self, key: K, value: V) {

@@ -50,9 +50,7 @@ impl Writer {
         let mut work = Work::default();
         self.look_around();
         while !work.stop {
-            work.begin();
-            let first = self.inbox.first();
-            self.inbox.take(first, &mut work);
+            self.inbox.next(&mut work);
             self.commit(&mut work);
         }
         self.spool.tidy();
@@ -63,7 +61,7 @@ impl Writer {
             let moved = self.spool.move_ids();
             self.report_unmoved(moved, UNMOVED_IDS);
         }
-        let mut removals: Vec<_> = self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect();
+        let mut removals = self.removals();
         let mut transacted = self.transact(work, &mut removals, IDS_MOVED);
         let full = transacted.as_ref().is_err_and(SpoolError::is_full);
         // What a lane has already is on its way past the spool.
@@ -83,8 +81,10 @@ impl Writer {
             }
             Err(error) => {
                 self.failed(&error);
+                // Before a duplicate asks whether its first copy is acknowledged.
+                self.restore(removals);
                 self.bypass(&mut work.appends);
-                self.remove_alone(removals);
+                self.remove_alone();
                 self.look_around();
             }
         }
@@ -113,10 +113,10 @@ impl Writer {
         }
         let began = Instant::now();
         let mut batch = self.spool.batch()?;
-        let Self { unsaved, forgetter, max_bytes, .. } = self;
+        let Self { lanes, unsaved, forgetter, max_bytes, .. } = self;
         // A spool that was full stays so until the first removal.
         let full = self.vitals.full.load(Ordering::Relaxed);
-        let mut appending = Appending { unsaved, forgetter, max_bytes: *max_bytes, full };
+        let mut appending = Appending { lanes, unsaved, forgetter, max_bytes: *max_bytes, full };
         for (lane, acked) in removals.iter_mut().filter(|(_, acked)| !acked.is_empty()) {
             batch.remove(*lane, acked)?;
             appending.full = false;
@@ -124,13 +124,13 @@ impl Writer {
         loop {
             appending.append(&mut work.appends, &mut batch)?;
             if !probing {
-                work.appends.hand_over_early(&self.lanes);
+                work.appends.hand_over_early(lanes);
             }
-            if !work.busy || !work.has_room() || began.elapsed() >= open_for(&self.lanes, &work.appends) {
+            if !work.busy || !work.has_room() || began.elapsed() >= open_for(lanes, &work.appends) {
                 break;
             }
             std::thread::sleep(PAUSE);
-            self.inbox.take(None, work);
+            self.inbox.more(work);
         }
         let full = appending.full;
         batch.move_some_ids(ids_moved * work.appends.outcomes.len())?;
@@ -142,11 +142,20 @@ impl Writer {
     }
 
     /// Removal without the appends that failed; what cannot be removed now is removed later.
-    fn remove_alone(&mut self, mut removals: Vec<(Lane, Vec<(u64, u64)>)>) {
-        if self.spool.remove(&mut removals).is_err() {
-            for (lane, (_, acked)) in self.lanes.iter().zip(removals) {
-                lane.restore_acked(acked);
-            }
+    fn remove_alone(&mut self) {
+        let mut removals = self.removals();
+        // What is left in them was not removed.
+        let _ = self.spool.remove(&mut removals);
+        self.restore(removals);
+    }
+
+    fn removals(&self) -> Vec<(Lane, Vec<(u64, u64)>)> {
+        self.lanes.iter().map(|lane| (lane.lane, lane.take_acked())).collect()
+    }
+
+    fn restore(&self, removals: Vec<(Lane, Vec<(u64, u64)>)>) {
+        for (lane, (_, acked)) in self.lanes.iter().zip(removals) {
+            lane.restore_acked(acked);
         }
     }
 
@@ -201,6 +210,7 @@ fn open_for(lanes: &[Arc<Shared>], appends: &Appends) -> Duration {
 
 /// Puts submissions into a batch.
 struct Appending<'a> {
+    lanes: &'a [Arc<Shared>],
     unsaved: &'a Unsaved,
     forgetter: &'a Forgetter,
     max_bytes: u64,
@@ -215,15 +225,25 @@ impl Appending<'_> {
             let bucket = self.forgetter.bucket(submission.received_at_ms);
             bind(submission, ticket, batch, self.unsaved, bucket)?;
             let bound = if self.full { 0 } else { self.max_bytes };
+            let Submission { lane, event_id: id, event_time: time, .. } = *submission;
+            let entry = entry(submission);
             let outcome = match self.unsaved.get(submission) {
+                None => batch.append(&entry, id, time, bound)?,
+                // The spool failed when the first copy came: with this one it is stored after all, while it waits for Kafka.
+                Some(seq) if self.is_past_the_spool(lane, seq) => {
+                    batch.append_after_all(seq, &entry, id, time, bound)?
+                }
                 Some(seq) => Appended::Pending(seq),
-                None => batch.append(&entry(submission), submission.event_id, submission.event_time, bound)?,
             };
             // What comes after a refused record must not overtake it.
             self.full |= outcome == Appended::Full;
             outcomes.push(outcome);
         }
         Ok(())
+    }
+
+    fn is_past_the_spool(&self, lane: Lane, seq: u64) -> bool {
+        self.lanes.get(lane as usize).is_some_and(|lane| lane.lock().bypassed.contains(&seq))
     }
 }
 

@@ -30,6 +30,8 @@ pub(in crate::delivery) enum Appended {
     New(u64),
     /// Known already, and its first copy is still pending under this seq.
     Pending(u64),
+    /// On its way past the spool under this seq, and stored under it all the same, once the batch is committed.
+    Stored(u64),
     /// Known already, and gone to Kafka.
     Delivered,
     /// New, but the pending records have reached their bound.
@@ -72,6 +74,29 @@ impl<'a> Batch<'a> {
         event_time: i64,
         max_bytes: u64,
     ) -> Result<Appended, SpoolError> {
+        self.append_under(None, entry, id, event_time, max_bytes)
+    }
+
+    /// The same for a record that is on its way past the spool under `seq`.
+    pub(in crate::delivery) fn append_after_all(
+        &mut self,
+        seq: u64,
+        entry: &Entry<'_>,
+        id: EventId,
+        event_time: i64,
+        max_bytes: u64,
+    ) -> Result<Appended, SpoolError> {
+        self.append_under(Some(seq), entry, id, event_time, max_bytes)
+    }
+
+    fn append_under(
+        &mut self,
+        seq: Option<u64>,
+        entry: &Entry<'_>,
+        id: EventId,
+        event_time: i64,
+        max_bytes: u64,
+    ) -> Result<Appended, SpoolError> {
         let place = place(event_time, id, self.account(entry.account));
         if let Some(first) = known(&self.transaction, self.recent.so_far(), entry.lane, &place)? {
             return Ok(first);
@@ -79,12 +104,12 @@ impl<'a> Batch<'a> {
         if self.counters.bytes + size_of(entry.record) > max_bytes {
             return Ok(Appended::Full);
         }
-        let seq = next_seq(self.counters.last_seq, entry.received_at_ms);
-        self.recent.add(place, seq);
+        let next = next_seq(self.counters.last_seq, entry.received_at_ms);
+        self.counters.last_seq = next;
+        self.recent.add(place, seq.unwrap_or(next), next);
         self.counters.remembered += 1;
-        self.counters.last_seq = seq;
-        self.insert(seq, entry)?;
-        Ok(Appended::New(seq))
+        self.insert(seq.unwrap_or(next), entry)?;
+        Ok(seq.map_or(Appended::New(next), Appended::Stored))
     }
 
     pub(super) fn account(&self, index: usize) -> i64 {

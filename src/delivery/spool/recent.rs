@@ -139,13 +139,15 @@ impl Recent {
 pub(super) struct Additions<'a> {
     recent: &'a mut Recent,
     added: Vec<(Place, u64)>,
+    /// The key of their row: above those of the rows before, whatever the seqs.
+    row: u64,
     /// Of which pass ids move, and up to which place.
     moving: Option<(Pass, Option<Place>)>,
 }
 
 impl<'a> Additions<'a> {
     pub(super) fn to(recent: &'a mut Recent) -> Self {
-        Self { recent, added: Vec::new(), moving: None }
+        Self { recent, added: Vec::new(), row: 0, moving: None }
     }
 
     /// With those of this transaction.
@@ -158,7 +160,11 @@ impl<'a> Additions<'a> {
         self.recent.forget(event_time);
     }
 
-    pub(super) fn add(&mut self, place: Place, seq: u64) {
+    /// An id with its seq, and a seq of this transaction.
+    pub(super) fn add(&mut self, place: Place, seq: u64, of_this: u64) {
+        if self.added.is_empty() {
+            self.row = of_this;
+        }
         self.recent.ids.insert(place, Id { seq, moved: false });
         self.recent.unmoved += 1;
         self.added.push((place, seq));
@@ -166,12 +172,14 @@ impl<'a> Additions<'a> {
 
     /// Writes the row of this commit.
     pub(super) fn write(&self, connection: &Connection) -> Result<(), SpoolError> {
-        let Some((_, first)) = self.added.first() else { return Ok(()) };
+        if self.added.is_empty() {
+            return Ok(());
+        }
         let mut ids = Vec::with_capacity(self.added.len() * ID_BYTES);
         for (place, seq) in &self.added {
             encode(&mut ids, place, *seq);
         }
-        connection.prepare_cached("INSERT INTO recent VALUES (?, ?)")?.execute(params![first.cast_signed(), ids])?;
+        connection.prepare_cached("INSERT INTO recent VALUES (?, ?)")?.execute(params![self.row.cast_signed(), ids])?;
         Ok(())
     }
 
