@@ -240,4 +240,20 @@ mod tests {
             assert_eq!(ticket.state(), State::Refused, "{answer_after:?}");
         }
     }
+
+    #[test]
+    fn what_is_stored_after_all_is_removed_after_its_ack_whichever_comes_first() {
+        let (lane, ticket) = in_flight(AnswerAfter::Kafka);
+        lane.not_committed(SEQ, Arc::clone(&ticket));
+        lane.acked(0, SEQ);
+        lane.stored_after_all(SEQ, 0);
+        assert_eq!(removals(&lane), [SEQ]);
+
+        let (lane, ticket) = in_flight(AnswerAfter::Kafka);
+        lane.not_committed(SEQ, Arc::clone(&ticket));
+        lane.stored_after_all(SEQ, 0);
+        lane.acked(0, SEQ);
+        assert_eq!(ticket.state(), State::SafeInKafka);
+        assert_eq!(removals(&lane), [SEQ]);
+    }
 }

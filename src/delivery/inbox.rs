@@ -79,6 +79,18 @@ impl Appends {
         self.outcomes.clear();
         (self.early, self.handed) = (Early::default(), 0);
     }
+
+    /// Takes them, each with the seq under which its lane has it already.
+    pub(super) fn take_rolled_back(&mut self) -> Vec<(Submission, Arc<Ticket>, Option<u64>)> {
+        let Self { submitted, mut outcomes, early, handed } = std::mem::take(self);
+        outcomes.truncate(handed);
+        let outcomes = outcomes.into_iter().map(Some).chain(std::iter::repeat(None));
+        let with_seq = submitted.into_iter().zip(outcomes).map(|((submission, ticket), outcome)| match outcome {
+            Some(Appended::New(seq)) if early.has(submission.lane) => (submission, ticket, Some(seq)),
+            _ => (submission, ticket, None),
+        });
+        with_seq.collect()
+    }
 }
 
 /// Whether a lane, by `Lane as usize`, gets its new records before their commit; decided with the first of them.
@@ -155,5 +167,53 @@ impl Inbox {
             next = if work.has_room() { self.commands.try_recv().ok() } else { None };
         }
         self.vitals.queued_bytes.fetch_sub(work.bytes - bytes_before, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::event::{EventId, Record};
+
+    fn submission(lane: Lane) -> Submission {
+        Submission {
+            lane,
+            account: 0,
+            event_id: EventId::of_quarantined("shop", b"of the test"),
+            event_time: 0,
+            received_at_ms: 0,
+            record: Record::default(),
+            binding: None,
+        }
+    }
+
+    #[test]
+    fn of_what_is_rolled_back_a_lane_has_what_was_handed_over_early_and_no_more() {
+        let lanes = [Lane::Events, Lane::Dlq, Lane::Events, Lane::Events, Lane::Events];
+        let mut appends = Appends {
+            submitted: lanes.map(|lane| (submission(lane), Ticket::new())).into(),
+            outcomes: vec![Appended::New(1), Appended::New(2), Appended::Pending(1), Appended::New(3)],
+            early: Early([Some(true), Some(false), None]),
+            handed: 3,
+        };
+        let seqs: Vec<_> = appends.take_rolled_back().into_iter().map(|(_, _, seq)| seq).collect();
+        assert_eq!(seqs, [Some(1), None, None, None, None]);
+    }
+
+    #[test]
+    fn a_removal_that_is_asked_for_within_a_batch_does_not_wait_for_the_next_append() {
+        let (commands, queue) = sync_channel(8);
+        let inbox = Inbox { commands: queue, vitals: Arc::default() };
+        let mut work = Work::default();
+        commands.send(Command::Append(submission(Lane::Events), Ticket::new())).unwrap();
+        commands.send(Command::Nudge).unwrap();
+        inbox.next(&mut work);
+        let began = Instant::now();
+        inbox.next(&mut work);
+        assert!(began.elapsed() < IDLE / 2, "{:?}", began.elapsed());
+        inbox.next(&mut work);
+        assert!(began.elapsed() >= IDLE, "once only");
     }
 }

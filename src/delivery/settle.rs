@@ -69,22 +69,17 @@ impl Writer {
         }
     }
 
+    /// After a commit that failed.
     pub(super) fn bypass(&mut self, appends: &mut Appends) {
-        let Appends { submitted, mut outcomes, early, handed } = std::mem::take(appends);
-        outcomes.truncate(handed);
+        let rolled_back = appends.take_rolled_back();
         // Before any other gets a seq.
-        for outcome in &outcomes {
-            if let Appended::New(seq) = outcome {
-                self.spool.skip(*seq);
-            }
+        for seq in rolled_back.iter().filter_map(|(_, _, seq)| *seq) {
+            self.spool.skip(seq);
         }
-        let outcomes = outcomes.into_iter().map(Some).chain(std::iter::repeat(None));
-        for ((submission, ticket), outcome) in submitted.into_iter().zip(outcomes) {
-            match outcome {
-                Some(Appended::New(seq)) if early.has(submission.lane) => {
-                    self.go_on_past_the_spool(&submission, seq, ticket);
-                }
-                _ => self.bypass_one(submission, ticket),
+        for (submission, ticket, seq) in rolled_back {
+            match seq {
+                Some(seq) => self.go_on_past_the_spool(&submission, seq, ticket),
+                None => self.bypass_one(submission, ticket),
             }
         }
     }

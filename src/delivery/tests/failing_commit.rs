@@ -43,6 +43,24 @@ async fn its_events_are_answered_after_the_ack_and_go_once() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_them_keeps_its_own_place() {
+    let bench = Bench::new(AnswerAfter::Kafka);
+    let (delivery, running) = bench.start();
+    fail_commits(&bench);
+    let one = delivery.submit(submission("1"), Instant::now() + SOON);
+    wait_until("a failed commit", || !delivery.health().spool);
+    let two = delivery.submit(submission("2"), Instant::now() + SOON);
+    let sent = bench.broker.await_sent("events", 2);
+    assert!(sent[0].1 < sent[1].1, "{sent:?}");
+    for (generation, seq, _) in sent {
+        bench.broker.lane("events").acked(generation, seq);
+    }
+    assert_eq!(tokio::join!(one, two), (Ok(NEW_IN_KAFKA), Ok(NEW_IN_KAFKA)));
+    running.stop(SOON);
+    assert_eq!(bench.broker.values("events"), ["1", "2"]);
+}
+
+#[tokio::test]
 async fn a_re_delivery_stores_them_once_the_spool_works() {
     for (answer_after, stored) in [
         (AnswerAfter::Kafka, Ok(KNOWN_ON_DISK)),
