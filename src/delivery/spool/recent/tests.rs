@@ -99,6 +99,34 @@ fn what_a_pass_has_moved_is_known_and_moves_again_after_a_run_that_ended_within_
     assert_eq!((rows(&spool, "remembered"), rows(&spool, "recent")), (MANY + 1, 0));
 }
 
+/// Its seq is from before the pass, its place behind what the pass has moved: only its row says that it is there.
+#[test]
+fn an_id_that_is_stored_after_all_within_a_pass_is_known_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let seq = spool.take_seq(NOON * 1000);
+    fill(&mut spool, 0..MANY);
+    fill(&mut spool, MANY..MANY + 1);
+    assert_eq!(rows(&spool, "remembered"), 1000, "a pass is under way");
+    let late = record("late");
+    let mut batch = spool.batch().unwrap();
+    let appended = batch.append_after_all(seq, &entry(&late, NOON), id("late"), NOON - 1, ROOM).unwrap();
+    assert_eq!(appended, Appended::Stored(seq));
+    batch.commit().unwrap();
+    while spool.recent.pass.is_some() {
+        let mut batch = spool.batch().unwrap();
+        batch.move_some_ids(1000).unwrap();
+        batch.commit().unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(append_at(&mut spool, "late", NOON - 1, NOON), Appended::Pending(seq));
+        drop(spool);
+        spool = open(&folder);
+    }
+    spool.move_ids().unwrap();
+    assert_eq!(append_at(&mut spool, "late", NOON - 1, NOON), Appended::Pending(seq));
+}
+
 #[test]
 fn a_part_that_is_rolled_back_moves_with_the_next_commit() {
     let folder = tempfile::tempdir().unwrap();
