@@ -42,7 +42,8 @@ impl Appends {
 }
 
 impl Shared {
-    /// Records that are being committed, in order; the lane has room for them. What became of the commit is said by [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
+    /// Records that are being committed, in order; the lane has room for them. What became of the commit is said by
+    /// [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
     pub(super) fn hand_over_early(&self, items: Vec<Item>) {
         let mut state = self.lock();
         for mut item in items {
@@ -96,9 +97,7 @@ impl Shared {
         }
         state.joined.entry(seq).or_default().push(ticket);
     }
-}
 
-impl Shared {
     /// A record that is on its way past the spool is committed now all the same.
     pub(super) fn stored_after_all(&self, seq: u64, bytes: u64) {
         let mut state = self.lock();
