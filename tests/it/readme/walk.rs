@@ -41,7 +41,7 @@ fn what_the_readme_shows_works_against_a_real_kafka() {
     let mut exposed = metrics(&types);
     // It appears with the first error.
     exposed.insert("cardhook_publish_errors".to_owned());
-    assert_eq!(exposed, metrics(&readme));
+    assert_eq!(exposed, metrics(&read("docs/metrics.md")));
 
     let broker = kafka.bootstrap();
     let mut python = Command::new(project("tests/consumers/venv/bin/python"));
