@@ -23,14 +23,14 @@ fn broker() -> &'static Kafka {
     BROKER.get_or_init(Kafka::start_secured)
 }
 
-/// The lines that the README shows, for the secured listener.
+/// The lines that docs/configuration.md shows, for the secured listener.
 fn setup(topics: &Topics, user: User, password: &str, authority: &str) -> Setup {
     let setup = Setup::at(&broker().secured().bootstrap(), topics);
     let file = password_file(&setup);
     // As editors leave it: with a newline.
     std::fs::write(&file, format!("{password}\n")).unwrap();
-    let readme = std::fs::read_to_string(project("README.md")).unwrap();
-    let (_, shown) = readme.split_once("```toml\n[kafka]\nsasl_password_file").unwrap();
+    let page = std::fs::read_to_string(project("docs/configuration.md")).unwrap();
+    let (_, shown) = page.split_once("```toml\n[kafka]\nsasl_password_file").unwrap();
     let (password_line, options) = shown.split_once("```").unwrap().0.split_once("[kafka.options]\n").unwrap();
     let placed = |shown: &str| {
         shown
