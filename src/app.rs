@@ -22,7 +22,7 @@ pub use reload::Reloader;
 
 use self::allow_list::{AllowList, Pace};
 use crate::{
-    config::{self, Config, OtherPolicy, Source},
+    config::{self, Config, Source},
     delivery::{Delivery, Running, Settings},
     http::{
         self, Doors,
@@ -182,10 +182,7 @@ fn door(index: usize, account: &config::Account) -> http::Account {
         account_id: account.account_id.clone(),
         credentials: account.credentials.clone(),
         max_age: account.max_age,
-        other: match account.other {
-            OtherPolicy::Ignore => http::Other::Ignore,
-            OtherPolicy::Publish => http::Other::Publish,
-        },
+        other: if account.other.publishes() { http::Other::Publish } else { http::Other::Ignore },
         index,
     }
 }

@@ -28,10 +28,7 @@ use super::{
     kafka_client::{ANSWER_WITHIN, client_config},
     note,
 };
-use crate::{
-    config::{Config, OtherPolicy},
-    telemetry,
-};
+use crate::{config::Config, telemetry};
 
 /// Brokers that do not know the question never answer it.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
@@ -97,7 +94,7 @@ fn ask(config: &Config) -> anyhow::Result<bool> {
 fn topics(config: &Config) -> Vec<&str> {
     let kafka = &config.kafka;
     let mut topics = vec![kafka.topic.as_str(), &kafka.dlq_topic];
-    if config.accounts.iter().any(|account| account.other == OtherPolicy::Publish) {
+    if config.accounts.iter().any(|account| account.other.publishes()) {
         topics.push(&kafka.other_topic);
     }
     topics

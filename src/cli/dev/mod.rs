@@ -129,6 +129,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             credentials: account.credentials(),
             max_age: None,
             other: OtherPolicy::Ignore,
+            upstream: None,
             app_secret: None,
         }],
         kafka: Kafka {
