@@ -4,10 +4,12 @@
 
 mod account;
 mod process;
+mod upstream;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
 pub use account::{AccountMetrics, AnsweredBy, CallbackResult};
+pub use upstream::{UpstreamMetrics, UpstreamResult};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -67,6 +69,8 @@ pub struct Metrics {
     pub callbacks: Family<CallbackLabels, Counter>,
     /// `cardhook_events_total`
     pub events: Family<EventLabels, Counter>,
+    /// `cardhook_upstream_total`
+    pub upstream: Family<CallbackLabels, Counter>,
     /// `cardhook_answer_seconds`
     pub answer_seconds: Family<AnsweredByLabels, Histogram, fn() -> Histogram>,
     /// `cardhook_publish_seconds`: hand-over to the producer to ack.
@@ -121,6 +125,7 @@ impl Metrics {
             registry: Arc::default(),
             callbacks: Family::default(),
             events: Family::default(),
+            upstream: Family::default(),
             answer_seconds: Family::new_with_constructor(answer_histogram),
             publish_seconds: answer_histogram(),
             event_age_seconds: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0]),
@@ -147,6 +152,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("callbacks", "Callbacks by account and result", self.callbacks.clone());
         registry.register("events", "Card events accepted, by account and type", self.events.clone());
+        registry.register("upstream", "Forwarded pushes by account and what came of them", self.upstream.clone());
         registry.register(
             "answer_seconds",
             "Head received to answer, by what made the event safe",

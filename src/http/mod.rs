@@ -10,10 +10,12 @@ mod doors;
 pub mod public;
 mod receive;
 mod source;
+mod upstream;
 
 pub use doors::Doors;
 pub use receive::{Account, Other};
 pub use source::{Published, Sources};
+pub use upstream::{OnFailure, Upstream, UpstreamSettings};
 
 #[cfg(test)]
 mod tests;

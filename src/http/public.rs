@@ -13,18 +13,19 @@ use std::{
 };
 
 use actix_http::{HttpService, KeepAlive, Method, Payload, Request, RequestHead, Response, header};
-use actix_server::Server;
+use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
 
 use super::{
-    answer::Answer,
+    answer::{self, Answer},
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
     receive::{Decision, handshake, receive},
     source::Sources,
+    upstream::{Clients, Outgoing, Upstream},
 };
 use crate::{
     clock,
@@ -78,7 +79,8 @@ pub fn server(
     for listener in listeners {
         let (public, stopping) = (public.clone(), stopping.clone());
         builder = builder.listen("public", listener, move || {
-            let public = Rc::new(public.clone());
+            let clients = Clients::default();
+            let worker = Rc::new(Worker { public: public.clone(), clients, stopping: stopping.clone() });
             let stopping = stopping.clone();
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Timeout(IDLE))
@@ -92,7 +94,7 @@ pub fn server(
                 .on_connect_ext(|connection: &Connection, data| {
                     data.insert(Rc::clone(connection.turn()));
                 })
-                .h1(fn_service(move |request: Request| Rc::clone(&public).serve(request)));
+                .h1(fn_service(move |request: Request| Rc::clone(&worker).serve(request)));
             fn_service(|tcp: TcpStream| async {
                 let peer = tcp.peer_addr().ok();
                 Ok((Connection::new(tcp), peer))
@@ -111,7 +113,17 @@ struct Public {
     sources: Arc<Sources>,
 }
 
-impl Public {
+/// One worker thread's part.
+struct Worker {
+    public: Public,
+    clients: Clients,
+    stopping: GracefulShutdownSignal,
+}
+
+/// A push on its way to the application: boxed, so that those that go nowhere carry no room for it.
+type Onward = Option<Box<(Arc<Upstream>, Outgoing)>>;
+
+impl Worker {
     /// What lives until the answer is kept small: it has gone cold by then, for every connection anew.
     async fn serve(self: Rc<Self>, mut request: Request) -> Result<Response<Bytes>, Infallible> {
         let turn = request.conn_data::<Rc<Turn>>().cloned();
@@ -119,45 +131,76 @@ impl Public {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let answer = match self.doors.at(request.path()) {
+        let response = match self.public.doors.at(request.path()) {
             Some(door) => {
                 let started = Instant::now();
-                let answer = match self.decide(door, &request, &mut payload, started).await {
+                let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
+                let answer = match decision {
                     Decision::Answer(answer) => answer,
-                    Decision::Deliver { submission, event_type } => {
+                    Decision::Forward => Answer::Ignored,
+                    Decision::Deliver { submission, event_type, .. } => {
                         // The next request of this thread takes their memory while it is warm.
                         drop((request, Payload::take(&mut payload)));
                         let lane = submission.lane;
-                        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
+                        let safe = self.public.delivery.submit(submission, started + ANSWER_WITHIN).await;
                         delivered(door, lane, event_type, safe)
                     }
+                };
+                let reply = match onward {
+                    Some(onward) if answer.may_be_forwarded() => {
+                        Some(Box::pin(self.forward(door, onward, started)).await)
+                    }
+                    Some(_) | None => None,
                 };
                 door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
                 let result = answer.result().map(CallbackResult::label);
                 tracing::debug!(account = %door.account().name, result, "answered");
-                answer
+                reply.unwrap_or_else(|| answer.into_response())
             }
-            None => Answer::NotFound,
+            None => Answer::NotFound.into_response(),
         };
         if let Some(turn) = &turn {
             turn.end(payload);
         }
-        Ok(answer.into_response())
+        Ok(response)
     }
 
-    async fn decide(&self, door: &Door, request: &Request, payload: &mut Payload, started: Instant) -> Decision {
+    async fn forward(&self, door: &Door, onward: Box<(Arc<Upstream>, Outgoing)>, started: Instant) -> Response<Bytes> {
+        let (upstream, outgoing) = *onward;
+        let client = self.clients.of(door.account().index, &upstream);
+        let until = (started + ANSWER_WITHIN).into();
+        let outcome = upstream.forward(&client, outgoing, until, &self.stopping).await;
+        answer::forwarded(outcome, upstream.settings().on_failure)
+    }
+}
+
+impl Public {
+    async fn decide(
+        &self,
+        door: &Door,
+        request: &Request,
+        payload: &mut Payload,
+        started: Instant,
+    ) -> (Decision, Onward) {
         let account = door.account();
         let query = request.uri().query().unwrap_or_default();
         let answer = match *request.method() {
             Method::GET | Method::POST if !self.sources.admit(request.head()) => Answer::ForbiddenSource,
             Method::GET => handshake(&account, query, clock::unix_millis()),
             Method::POST => match self.body(request.head(), payload, started).await {
-                Ok(body) => return receive(&account, query, &body, clock::unix_millis()),
+                Ok(body) => {
+                    let decision = receive(&account, query, &body, clock::unix_millis());
+                    let upstream = account.upstream.as_ref().filter(|_| decision.forwards());
+                    let onward = upstream.map(|upstream| {
+                        Box::new((Arc::clone(upstream), Outgoing::new(upstream, request.head(), body)))
+                    });
+                    return (decision, onward);
+                }
                 Err(refusal) => refusal,
             },
             _ => Answer::MethodNotAllowed,
         };
-        Decision::Answer(answer)
+        (Decision::Answer(answer), None)
     }
 
     async fn body(&self, head: &RequestHead, payload: &mut Payload, started: Instant) -> Result<Bytes, Answer> {
