@@ -89,3 +89,44 @@ TOML
 metric() { # metric ADMIN_PORT NAME: the sum of its series
   curl -sf "http://127.0.0.1:$1/metrics" | awk -v name="$2" '$1 == name || index($1, name "{") == 1 { sum += $NF } END { print sum + 0 }'
 }
+
+# One broker of Apache Kafka. Sets $broker; its id is in $kafka_id.
+start_kafka() {
+  "$project/tests/kafka/fetch.sh" >/dev/null
+  local folder=$work/kafka port controller
+  port=$(free_port) controller=$(free_port)
+  mkdir -p "$folder"
+  cat >"$folder/server.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.quorum.bootstrap.servers=127.0.0.1:$controller
+log.dirs=$folder/data
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+PROPERTIES
+  local java=(java -Xms256m -Xmx512m "-Dlog4j2.configurationFile=$project/tests/kafka/log4j2.properties" "-Dkafka.logs.dir=$folder" -cp "$project/tests/kafka/libs/*")
+  "${java[@]}" kafka.tools.StorageTool format --standalone -t MkU3OEVBNTcwNTJENDM2Qk -c "$folder/server.properties" >"$work/format.log" 2>&1
+  start kafka "${java[@]}" kafka.Kafka "$folder/server.properties"
+  kafka_id=$last
+  broker=127.0.0.1:$port
+  eventually 60 "the broker answers" kcat -b "$broker" -L -m 2
+}
+
+# A certificate for 127.0.0.1 and your.domain, and one file with certificate and key: $work/tls/{fullchain,privkey,both}.pem
+make_certificate() {
+  mkdir -p "$work/tls"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=your.domain -addext 'subjectAltName=DNS:your.domain,IP:127.0.0.1' \
+    -keyout "$work/tls/privkey.pem" -out "$work/tls/fullchain.pem" 2>/dev/null
+  cat "$work/tls/fullchain.pem" "$work/tls/privkey.pem" >"$work/tls/both.pem"
+}
