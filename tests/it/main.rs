@@ -40,5 +40,6 @@ mod secured_broker;
 mod shutdown;
 mod spool_store;
 mod support;
+mod upgrade;
 mod vectors;
 mod volume;
