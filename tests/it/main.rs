@@ -41,5 +41,6 @@ mod shutdown;
 mod spool_store;
 mod support;
 mod upgrade;
+mod upstream;
 mod vectors;
 mod volume;
