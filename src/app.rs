@@ -149,10 +149,12 @@ fn public_server(
     delivery: &Delivery,
     wechat: Option<http::Published>,
 ) -> io::Result<Server> {
+    let upstreams = config.accounts.iter().filter_map(|account| account.upstream.as_ref());
+    let in_flight = upstreams.map(|upstream| upstream.max_in_flight).sum();
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
         workers: std::thread::available_parallelism().map_or(1, NonZero::get),
-        connections: files::room_for_connections(),
+        connections: files::room_for_connections(in_flight),
         shutdown_timeout: FINISH_REQUESTS,
     };
     let allow_from = config.server.allow_from.iter().filter_map(|source| match source {

@@ -9,18 +9,21 @@ const MOST: u64 = 50_000;
 
 /// Raises the limit as far as this process may (systemd starts services with 1,024), and says how many connections it
 /// leaves room for.
-pub(super) fn room_for_connections() -> usize {
+///
+/// `upstream`: requests under way to applications at most, each of which is a file too.
+pub(super) fn room_for_connections(upstream: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = if raised.is_ok() { maximum } else { current };
-    let connections = connections(limit);
+    let connections = connections(limit, upstream as u64);
     tracing::info!(open_files = limit, connections, "limits");
     connections
 }
 
 /// Half of a limit that is small at least; `None`: there is none.
-fn connections(limit: Option<u64>) -> usize {
-    let room = limit.map_or(MOST, |limit| limit.saturating_sub(OWN).max(limit / 2));
+fn connections(limit: Option<u64>, upstream: u64) -> usize {
+    let own = OWN.saturating_add(upstream);
+    let room = limit.map_or(MOST, |limit| limit.saturating_sub(own).max(limit / 2));
     usize::try_from(room.min(MOST)).unwrap_or(usize::MAX)
 }
 
@@ -33,7 +36,9 @@ mod tests {
         for (limit, expected) in
             [(Some(1024), 768), (Some(20_000), 19_744), (Some(300), 150), (Some(1 << 30), 50_000), (None, 50_000)]
         {
-            assert_eq!(connections(limit), expected, "{limit:?}");
+            assert_eq!(connections(limit, 0), expected, "{limit:?}");
         }
+        assert_eq!(connections(Some(1024), 256), 512);
+        assert_eq!(connections(Some(1024), 1 << 20), 512);
     }
 }

@@ -49,6 +49,11 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     io::stdout().lock().write_all(config.effective().as_bytes())?;
+    for account in &config.accounts {
+        for route in account.routes(&config.kafka) {
+            writeln!(io::stdout().lock(), "# account.{}: {}: {route}", account.name, route.pushes)?;
+        }
+    }
     if !args.connect {
         return Ok(ExitCode::SUCCESS);
     }

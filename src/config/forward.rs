@@ -132,7 +132,7 @@ pub(super) fn upstream(section: &mut Section, other: OtherPolicy) -> Option<Upst
     let named = section.has("upstream");
     let url = section.optional("upstream", values::text, written).and_then(|text| {
         // The text is not shown: it may hold a password.
-        url(&text).map_err(|problem| section.fail("upstream", format!("{problem} (not shown)"), written)).ok()
+        upstream_url(&text).map_err(|problem| section.fail("upstream", format!("{problem} (not shown)"), written)).ok()
     });
     let choices = [("fail", UpstreamFailure::Fail), ("success", UpstreamFailure::Success)];
     let cure = "write \"fail\" or \"success\"";
@@ -152,8 +152,11 @@ pub(super) fn upstream(section: &mut Section, other: OtherPolicy) -> Option<Upst
     Some(Upstream { url: url?, on_failure, max_in_flight, cards })
 }
 
-/// A whole URL of HTTP.
-fn url(text: &str) -> Result<Uri, &'static str> {
+/// A whole URL of HTTP, for `upstream`.
+///
+/// # Errors
+/// What is wrong with it, without the text, which may hold a password.
+pub fn upstream_url(text: &str) -> Result<Uri, &'static str> {
     if text.contains('#') {
         return Err("holds a #: what stands behind it is never sent");
     }

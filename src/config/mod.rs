@@ -23,7 +23,7 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure};
+pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url};
 pub use crate::delivery::AnswerAfter;
 use crate::{
     protocol::Credentials,

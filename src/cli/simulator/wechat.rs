@@ -36,6 +36,8 @@ pub(in crate::cli) struct Target {
 pub(in crate::cli) enum Answer {
     /// 200 with `success` or an empty body: WeChat does not deliver it again.
     Accepted,
+    /// 200 with an XML document: an application's reply to the user, which WeChat does not deliver again either.
+    Replied,
     /// 200 with another body.
     IllegalReply,
     /// Another status.
@@ -50,6 +52,7 @@ impl Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted => f.write_str("200 success"),
+            Self::Replied => f.write_str("200 with a reply"),
             Self::IllegalReply => f.write_str("200, but another body"),
             Self::Status(status) => write!(f, "{status}"),
             Self::Timeout => f.write_str("none in 5 s"),
@@ -131,7 +134,7 @@ impl WeChat {
                 .await
                 .unwrap_or_else(|error| if error.is_timeout() { Answer::Timeout } else { Answer::NoConnection });
             attempts.push(Attempt { answer, latency: started.elapsed() });
-            if answer == Answer::Accepted {
+            if matches!(answer, Answer::Accepted | Answer::Replied) {
                 break;
             }
         }
@@ -144,6 +147,7 @@ impl WeChat {
         let body = response.bytes().await?;
         Ok(match (status, body.as_ref()) {
             (StatusCode::OK, b"success" | b"") => Answer::Accepted,
+            (StatusCode::OK, reply) if reply.starts_with(b"<xml>") => Answer::Replied,
             (StatusCode::OK, _) => Answer::IllegalReply,
             (other, _) => Answer::Status(other.as_u16()),
         })
