@@ -1,6 +1,6 @@
 // A merchant's application on Koa and co-wechat, in secure mode: verifies, decrypts, answers with an encrypted reply.
 //
-// Environment: TOKEN, AES_KEY, APP_ID; PORT (0: a free one); FIXED=1 makes equal pushes get equal bytes: the clock stands
+// Environment: TOKEN, AES_KEY, APP_ID; FIXED=1 makes equal pushes get equal bytes: the clock stands
 // still and the random numbers are no more. Prints its address, then one line a push: what it was.
 'use strict';
 
@@ -29,6 +29,6 @@ async function answer(message) {
 
 const app = new Koa();
 app.use(wechat(config).middleware(answer));
-const server = app.listen(Number(process.env.PORT || 0), '127.0.0.1', () => {
+const server = app.listen(0, '127.0.0.1', () => {
   console.log(`127.0.0.1:${server.address().port}`);
 });

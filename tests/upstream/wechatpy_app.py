@@ -1,12 +1,11 @@
 """A merchant's application on Flask and wechatpy, in secure mode: verifies, decrypts, answers with an encrypted reply.
 
-Environment: TOKEN, AES_KEY, APP_ID; PORT (0: a free one); FIXED=1 makes equal pushes get equal bytes: the clock stands still
+Environment: TOKEN, AES_KEY, APP_ID; CERTIFICATE and KEY for TLS; FIXED=1 makes equal pushes get equal bytes: the clock stands still
 and the random numbers begin anew with each push. Prints its address, then one line a push: what it was.
 """
 
 import os
 import random
-import sys
 import time
 
 if os.environ.get("FIXED"):
@@ -62,6 +61,7 @@ class KeptAlive(WSGIRequestHandler):
         """The query holds signatures."""
 
 
-SERVER = make_server("127.0.0.1", int(os.environ.get("PORT", "0")), APP, threaded=True, request_handler=KeptAlive)
+TLS = (os.environ["CERTIFICATE"], os.environ["KEY"]) if "KEY" in os.environ else None
+SERVER = make_server("127.0.0.1", 0, APP, threaded=True, request_handler=KeptAlive, ssl_context=TLS)
 print(f"127.0.0.1:{SERVER.server_port}", flush=True)
 SERVER.serve_forever()

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
 };
 
 use super::{project, wechat::Account};
@@ -61,6 +62,7 @@ pub struct Application {
     connections: Arc<Mutex<Vec<TcpStream>>>,
     opened: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Application {
@@ -72,17 +74,18 @@ impl Application {
     /// At this address.
     pub fn at(address: &str, answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
-        let application = Self {
+        let mut application = Self {
             address: listener.local_addr().unwrap(),
             asked: Arc::default(),
             connections: Arc::default(),
             opened: Arc::default(),
             stopped: Arc::default(),
+            accepting: None,
         };
         let answers: Answers = Arc::new(answers);
         let (asked, connections) = (Arc::clone(&application.asked), Arc::clone(&application.connections));
         let (opened, stopped) = (Arc::clone(&application.opened), Arc::clone(&application.stopped));
-        std::thread::spawn(move || {
+        application.accepting = Some(std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     break;
@@ -93,7 +96,7 @@ impl Application {
                 let (answers, asked) = (Arc::clone(&answers), Arc::clone(&asked));
                 std::thread::spawn(move || serve(stream, &answers, &asked));
             }
-        });
+        }));
         application
     }
 
@@ -107,6 +110,13 @@ impl Application {
         self.asked.lock().unwrap().clone()
     }
 
+    /// Ends it; every request that it answered.
+    pub fn stop(self) -> Vec<Asked> {
+        let asked = Arc::clone(&self.asked);
+        drop(self);
+        asked.lock().unwrap().clone()
+    }
+
     /// Connections so far.
     pub fn opened(&self) -> usize {
         self.opened.load(Ordering::SeqCst)
@@ -117,6 +127,9 @@ impl Drop for Application {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
         for connection in self.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
@@ -183,6 +196,11 @@ pub struct RealApplication {
 impl RealApplication {
     /// Knows the account's token and key. Equal pushes get equal bytes.
     pub fn start(library: Library, account: &Account) -> Self {
+        Self::start_with(library, account, &[])
+    }
+
+    /// With further variables of the environment.
+    pub fn start_with(library: Library, account: &Account, variables: &[(&str, &str)]) -> Self {
         let folder = project("tests/upstream");
         let mut command = match library {
             Library::Wechatpy => {
@@ -197,7 +215,7 @@ impl RealApplication {
             }
         };
         command.envs([("TOKEN", account.token), ("AES_KEY", account.aes_key), ("APP_ID", account.app_id)]);
-        command.env("FIXED", "1").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env("FIXED", "1").envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("tests/run.sh installs the applications of tests/upstream");
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();

@@ -9,7 +9,7 @@ use std::{
 use rustix::process::Signal;
 
 use super::*;
-use crate::support::wechat::claim;
+use crate::support::{eventually, faults::Faults, wechat::claim};
 
 /// The contract's limit, and what a loaded machine adds.
 const ANSWERED: Duration = Duration::from_millis(4500);
@@ -95,8 +95,7 @@ fn an_application_that_restarts_in_mid_traffic_misses_nothing_since_wechat_deliv
         let mut application = application;
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(300));
-            handled.extend(application.asked());
-            drop(application);
+            handled.extend(application.stop());
             std::thread::sleep(Duration::from_millis(200));
             application = Application::at(&address, |_| ok());
         }
@@ -119,8 +118,6 @@ fn a_hanging_application_holds_up_no_card_event_no_stop_and_no_more_requests_tha
     let (_setup, mut service) = serve(&application.url(), "upstream_max_in_flight = 3");
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..3)
-            .map(|number| scope.spawn(move || number))
-            .map(|number| number.join().unwrap())
             .map(|number| {
                 scope.spawn({
                     let public = service.public;
@@ -128,9 +125,7 @@ fn a_hanging_application_holds_up_no_card_event_no_stop_and_no_more_requests_tha
                 })
             })
             .collect();
-        crate::support::eventually("three requests hang", Duration::from_secs(3), || {
-            (application.asked().len() == 3).then_some(())
-        });
+        eventually("three requests hang", Duration::from_secs(3), || (application.asked().len() == 3).then_some(()));
         let beyond = post(service.public, &text("one too many"));
         assert_eq!(beyond.status, 502);
         assert!(beyond.took < Duration::from_secs(1), "{beyond:?}");
@@ -148,7 +143,7 @@ fn a_hanging_application_holds_up_no_card_event_no_stop_and_no_more_requests_tha
     // One more hangs while the service stops.
     let public = service.public;
     let last = std::thread::spawn(move || post(public, &text("last")));
-    crate::support::eventually("it hangs", Duration::from_secs(3), || (application.asked().len() == 4).then_some(()));
+    eventually("it hangs", Duration::from_secs(3), || (application.asked().len() == 4).then_some(()));
     let begun = Instant::now();
     service.signal(Signal::TERM);
     assert!(service.wait(Duration::from_secs(10)).success());
@@ -173,4 +168,52 @@ fn an_upstream_that_leads_back_here_is_found_out() {
     let answer = post(service.public, &text("round"));
     assert!(answer.status == 502 && answer.took < Duration::from_secs(3), "{answer:?}");
     assert!(service.log().contains("leads back to this server"), "{}", service.log());
+}
+
+/// A cardhook that forwards to `http://app.test:PORT/`, and who says where that is.
+fn serve_named(port: u16) -> (Setup, Faults, Service) {
+    let url = format!("http://app.test:{port}/");
+    let setup = forwarding(Setup::without_brokers(), &url, "other = \"forward\"");
+    let faults = Faults::new(setup.folder());
+    let service = setup.serve_under(&faults);
+    service.wait_ready();
+    (setup, faults, service)
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_followed_once_the_old_address_says_no_more() {
+    let old = Application::at("127.0.0.2:0", |asked| if asked.turn == 0 { ok() } else { Reply::Hang });
+    let new = Application::at(&format!("127.0.0.3:{}", old.address.port()), |_| ok());
+    let (_setup, faults, service) = serve_named(old.address.port());
+    faults.app_test_is(Some(2));
+    let mut connection = Connection::open(service.public).unwrap();
+    let mut ask = |content: &str| {
+        let push = secure().push(&text(content));
+        connection.post(&push.target, &push.body).unwrap().status
+    };
+    assert_eq!(ask("one"), 200);
+    faults.app_test_is(Some(3));
+    assert_eq!(ask("two"), 504, "over the kept connection to an address that says no more");
+    assert_eq!(ask("three"), 200);
+    assert_eq!((old.asked().len(), new.asked().len()), (2, 1));
+}
+
+#[test]
+fn name_servers_that_do_not_answer_hold_up_neither_card_events_nor_a_stop() {
+    let (_setup, faults, mut service) = serve_named(80);
+    faults.app_test_is(None);
+    let public = service.public;
+    std::thread::scope(|scope| {
+        let asks: Vec<_> =
+            (0..20).map(|number| scope.spawn(move || post(public, &text(&number.to_string())))).collect();
+        assert!(post(public, &fixture("user_get_card")).is_success());
+        for ask in asks {
+            let answer = ask.join().unwrap();
+            assert!(answer.status == 504 && answer.took < ANSWERED, "{answer:?}");
+        }
+    });
+    let begun = Instant::now();
+    service.signal(Signal::TERM);
+    assert!(service.wait(Duration::from_secs(10)).success());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }

@@ -16,6 +16,7 @@ use crate::support::{
     cardhook::Topics,
     consume::records,
     kafka::shared_broker,
+    secured::Secured,
     wechat::claim,
 };
 
@@ -118,4 +119,25 @@ fn moving_in_front_of_an_application_and_back_loses_no_push() {
     let published = codes_in_order(&records(kafka, &topics.events));
     assert!(published.len() > 5 && published.len() < codes.len(), "{} of {}", published.len(), codes.len());
     assert_eq!(published, through_cardhook.into_inner().unwrap());
+}
+
+#[test]
+fn an_application_behind_tls_is_reached_with_a_certificate_that_is_trusted_and_not_with_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Secured::new(folder.path(), 0);
+    let [certificate, key] = certificates.certificate();
+    let variables = [("CERTIFICATE", certificate.as_str()), ("KEY", key.as_str())];
+    let application = RealApplication::start_with(Library::Wechatpy, &secure(), &variables);
+    let url = format!("https://{}/wechat", application.address);
+    let setup = forwarding(Setup::without_brokers(), &url, "other = \"forward\"");
+    for (authority, status) in [(certificates.authority(), 200), (certificates.stranger(), 502)] {
+        let service = setup.serve_with(|command| {
+            command.env("SSL_CERT_FILE", &authority);
+        });
+        service.wait_ready();
+        let answer = post(service.public, &text("hello"));
+        assert_eq!(answer.status, status, "{}", service.log());
+        assert_eq!(answer.body.contains("<Encrypt>"), status == 200);
+        assert_eq!(service.log().contains("certificate verify failed"), status == 502, "{}", service.log());
+    }
 }
