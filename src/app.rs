@@ -187,6 +187,8 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListen
 
 fn door(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::Result<http::Account> {
     let name: Arc<str> = account.name.as_str().into();
+    // At 0 for every account, as all counters are.
+    let counters = metrics.of_upstream(&name);
     let upstream = account.upstream.as_ref().map(|upstream| {
         let settings = http::UpstreamSettings {
             url: upstream.url.clone(),
@@ -198,7 +200,7 @@ fn door(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::R
             },
             max_in_flight: upstream.max_in_flight,
         };
-        http::Upstream::new(&name, settings, metrics).context("TLS cannot be set up").map(Arc::new)
+        http::Upstream::new(&name, settings, counters).context("TLS cannot be set up").map(Arc::new)
     });
     Ok(http::Account {
         upstream: upstream.transpose()?,

@@ -51,7 +51,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     io::stdout().lock().write_all(config.effective().as_bytes())?;
     for account in &config.accounts {
         for route in account.routes(&config.kafka) {
-            writeln!(io::stdout().lock(), "# account.{}: {}: {route}", account.name, route.pushes)?;
+            note(format_args!("account.{}: {}: {route}", account.name, route.pushes));
         }
     }
     if !args.connect {

@@ -98,3 +98,22 @@ fn the_process_list_shows_no_secret() {
         assert!(!shown.contains(account.token) && !shown.contains(account.aes_key));
     }
 }
+
+#[test]
+fn check_says_where_each_kind_of_push_goes() {
+    let account = Account::of(Mode::Secure);
+    let lines = "other = \"forward\"\nupstream = \"http://127.0.0.1:9/wx?key=s3cretKEY\"\nforward_cards = true";
+    let setup = Setup::without_brokers().replace_account(&account, lines);
+    let output = run(&["check", "--config", &setup.write().display().to_string()]);
+    assert!(output.status.success());
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    for line in [
+        "account.secure: card events: the spool, then http://127.0.0.1:9/wx",
+        "account.secure: other messages: http://127.0.0.1:9/wx",
+        "account.secure: unreadable pushes: the spool, then http://127.0.0.1:9/wx",
+        "account.compat: other messages: answered success",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!said.contains("s3cretKEY"), "{said}");
+}

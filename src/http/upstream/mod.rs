@@ -23,7 +23,7 @@ use tokio::{
 
 use self::{client::Client, connect::Connector, reports::Reports};
 pub(super) use self::{client::Clients, outgoing::Outgoing};
-use crate::metrics::{Metrics, UpstreamMetrics, UpstreamResult};
+use crate::metrics::{UpstreamMetrics, UpstreamResult};
 
 /// Largest body of a reply, bytes.
 const REPLY_BYTES: usize = 64 << 10;
@@ -115,12 +115,16 @@ impl Upstream {
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
-    pub fn new(account: &Arc<str>, settings: UpstreamSettings, metrics: &Metrics) -> Result<Self, native_tls::Error> {
+    pub fn new(
+        account: &Arc<str>,
+        settings: UpstreamSettings,
+        metrics: UpstreamMetrics,
+    ) -> Result<Self, native_tls::Error> {
         Ok(Self {
             pseudonym: format!("cardhook-{:x}-{:x}", std::process::id(), crate::clock::unix_millis()),
             connector: connect::connector()?,
             in_flight: Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)),
-            metrics: metrics.of_upstream(account),
+            metrics,
             reports: Reports::new(Arc::clone(account)),
             settings,
         })
