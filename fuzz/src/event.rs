@@ -25,8 +25,11 @@ pub fn check(data: &[u8]) {
     let children = &document.children;
     match received(&message) {
         Ok(incoming) => {
-            let published = published(&incoming);
+            let mut published = published(&incoming);
             account_for(children, &published);
+            assert_eq!(published["text_repaired"], document.text_repaired, "a repair is hidden, or invented");
+            // What was repaired is clean once it is written anew.
+            published["text_repaired"] = false.into();
             assert_eq!(published["event_type"], type_of(children), "another type");
             // One or the other, for the speed.
             if data.len().is_multiple_of(2) {

@@ -74,7 +74,8 @@ pub(super) fn read_document(
     {
         return Err(EventError::WrongAccount);
     }
-    let known = Known { event_id: EventId::of(document), body_authenticated, receipt };
+    let text_repaired = document.text_repaired;
+    let known = Known { event_id: EventId::of(document), body_authenticated, text_repaired, receipt };
     match EventType::of_push(envelope.event, &children) {
         Some(event_type) => known.card(event_type, &envelope, children).map(Incoming::Card),
         None => Ok(Incoming::Other(known.other(&envelope, children))),
@@ -109,6 +110,7 @@ impl<'d> Envelope<'d> {
 struct Known<'a> {
     event_id: EventId,
     body_authenticated: bool,
+    text_repaired: bool,
     receipt: Receipt<'a>,
 }
 
@@ -135,6 +137,7 @@ impl Known<'_> {
                 account_id: account_id.to_owned(),
                 openid: OpenId::new(openid),
                 body_authenticated: self.body_authenticated,
+                text_repaired: self.text_repaired,
             },
             fields: Fields::take(event_type, &mut children),
             extra: children.into_extra(),
@@ -153,6 +156,7 @@ impl Known<'_> {
             account_id: envelope.account_id.map(str::to_owned),
             openid: envelope.openid.map(OpenId::new),
             body_authenticated: self.body_authenticated,
+            text_repaired: self.text_repaired,
             msg_type: envelope.msg_type.map(str::to_owned),
             extra: children.into_extra(),
         }

@@ -52,11 +52,13 @@ fn each_reason_stands_in_the_header_of_the_body_as_received() {
 }
 
 #[test]
-fn a_doctype_a_foreign_reference_and_depth_are_malformed() {
+fn a_doctype_another_encoding_broken_markup_and_depth_are_malformed_and_the_detail_says_which() {
     let account = Account::of(Mode::Secure);
     let bodies = [
         "<!DOCTYPE xml [<!ENTITY a \"b\">]><xml><CardId>&a;</CardId></xml>".to_owned(),
-        "<xml><CardId>&nbsp;</CardId></xml>".to_owned(),
+        "<?xml version=\"1.0\" encoding=\"GBK\"?><xml><CardId>1</CardId></xml>".to_owned(),
+        "<xml><CardId>a & b</CardId></xml>".to_owned(),
+        "<xml><CardId\u{1}>1</CardId\u{1}></xml>".to_owned(),
         format!("<xml>{}{}</xml>", "<a>".repeat(9), "</a>".repeat(9)),
         format!("<xml>{}</xml>", "<a/>".repeat(300)),
         "<xml><AppId>wx1</AppId><InfoType>component_verify_ticket</InfoType></xml>".to_owned(),

@@ -40,6 +40,7 @@ fn a_whole_claim_is_the_json_of_the_contract() {
         "account_id": "gh_invented",
         "openid": "oUser1",
         "body_authenticated": true,
+        "text_repaired": false,
         "card_id": "pCard1",
         "code": "000123",
         "outer_str": null,
