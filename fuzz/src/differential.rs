@@ -123,7 +123,9 @@ fn compare(ours: &Value<'_>, theirs: &[Piece]) {
         }
         Value::Elements(inner) => {
             assert!(has_elements, "it has no elements");
-            let again = children(format!("<xml><again>{inner}</again></xml>").as_bytes()).expect("inner XML is XML");
+            // A reference that XML does not know stands in it as received.
+            let again = repair(format!("<xml><again>{inner}</again></xml>").as_bytes());
+            let again = children(again.as_bytes()).expect("inner XML is XML");
             assert_eq!(again.len(), 1);
             assert_eq!(trimmed(&again[0].pieces), trimmed(theirs));
         }
