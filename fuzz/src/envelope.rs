@@ -110,8 +110,10 @@ fn covered(mode: Mode, presented: Presented, has_encrypt: bool) -> Result<bool, 
 fn decrypted(encrypt: &str) -> Result<Vec<u8>, OpenError> {
     let (app_id, keys) = (&SECRETS.app_id, [&SECRETS.key, &SECRETS.previous_key]);
     let opened = keys.map(|key| open(key, app_id, encrypt));
-    let of_another = opened.contains(&Err(OpenError::AppId));
-    let failure = if of_another { OpenError::AppId } else { OpenError::Decrypt };
+    let of_another = |opened: &Result<Vec<u8>, OpenError>| {
+        opened.as_ref().err().copied().filter(|error| *error != OpenError::Decrypt)
+    };
+    let failure = opened.iter().filter_map(of_another).next_back().unwrap_or(OpenError::Decrypt);
     opened.into_iter().find_map(Result::ok).ok_or(failure)
 }
 

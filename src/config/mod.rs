@@ -107,9 +107,8 @@ impl Config {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.starts_with(overlay::PREFIX))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, value)| overlay::is_meant(name, value))
         .collect()
 }
 

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::protocol::{Document, Message, XmlError};
 
+/// Of a `ToUserName` in an error, in characters: WeChat's own are shorter.
+const LONGEST_SHOWN: usize = 64;
+
 /// What the receiver knows about a push beside its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt<'a> {
@@ -35,8 +38,13 @@ pub enum EventError {
     #[error("{0} is missing or does not read")]
     MissingField(&'static str),
     /// For another `ToUserName` than the configured `account_id`.
-    #[error("for another ToUserName than the account's account_id")]
-    WrongAccount,
+    #[error("for another ToUserName ({found:?}) than the account's account_id ({expected:?})")]
+    WrongAccount {
+        /// The push's `ToUserName`, its first 64 characters.
+        found: String,
+        /// As configured.
+        expected: String,
+    },
 }
 
 impl EventError {
@@ -46,7 +54,7 @@ impl EventError {
         match self {
             Self::Xml(_) | Self::Malformed(_) => "malformed",
             Self::MissingField(_) => "missing_field",
-            Self::WrongAccount => "wrong_account",
+            Self::WrongAccount { .. } => "wrong_account",
         }
     }
 }
@@ -72,7 +80,8 @@ pub(super) fn read_document(
     if let (Some(expected), Some(actual)) = (receipt.account_id, envelope.account_id)
         && expected != actual
     {
-        return Err(EventError::WrongAccount);
+        let found = actual.chars().take(LONGEST_SHOWN).collect();
+        return Err(EventError::WrongAccount { found, expected: expected.to_owned() });
     }
     let text_repaired = document.text_repaired;
     let known = Known { event_id: EventId::of(document), body_authenticated, text_repaired, receipt };

@@ -127,7 +127,7 @@ fn check_cipher(vector: &Vector) -> u32 {
     let key = AesKey::parse(vector.text("key"));
     let opened = |app_id: &AppId| key.as_ref().map(|key| open(key, app_id, encrypt));
     assert_eq!(opened(&app_id), Ok(Ok(plaintext.as_bytes().to_vec())), "{id}");
-    assert_eq!(opened(&AppId::new("wx0")), Ok(Err(OpenError::AppId)), "{id}");
+    assert!(matches!(opened(&AppId::new("wx0")), Ok(Err(OpenError::AppId { .. }))), "{id}");
     let random = vector.text("random").as_bytes().first_chunk();
     let sealed = key.as_ref().ok().zip(random).map(|(key, random)| seal(key, &app_id, random, plaintext.as_bytes()));
     assert_eq!(sealed.as_deref(), Some(encrypt), "{id}");
