@@ -10,8 +10,10 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::support::{
+    Lacks,
     cardhook::{Service, Setup},
     http::get,
+    skip,
     wechat::{Account, Mode, Push, fixture},
 };
 
@@ -63,7 +65,8 @@ fn files() -> u64 {
 fn ten_thousand_idle_connections_hold_up_no_push_and_cost_little_memory() {
     let files = files();
     if files < IDLE as u64 + 1000 {
-        return println!("skipped: this machine allows {files} open files, and ten thousand connections take more");
+        let few = format!("this machine allows {files} open files, and ten thousand connections take more");
+        return skip(Lacks::OfTheMachine(&few));
     }
     let service = Setup::without_brokers().serve_with(with_few_files);
     service.wait_ready();

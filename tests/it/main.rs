@@ -38,6 +38,7 @@ mod samples;
 mod secrets;
 mod secured_broker;
 mod shutdown;
+mod spool_place;
 mod spool_store;
 mod support;
 mod vectors;
