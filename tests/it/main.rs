@@ -35,6 +35,7 @@ mod refusals;
 mod reload;
 mod replay;
 mod samples;
+mod scrape;
 mod secrets;
 mod secured_broker;
 mod shutdown;
