@@ -76,7 +76,7 @@ impl App {
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         let api_callers = self.allow_list.as_ref().map(AllowList::callers);
-        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone() }
+        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone(), metrics: self.metrics.clone() }
     }
 
     /// Where callbacks are received.

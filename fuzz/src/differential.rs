@@ -107,7 +107,7 @@ fn reference(text: &str, repaired: &mut String) -> usize {
             return taken + more;
         }
         (0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x10000..=0x0010_FFFF, _) => {
-            repaired.push_str(&text[..taken])
+            repaired.push_str(&text[..taken]);
         }
         (_, _) => repaired.push('\u{FFFD}'),
     }

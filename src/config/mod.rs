@@ -112,6 +112,12 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether systemd hands secrets over to this process (`LoadCredential`): those never change while it runs.
+#[must_use]
+pub fn has_system_credentials() -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
+}
+
 /// `[server]`: the public listener.
 #[derive(Debug, Clone)]
 pub struct Server {

@@ -74,7 +74,7 @@ impl std::fmt::Debug for AppIdText {
 }
 
 /// A decoded EncodingAESKey: 32 bytes; its first 16 are the IV. Prints as `[redacted]`, zeroed on drop.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AesKey(Zeroizing<[u8; KEY]>);
 
 /// Why a text is no EncodingAESKey.

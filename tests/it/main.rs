@@ -26,6 +26,7 @@ mod fuzz_corpus;
 mod http_contract;
 mod layering;
 mod modes;
+mod nginx;
 mod odd_text;
 mod producer_faults;
 mod promise;

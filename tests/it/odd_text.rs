@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cardhook::{Setup, Topics},
-    consume::records,
+    consume::{Record, records},
     kafka::shared_broker,
     wechat::{Account, Mode, claim},
 };
@@ -44,7 +44,7 @@ fn odd_text_is_published_repaired_and_marked_in_every_mode_under_one_id() {
     assert_eq!(events.len(), cases.len() * Mode::ALL.len());
     for (_, outer_str, extra) in &cases {
         let same: Vec<Value> =
-            events.iter().map(|event| event.json()).filter(|event| event["outer_str"] == *outer_str).collect();
+            events.iter().map(Record::json).filter(|event| event["outer_str"] == *outer_str).collect();
         assert_eq!(same.len(), Mode::ALL.len(), "{outer_str}");
         for event in &same {
             assert_eq!(

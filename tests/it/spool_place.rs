@@ -128,8 +128,8 @@ fn a_spool_path_that_cannot_be_used_is_told_with_its_cause_once() {
 
 #[test]
 fn a_spool_in_memory_is_warned_of_unless_nothing_waits_in_it() {
-    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     const WARNING: &str = "spool.path does not outlive a restart";
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let service = with_spool(memory.path()).serve();
     assert!(service.log().contains(WARNING) && service.log().contains("tmpfs"), "{}", service.log());
     drop(service);

@@ -45,14 +45,14 @@ impl Account {
     }
 
     /// Signs and wraps a clear document at a timestamp of now with a nonce of its own.
-    pub fn push(&self, xml: impl AsRef<[u8]>) -> Push {
+    pub fn push(&self, xml: &(impl AsRef<[u8]> + ?Sized)) -> Push {
         let (timestamp, nonce) = (unix_seconds().to_string(), nonce());
         self.push_at(xml, &timestamp, &nonce)
     }
 
     /// Signs and wraps a clear document.
-    pub fn push_at(&self, xml: impl AsRef<[u8]>, timestamp: &str, nonce: &str) -> Push {
-        let xml = xml.as_ref();
+    pub fn push_at(&self, xml: &(impl AsRef<[u8]> + ?Sized), timestamp: &str, nonce: &str) -> Push {
+        let xml: &[u8] = xml.as_ref();
         let token = Token::new(self.token);
         let signature = sign(&token, &[timestamp, nonce]);
         let clear = format!("/wechat/{}?signature={signature}&timestamp={timestamp}&nonce={nonce}", self.name);
@@ -71,13 +71,13 @@ impl Account {
     }
 
     /// The base64 text of an `Encrypt` element.
-    pub fn seal(&self, xml: impl AsRef<[u8]>) -> String {
+    pub fn seal(&self, xml: &(impl AsRef<[u8]> + ?Sized)) -> String {
         let key = AesKey::parse(self.aes_key).unwrap();
         seal(&key, &AppId::new(self.app_id), b"0f1e2d3c4b5a6978", xml.as_ref())
     }
 
     /// Wraps and posts over a connection of its own, as WeChat does.
-    pub fn post(&self, to: SocketAddr, xml: impl AsRef<[u8]>) -> Answer {
+    pub fn post(&self, to: SocketAddr, xml: &(impl AsRef<[u8]> + ?Sized)) -> Answer {
         self.push(xml).post(to)
     }
 }

@@ -155,7 +155,9 @@ fn other_encodings_than_utf_8_are_refused() {
         let units: Vec<u16> = format!("{bom}<xml/>").encode_utf16().collect();
         let utf16 = [u16::to_le_bytes, u16::to_be_bytes]
             .map(|to_bytes| units.iter().copied().flat_map(to_bytes).collect::<Vec<u8>>());
-        utf16.iter().for_each(|xml| assert_eq!(refusal(xml), XmlError::Encoding));
+        for xml in &utf16 {
+            assert_eq!(refusal(xml), XmlError::Encoding);
+        }
     }
 }
 
