@@ -210,7 +210,7 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let Some(unit) = number(reference) else {
             let own = self.source.get(start..self.position()).unwrap_or_default();
-            return self.character_data(|text| text.push_text(normalised(Cow::Borrowed(own))));
+            return self.text(Cow::Borrowed(own));
         };
         let character = match self.pair(unit) {
             Some(character) => {

@@ -39,6 +39,7 @@ mod samples;
 mod scrape;
 mod secrets;
 mod secured_broker;
+mod send_causes;
 mod shutdown;
 mod spool_place;
 mod spool_store;

@@ -12,11 +12,14 @@ use reqwest::{Certificate, Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{
-    Lacks,
-    cardhook::Setup,
-    eventually, project, skip,
-    wechat::{Account, Mode, fixture},
+use crate::{
+    send_causes::answer_of,
+    support::{
+        Lacks,
+        cardhook::Setup,
+        eventually, project, skip,
+        wechat::{Account, Mode, fixture},
+    },
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -143,6 +146,14 @@ fn behind_the_shipped_nginx_a_caller_cannot_choose_his_address() {
         }
     });
     assert_eq!(service.metric("cardhook_callbacks_total", "forbidden_source"), 4);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told_by_send() {
+    let service = Setup::without_brokers().serve();
+    let Some(nginx) = Nginx::start(service.public) else { return };
+    let answer = answer_of(&nginx.url("/wechat/plaintext"));
+    assert!(answer.starts_with("none: certificate not trusted ("), "{answer}");
 }
 
 #[test]

@@ -115,7 +115,14 @@ fn odd_characters_in_a_tag_are_refused() {
 
 #[test]
 fn odd_characters_do_not_make_markup_of_what_is_none() {
-    for xml in ["\u{1}<xml/>", "<xml/>\u{1}", "<xml>\u{1}", "<xml><A>\u{1}</B></xml>", "<xml><A>\u{1} & </A></xml>"] {
+    for xml in [
+        "\u{1}<xml/>",
+        "<xml/>\u{1}",
+        "<xml>\u{1}",
+        "<xml><A>\u{1}</B></xml>",
+        "<xml><A>\u{1} & </A></xml>",
+        "<xml><A>&a]]>b;</A></xml>",
+    ] {
         let error = Document::parse(xml.as_bytes()).unwrap_err();
         assert!(matches!(error, XmlError::NotWellFormed { .. }), "{error}: {xml}");
     }
