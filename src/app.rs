@@ -35,6 +35,8 @@ use crate::{
 
 /// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
 const FINISH_REQUESTS: Duration = Duration::from_secs(4);
+/// Connections that the kernel keeps for a listener until they are accepted; it takes `net.core.somaxconn` at most.
+const BACKLOG: i32 = 1024;
 /// What a flush gets at least, however long the requests took.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -189,9 +191,11 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?")
-    })?;
+    let failed =
+        || format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?");
+    let listener = TcpListener::bind(address).with_context(failed)?;
+    // The standard library asks for 128.
+    rustix::net::listen(&listener, BACKLOG).with_context(failed)?;
     Ok((listener.local_addr()?, listener))
 }
 

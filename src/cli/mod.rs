@@ -4,6 +4,7 @@
 
 mod check;
 mod dev;
+mod json_line;
 mod kafka_client;
 mod mask;
 mod replay;

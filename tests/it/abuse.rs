@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
 
 use crate::support::{
     Lacks,
@@ -59,6 +59,18 @@ fn files() -> u64 {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     maximum.unwrap_or(u64::MAX)
+}
+
+#[test]
+fn a_burst_of_connections_waits_while_none_is_accepted() {
+    let allowed: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let burst = 1000.min(allowed);
+    let service = Setup::without_brokers().serve();
+    service.signal(Signal::STOP);
+    let waiting: Vec<_> =
+        (0..burst).map(|_| TcpStream::connect_timeout(&service.public, Duration::from_secs(5))).collect();
+    service.signal(Signal::CONT);
+    assert_eq!(waiting.iter().filter(|connection| connection.is_ok()).count(), burst);
 }
 
 #[test]

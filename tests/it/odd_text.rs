@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    cardhook::{Setup, Topics},
+    cardhook::{Setup, Topics, run},
     consume::{Record, records},
     kafka::shared_broker,
     wechat::{Account, Mode, claim},
@@ -58,6 +58,19 @@ fn odd_text_is_published_repaired_and_marked_in_every_mode_under_one_id() {
         }
     }
     assert!(events.iter().any(|event| event.text("code") == "07200000\u{FFFD}004"), "a field that identifies");
+}
+
+#[test]
+fn line_ends_of_unicode_end_no_line_of_an_export() {
+    let setup = Setup::without_brokers();
+    let service = setup.serve();
+    let xml = odd_claim("072000000001", "a\u{2028}b\u{2029}c\u{85}".as_bytes(), b"");
+    assert!(Account::of(Mode::Secure).post(service.public, &xml).is_success());
+    let output = run(&["spool", "export", "--path", &setup.spool().display().to_string()]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(!lines.contains(['\u{85}', '\u{2028}', '\u{2029}']), "{lines}");
+    let event: Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!((&event["outer_str"], &event["text_repaired"]), (&json!("a\u{2028}b\u{2029}c\u{85}"), &json!(false)));
 }
 
 #[test]
