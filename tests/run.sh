@@ -41,9 +41,9 @@ tests/kafka/fetch.sh
 stage "cargo test"
 # A test that finds nothing of what stands above fails; in CI one that finds no right, limit or sample of the machine's too.
 if [[ ${CI:-} == true ]]; then
-  export CARDHOOK_TESTS_STRICT=all
+  export TESTS_STRICT=all
 else
-  export CARDHOOK_TESTS_STRICT=installed
+  export TESTS_STRICT=installed
   [[ -e ../shared || -n ${CARDHOOK_SHARED:-} ]] || echo "no ../shared: the tests of the public samples say \"skipped\" and pass"
 fi
 cargo test --locked "$@"

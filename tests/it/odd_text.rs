@@ -61,6 +61,19 @@ fn odd_text_is_published_repaired_and_marked_in_every_mode_under_one_id() {
 }
 
 #[test]
+fn a_secure_push_of_nearly_a_mebibyte_is_read_where_the_limit_allows_it() {
+    let setup = Setup::without_brokers().set("server", "max_body_bytes = \"1MiB\"");
+    let service = setup.serve();
+    let secure = Account::of(Mode::Secure);
+    let channel = "p".repeat(700_000);
+    let answer = secure.post(service.public, &odd_claim("072000000001", channel.as_bytes(), b""));
+    assert!(answer.is_success(), "{answer:?}");
+    assert_eq!(service.metric("cardhook_callbacks_total", "account=\"secure\",result=\"accepted\""), 1);
+    let larger = odd_claim("072000000002", "p".repeat(800_000).as_bytes(), b"");
+    assert_eq!(secure.post(service.public, &larger).status, 413, "its ciphertext is over the limit");
+}
+
+#[test]
 fn line_ends_of_unicode_end_no_line_of_an_export() {
     let setup = Setup::without_brokers();
     let service = setup.serve();

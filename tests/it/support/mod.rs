@@ -52,10 +52,10 @@ pub enum Lacks<'a> {
     OfTheMachine(&'a str),
 }
 
-/// Says that a test does not run here. In the gate that fails: `CARDHOOK_TESTS_STRICT` is `installed` under `tests/run.sh`,
+/// Says that a test does not run here. In the gate that fails: `TESTS_STRICT` is `installed` under `tests/run.sh`,
 /// and `all` there in CI.
 pub fn skip(lacks: Lacks<'_>) {
-    let strict = std::env::var_os("CARDHOOK_TESTS_STRICT").unwrap_or_default();
+    let strict = std::env::var_os("TESTS_STRICT").unwrap_or_default();
     let (why, fails) = match lacks {
         Lacks::Installed(why) => (why, strict == "installed" || strict == "all"),
         Lacks::OfTheMachine(why) => (why, strict == "all"),
