@@ -66,12 +66,10 @@ fn repair(data: &[u8]) -> String {
 
 /// Bytes of the section, comment or tag at the beginning of `markup`.
 fn length(markup: &str) -> usize {
-    let to = |end: &str| markup.find(end).map_or(markup.len(), |at| at + end.len());
-    if markup.starts_with("<![CDATA[") {
-        return to("]]>");
-    }
-    if markup.starts_with("<!--") {
-        return to("-->");
+    for (start, end) in [("<![CDATA[", "]]>"), ("<!--", "-->")] {
+        if let Some(content) = markup.strip_prefix(start) {
+            return content.find(end).map_or(markup.len(), |at| start.len() + at + end.len());
+        }
     }
     let mut quote = None;
     for (at, character) in markup.char_indices() {
