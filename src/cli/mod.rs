@@ -4,8 +4,10 @@
 
 mod check;
 mod dev;
+mod health;
 mod json_line;
 mod kafka_client;
+mod manual;
 mod mask;
 mod replay;
 mod schema;
@@ -54,6 +56,9 @@ enum Command {
     Spool(spool::SpoolArgs),
     Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
+    Health(health::HealthArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// The configuration cannot be used: exit code 78.
@@ -92,6 +97,9 @@ impl Command {
             Self::Spool(args) => spool::run(args),
             Self::Replay(args) => replay::run(args),
             Self::Schema(args) => schema::run(args),
+            Self::Health(args) => health::run(args),
+            Self::Completions(args) => manual::completions(args),
+            Self::Man(args) => manual::man(args),
         }
     }
 }

@@ -13,9 +13,13 @@ const PREFIX: &str = "CARDHOOK__";
 /// What a variable that means cardhook begins with: another one than [`PREFIX`] is a slip.
 const NEARLY: &str = "CARDHOOK_";
 
+/// Variables that the scripts beside cardhook read, which may be set where it is started.
+const OF_SCRIPTS: [&str; 3] = ["CARDHOOK_BIN", "CARDHOOK_IMAGE", "CARDHOOK_SHARED"];
+
 /// Whether a variable speaks to cardhook.
 pub(super) fn is_meant(variable: &str, value: &str) -> bool {
-    variable.starts_with(PREFIX) || variable.starts_with(NEARLY) && !is_service_link(variable, value)
+    let of_others = || OF_SCRIPTS.contains(&variable) || is_service_link(variable, value);
+    variable.starts_with(PREFIX) || variable.starts_with(NEARLY) && !of_others()
 }
 
 /// Variables that Kubernetes sets in every container for a Service `cardhook` or `cardhook-…` of its namespace.

@@ -28,6 +28,7 @@ mod layering;
 mod modes;
 mod nginx;
 mod odd_text;
+mod operators;
 mod producer_faults;
 mod promise;
 mod quarantine;

@@ -98,7 +98,7 @@ fn variables_that_speak_of_nothing_are_errors_and_those_of_others_are_not() {
 }
 
 #[test]
-fn variables_that_kubernetes_sets_for_a_service_of_this_name_are_not_ours() {
+fn variables_that_kubernetes_sets_for_a_service_of_this_name_and_those_of_scripts_are_not_ours() {
     for (variable, value) in [
         ("CARDHOOK_SERVICE_HOST", "10.96.0.7"),
         ("CARDHOOK_SERVICE_PORT", "80"),
@@ -108,6 +108,8 @@ fn variables_that_kubernetes_sets_for_a_service_of_this_name_are_not_ours() {
         ("CARDHOOK_PORT_80_TCP_ADDR", "10.96.0.7"),
         ("CARDHOOK_ADMIN_SERVICE_HOST", "10.96.0.8"),
         ("CARDHOOK_ADMIN_PORT_9090_TCP_PROTO", "tcp"),
+        // Of our own scripts.
+        ("CARDHOOK_IMAGE", "cardhook:1"),
     ] {
         assert!(load_with(LEAST, &[(variable, value)], &[]).is_ok(), "{variable}");
     }

@@ -103,8 +103,6 @@ impl Walk {
         let line = line.replace(SHOWN, &self.broker).replace("cardhook ", &format!("'{CARDHOOK}' "));
         let mut shell = Command::new("sh");
         shell.args(["-c", &line]).current_dir(self.folder.path()).stdin(Stdio::null());
-        // A setting of the tests' own is an unknown variable to cardhook.
-        shell.env_remove("CARDHOOK_SHARED");
         shell.env("CARDHOOK__SERVER__LISTEN", self.public.to_string());
         shell.env("CARDHOOK__ADMIN__LISTEN", self.admin.to_string());
         shell
