@@ -45,5 +45,6 @@ mod shutdown;
 mod spool_place;
 mod spool_store;
 mod support;
+mod upgrade;
 mod vectors;
 mod volume;
