@@ -39,7 +39,7 @@ fn configuration(shipped: &str, folder: &Path, port: u16, upstream: SocketAddr) 
         .concat();
     let changes = [
         ("listen 443 ssl;", format!("listen 127.0.0.1:{port} ssl;")),
-        ("server 127.0.0.1:8080;", format!("server {upstream};")),
+        ("server 127.0.0.1:8080 ", format!("server {upstream} ")),
         ("/etc/nginx/tls/fullchain.pem", format!("{folder}/certificate.pem")),
         ("/etc/nginx/tls/privkey.pem", format!("{folder}/key.pem")),
         ("/var/log/nginx/", format!("{folder}/")),

@@ -54,6 +54,16 @@ fn each_reason_stands_in_the_header_of_the_body_as_received() {
 #[test]
 fn a_doctype_another_encoding_broken_markup_and_depth_are_malformed_and_the_detail_says_which() {
     let account = Account::of(Mode::Secure);
+    let details = [
+        "has a DOCTYPE",
+        "is in another encoding than UTF-8",
+        "not well-formed XML at byte 13",
+        "has bytes in a tag at byte 5",
+        "nested deeper than 8",
+        "more than 256 elements",
+        "a third-party platform's push",
+        "",
+    ];
     let bodies = [
         "<!DOCTYPE xml [<!ENTITY a \"b\">]><xml><CardId>&a;</CardId></xml>".to_owned(),
         "<?xml version=\"1.0\" encoding=\"GBK\"?><xml><CardId>1</CardId></xml>".to_owned(),
@@ -67,5 +77,8 @@ fn a_doctype_another_encoding_broken_markup_and_depth_are_malformed_and_the_deta
     let pushes: Vec<Push> = bodies.iter().map(|body| account.push(body)).collect();
     let records = quarantined(&pushes, "");
     assert_eq!(records.len(), bodies.len());
-    assert!(records.iter().all(|record| record.header("dlq_reason") == Some("malformed")), "{records:?}");
+    for (record, detail) in records.iter().zip(details) {
+        assert_eq!(record.header("dlq_reason"), Some("malformed"));
+        assert!(record.header("dlq_detail").unwrap().contains(detail), "{detail} in {record:?}");
+    }
 }
