@@ -57,7 +57,7 @@ fn a_doctype_another_encoding_broken_markup_and_depth_are_malformed_and_the_deta
     let details = [
         "has a DOCTYPE",
         "is in another encoding than UTF-8",
-        "not well-formed XML at byte 13",
+        "not well-formed XML at byte 15",
         "has bytes in a tag at byte 5",
         "nested deeper than 8",
         "more than 256 elements",
