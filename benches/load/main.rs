@@ -43,6 +43,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Arguments {
     /// Seconds of each of a round's six legs
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=60))]

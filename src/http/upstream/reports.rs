@@ -61,6 +61,6 @@ mod tests {
             assert_eq!(due(&mut last, start + Duration::from_secs(second)), None);
         }
         assert_eq!(due(&mut last, start + Duration::from_secs(10)), Some(10));
-        assert_eq!(due(&mut last, start + Duration::from_secs(60)), Some(1));
+        assert_eq!(due(&mut last, start + Duration::from_mins(1)), Some(1));
     }
 }

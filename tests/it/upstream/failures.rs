@@ -3,13 +3,13 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rustix::process::Signal;
 
 use super::*;
-use crate::support::{eventually, faults::Faults, wechat::claim};
+use crate::support::{faults::Faults, wechat::claim};
 
 /// The contract's limit, and what a loaded machine adds.
 const ANSWERED: Duration = Duration::from_millis(4500);
@@ -167,7 +167,7 @@ fn an_upstream_that_leads_back_here_is_found_out() {
     });
     let answer = post(service.public, &text("round"));
     assert!(answer.status == 502 && answer.took < Duration::from_secs(3), "{answer:?}");
-    assert!(service.log().contains("leads back to this server"), "{}", service.log());
+    says(&service, "leads back to this server");
 }
 
 /// A cardhook that forwards to `http://app.test:PORT/`, and who says where that is.

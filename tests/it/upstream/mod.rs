@@ -4,11 +4,12 @@ mod cards;
 mod failures;
 mod real;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::support::{
     application::{Application, Reply, reply},
     cardhook::{Service, Setup},
+    eventually,
     http::{Answer, Connection},
     unix_seconds,
     wechat::{Account, Mode, Push, fixture},
@@ -57,6 +58,11 @@ fn post(to: SocketAddr, xml: &str) -> Answer {
 
 fn ok() -> Reply {
     Reply::Bytes(reply("200 OK", "text/xml", b"<xml>hello</xml>"))
+}
+
+/// Waits until the log has it: it comes through a pipe.
+fn says(service: &Service, line: &str) {
+    eventually(line, Duration::from_secs(10), || service.log().contains(line).then_some(()));
 }
 
 fn count(service: &Service, result: &str) -> u64 {
@@ -194,10 +200,10 @@ fn the_log_says_where_pushes_go_and_nothing_of_a_push_itself() {
     let push = secure().push(&text("SECRETcontent"));
     assert_eq!(push.post(service.public).status, 502);
     assert_eq!(post(service.public, &fixture("user_get_card")).status, 502);
+    says(&service, "the upstream failed: it answered 500");
     let log = service.log();
     assert!(log.contains(&format!("other_messages={}", application.url())), "{log}");
     assert!(log.contains(&format!("card_events=the spool, then {}", application.url())), "{log}");
-    assert!(log.contains("the upstream failed: it answered 500"), "{log}");
     for parameter in push.target.split_once('?').unwrap().1.split('&') {
         let value = parameter.split_once('=').unwrap().1;
         assert!(value == "aes" || !log.contains(value), "{parameter} in {log}");

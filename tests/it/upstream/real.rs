@@ -6,7 +6,6 @@ use std::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use super::*;
@@ -138,6 +137,8 @@ fn an_application_behind_tls_is_reached_with_a_certificate_that_is_trusted_and_n
         let answer = post(service.public, &text("hello"));
         assert_eq!(answer.status, status, "{}", service.log());
         assert_eq!(answer.body.contains("<Encrypt>"), status == 200);
-        assert_eq!(service.log().contains("certificate verify failed"), status == 502, "{}", service.log());
+        if status == 502 {
+            says(&service, "certificate verify failed");
+        }
     }
 }
