@@ -152,6 +152,10 @@ fn is_our_choice(reason: XmlError) -> bool {
         | XmlError::Encoding
         | XmlError::Doctype
         | XmlError::ProcessingInstruction => true,
-        XmlError::NotUtf8 | XmlError::Character | XmlError::Reference | XmlError::NotWellFormed { .. } => false,
+        XmlError::NotUtf8
+        | XmlError::Character
+        | XmlError::Reference
+        | XmlError::Json
+        | XmlError::NotWellFormed { .. } => false,
     }
 }

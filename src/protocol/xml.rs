@@ -14,6 +14,7 @@ use std::fmt;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::evidence::begins_as_json;
 use markup::{attributes_read, declared_encoding, is_name, resolve};
 use text::{CharacterData, is_blank, normalised};
 
@@ -98,6 +99,11 @@ pub enum XmlError {
     /// A reference that is neither one of XML's five nor the number of a character that XML allows.
     #[error("has an unknown reference")]
     Reference,
+    /// It begins as a JSON object or array.
+    #[error(
+        "JSON and not XML: choose XML as the data format (数据格式) of the server configuration in WeChat's console"
+    )]
+    Json,
     /// Any other breach of XML's grammar.
     #[error("not well-formed XML at byte {at}")]
     NotWellFormed {
@@ -123,6 +129,9 @@ impl<'a> Document<'a> {
     pub fn parse(xml: &'a [u8]) -> Result<Self, XmlError> {
         if xml.len() > MAX_BYTES {
             return Err(XmlError::TooLarge { found: xml.len(), limit: MAX_BYTES });
+        }
+        if begins_as_json(xml) {
+            return Err(XmlError::Json);
         }
         let source = std::str::from_utf8(xml).map_err(|_| XmlError::NotUtf8)?;
         let source = source.strip_prefix('\u{FEFF}').unwrap_or(source);
