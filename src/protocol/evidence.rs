@@ -74,7 +74,9 @@ fn first_byte(body: &[u8]) -> Option<u8> {
 
 /// Whether XML ends within markup, or with an element open. Other faults of it are not looked for.
 fn ends_early(body: &[u8]) -> bool {
-    let mut reader = Reader::from_reader(body);
+    // What is cut may be cut within a character; the reader would stop there and say no more.
+    let text = String::from_utf8_lossy(body);
+    let mut reader = Reader::from_str(&text);
     reader.config_mut().check_end_names = false;
     reader.config_mut().allow_dangling_amp = true;
     let (mut depth, mut elements) = (0_u32, 0_u32);
@@ -85,7 +87,9 @@ fn ends_early(body: &[u8]) -> bool {
             Ok(Event::End(_)) => depth = depth.saturating_sub(1),
             Ok(Event::Eof) => return depth > 0 || elements == 0,
             Ok(_) => {}
-            Err(Error::Syntax(SyntaxError::InvalidBangMarkup)) => return begins_markup(body, reader.error_position()),
+            Err(Error::Syntax(SyntaxError::InvalidBangMarkup)) => {
+                return begins_markup(text.as_bytes(), reader.error_position());
+            }
             // Every other one is of markup that does not end.
             Err(Error::Syntax(_)) => return true,
             Err(Error::IllFormed(IllFormedError::MissingEndTag(_))) => return true,

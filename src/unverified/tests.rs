@@ -47,7 +47,8 @@ fn what_is_kept_reads_back_in_order_and_each_body_once() {
 fn only_its_owner_reads_the_files() {
     let spool = tempfile::tempdir().unwrap();
     Ring::open(spool.path(), BOUNDS).unwrap().append(&frame("<a/>", NOW_MS)).unwrap();
-    Reader::open(spool.path(), 0).unwrap().published([all(spool.path())[0].place]).unwrap();
+    let place = all(spool.path())[0].place;
+    Reader::open(spool.path(), 0).unwrap().published([place]).unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder(spool.path())), 0o700);
     for file in fs::read_dir(folder(spool.path())).unwrap() {
