@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::JoinHandle,
@@ -32,8 +32,15 @@ const QUIET: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Sender {
     frames: SyncSender<Option<Vec<u8>>>,
-    waiting_bytes: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
     kept: Gauge,
+}
+
+/// What the thread has not taken yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicU64,
+    frames: AtomicI64,
 }
 
 /// The running thread; whoever started it stops it.
@@ -51,9 +58,9 @@ impl Keeper {
     /// When the system gives no thread.
     pub fn start(spool: &Path, bounds: Bounds, kept: Gauge) -> io::Result<Self> {
         let (frames, queue) = mpsc::sync_channel(WAITING);
-        let sender = Sender { frames, waiting_bytes: Arc::default(), kept };
-        let (waiting_bytes, kept) = (Arc::clone(&sender.waiting_bytes), sender.kept.clone());
-        let thread = Thread { spool: spool.to_owned(), bounds, waiting_bytes, kept, queue };
+        let sender = Sender { frames, waiting: Arc::default(), kept };
+        let (waiting, kept) = (Arc::clone(&sender.waiting), sender.kept.clone());
+        let thread = Thread { spool: spool.to_owned(), bounds, waiting, kept, queue };
         let thread = std::thread::Builder::new().name("unverified".into()).spawn(move || thread.run())?;
         Ok(Self { sender, thread })
     }
@@ -78,24 +85,31 @@ impl Sender {
     pub fn offer(&self, account: &str, query: &str, body: &[u8], received_at_ms: i64) {
         let Some(frame) = (Push { received_at_ms, account, query, body }).encode() else { return };
         let bytes = frame.len() as u64;
-        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES
-            || self.frames.try_send(Some(frame)).is_err()
-        {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.waiting.frames.fetch_add(1, Ordering::Relaxed);
+        if before + bytes > WAITING_BYTES || self.frames.try_send(Some(frame)).is_err() {
+            self.waiting.taken(bytes);
         }
     }
 
-    /// How many are kept, about a second ago.
+    /// About how many are kept, those that were only just handed over among them.
     #[must_use]
     pub fn kept(&self) -> i64 {
-        self.kept.get()
+        self.kept.get() + self.waiting.frames.load(Ordering::Relaxed)
+    }
+}
+
+impl Waiting {
+    fn taken(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.frames.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 struct Thread {
     spool: PathBuf,
     bounds: Bounds,
-    waiting_bytes: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
     kept: Gauge,
     queue: Receiver<Option<Vec<u8>>>,
 }
@@ -121,10 +135,10 @@ impl Thread {
             }
             match self.queue.recv_timeout(TICK) {
                 Ok(Some(frame)) => {
-                    self.waiting_bytes.fetch_sub(frame.len() as u64, Ordering::Relaxed);
                     if complaint.hear(ring.append(&frame)) == Some(true) {
                         self.kept.inc();
                     }
+                    self.waiting.taken(frame.len() as u64);
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => return ring.sync(),
                 Err(RecvTimeoutError::Timeout) => {}

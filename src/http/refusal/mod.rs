@@ -110,12 +110,12 @@ impl Refusals {
         let mut found = None;
         let Some(cause) = self.cause(door, &refused, answer, &mut found) else { return };
         door.metrics.refused(cause);
+        if !is_get && matches!(answer, Answer::Forbidden | Answer::Stale | Answer::Ahead | Answer::Damaged) {
+            self.keep(door, &refused, answer);
+        }
         if let Some(since) = door.refusals.lines.get(cause as usize).and_then(|line| line.due(self.since_ms())) {
             let finding = found.or_else(|| finding(door, &refused, answer));
             self.log(door, request, finding, since);
-        }
-        if !is_get && matches!(answer, Answer::Forbidden | Answer::Stale | Answer::Ahead | Answer::Damaged) {
-            self.keep(door, &refused, answer);
         }
     }
 

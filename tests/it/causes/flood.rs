@@ -38,10 +38,13 @@ fn a_flood_of_forged_pushes_writes_few_lines_and_is_kept_within_its_bounds() {
 #[test]
 fn lines_about_quarantined_pushes_are_limited_too() {
     let service = Setup::without_brokers().serve();
-    let account = Account::of(Mode::Plaintext);
+    let (account, xml) = (Account::of(Mode::Plaintext), fixture("user_get_card").replace("CreateTime", "NoTime"));
     for number in 0..200 {
-        assert!(account.post(service.public, &format!("<xml><A>{number}</A></xml>")).is_success());
+        let xml = xml.replace("004417730915", &format!("{number:012}"));
+        assert!(account.post(service.public, &xml).is_success());
     }
+    let labels = "account=\"plaintext\",reason=\"missing_field\"";
+    assert_eq!(service.metric("cardhook_quarantined_total", labels), 200);
     let lines = service.log().matches("push quarantined").count();
     assert!((1..=3).contains(&lines), "{lines} lines");
 }

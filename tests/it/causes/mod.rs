@@ -19,8 +19,9 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The line of a cause, once it is there.
-fn line(service: &Service, cause: &str) -> String {
-    let found = |log: String| log.lines().find(|line| line.contains(&format!("cause=\"{cause}\""))).map(str::to_owned);
+fn line(service: &Service, cause: &str, of: &str) -> String {
+    let cause = format!("cause=\"{cause}\"");
+    let found = |log: String| log.lines().find(|line| line.contains(&cause) && line.contains(of)).map(str::to_owned);
     eventually(&format!("a line about {cause}"), LIMIT, || found(service.log()))
 }
 
@@ -31,7 +32,7 @@ fn told(service: &Service, account: &str, cause: &str, status: u16, words: &[&st
     let answer = mistake();
     assert_eq!(answer.status, status, "{cause}: {answer:?}");
     assert_eq!(service.metric("cardhook_refused_total", &labels), before + 1, "{cause}");
-    let line = line(service, cause);
+    let line = line(service, cause, &format!("account={account} "));
     assert!(line.contains(" WARN ") && line.contains("request refused"), "{line}");
     for words in words.iter().copied().chain([format!("account={account}").as_str(), "cure=", "since=", "source="]) {
         assert!(line.contains(words), "{cause}: {words} in {line}");
@@ -196,7 +197,7 @@ fn a_plaintext_account_with_encrypted_pushes_is_told_so_and_no_key_is_blamed() {
     let service = setup.serve();
     let push = changed(secure(), |target| target.replace("/wechat/secure", "/wechat/plaintext"));
     assert!(push.post(service.public).is_success());
-    let line = line(&service, "encrypted_push");
+    let line = line(&service, "encrypted_push", "account=plaintext");
     assert!(
         line.contains("push quarantined") && line.contains("reason=\"decrypt\"") && line.contains("明文模式"),
         "{line}"
