@@ -163,7 +163,8 @@ pub(super) fn of_signature(
         Some(other) => Finding::new(
             Cause::TokenOfAnotherAccount,
             format!("it verifies with the token of the account {}, whose path is {}", other.name, other.path),
-            "the two accounts' URLs are swapped in WeChat's console, or their tokens here: correct either",
+            "the two accounts' URLs are swapped in WeChat's console, or their tokens here: correct either; where both have one \
+             token in the console, this account's differs here",
         ),
         None => token(),
     }
