@@ -4,7 +4,9 @@
 
 mod check;
 mod dev;
+mod health;
 mod kafka_client;
+mod manual;
 mod mask;
 mod replay;
 mod schema;
@@ -53,6 +55,9 @@ enum Command {
     Spool(spool::SpoolArgs),
     Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
+    Health(health::HealthArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// The configuration cannot be used: exit code 78.
@@ -91,6 +96,9 @@ impl Command {
             Self::Spool(args) => spool::run(args),
             Self::Replay(args) => replay::run(args),
             Self::Schema(args) => schema::run(args),
+            Self::Health(args) => health::run(args),
+            Self::Completions(args) => manual::completions(args),
+            Self::Man(args) => manual::man(args),
         }
     }
 }

@@ -47,3 +47,27 @@ fn a_kill_in_mid_traffic_loses_no_answered_event() {
     let arrived = records(kafka, &topics.events).iter().map(|record| record.text("code")).collect();
     assert_eq!(accepted.difference(&arrived).count(), 0);
 }
+
+#[test]
+fn a_spool_folder_that_moves_to_another_machine_sends_what_waited_in_it() {
+    let mut kafka = Kafka::start();
+    let topics = Topics::create(&kafka);
+    let died = Setup::new(&kafka, &topics);
+    let service = died.serve();
+    service.wait_kafka(true);
+    kafka.stop();
+    let burst = Burst::start(service.public, 100, 10);
+    burst.wait_answered(500);
+    service.crash();
+    let accepted = accepted(&burst.join());
+
+    // Another folder, other ports, and the disk of the machine that died.
+    let other = Setup::new(&kafka, &topics);
+    std::fs::rename(died.spool(), other.spool()).unwrap();
+    let service = other.serve();
+    kafka.run();
+    service.wait_kafka(true);
+    service.wait_drained();
+    let arrived = codes_in_order(&records(&kafka, &topics.events));
+    assert_eq!(accepted.difference(&arrived).count(), 0);
+}

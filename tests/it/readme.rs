@@ -15,12 +15,13 @@ const SHOWN: &str = "127.0.0.1:9092";
 const LATER: [&str; 1] = ["kafka.format"];
 
 /// Every page in English and in Chinese.
-const PAGES: [[&str; 2]; 5] = [
+const PAGES: [[&str; 2]; 6] = [
     ["README.md", "README.zh-CN.md"],
     ["docs/configuration.md", "docs/configuration.zh-CN.md"],
     ["docs/metrics.md", "docs/metrics.zh-CN.md"],
     ["docs/consuming.md", "docs/consuming.zh-CN.md"],
     ["docs/performance.md", "docs/performance.zh-CN.md"],
+    ["docs/alerts.md", "docs/alerts.zh-CN.md"],
 ];
 
 fn read(path: &str) -> String {

