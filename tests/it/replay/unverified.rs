@@ -162,6 +162,27 @@ fn max_age_counts_from_the_receipt_and_nothing_is_kept_where_that_is_switched_of
 }
 
 #[test]
+fn a_kill_costs_no_push_that_was_kept_a_second_before() {
+    let kafka = shared_broker();
+    let topics = Topics::create(kafka);
+    let setup = mistyped(Setup::new(kafka, &topics));
+    let service = setup.serve();
+    let account = Account::of(Mode::Compat);
+    let post = |code: usize| {
+        let xml = claim(&format!("oKilled{}", code % 7), &format!("{code:012}"), unix_seconds());
+        refused(&service, &account.push(&xml));
+    };
+    (0..100).for_each(post);
+    wait_kept(&service, 100);
+    (100..130).for_each(post);
+    service.crash();
+    let (report, _) = replay(&corrected(setup), &["--unverified"]);
+    let published = reported(&report, "published");
+    assert!((100..=130).contains(&published), "{report}");
+    assert_eq!(records(kafka, &topics.events).len(), published);
+}
+
+#[test]
 fn without_brokers_there_is_nowhere_to_publish_and_the_command_says_so() {
     let setup = Setup::without_brokers();
     let config = setup.write().display().to_string();
