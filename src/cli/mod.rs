@@ -5,7 +5,9 @@
 mod check;
 mod dev;
 mod health;
+mod init;
 mod kafka_client;
+mod letters;
 mod manual;
 mod mask;
 mod replay;
@@ -46,6 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Dev(dev::DevArgs),
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(&self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Init(args) => init::run(args),
             Self::Dev(args) => dev::run(args),
             Self::Serve(args) => serve::run(args),
             Self::Check(args) => check::run(args),

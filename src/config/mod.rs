@@ -115,6 +115,14 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// The language that the environment asks for, such as `zh_CN.UTF-8`: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is
+/// set.
+#[must_use]
+pub fn locale() -> Option<String> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).map(|locale| locale.to_string_lossy().into_owned())
+}
+
 /// `[server]`: the public listener.
 #[derive(Debug, Clone)]
 pub struct Server {

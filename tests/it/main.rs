@@ -25,6 +25,7 @@ mod failing_disk;
 mod full_disk;
 mod fuzz_corpus;
 mod http_contract;
+mod init;
 mod layering;
 mod modes;
 mod operators;

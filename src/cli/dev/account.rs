@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cli::simulator::{Push, Target, WeChat},
+    cli::{
+        letters::letters,
+        simulator::{Push, Target, WeChat},
+    },
     protocol::{AesKey, AppId, Credentials, Mode, Token},
 };
 
@@ -94,25 +97,5 @@ impl TestAccount {
         writeln!(banner, "  {program} tail --brokers {brokers} --topic {topic} --from-beginning --json\n")?;
         write!(banner, "Events as they come back from the broker (Ctrl-C stops):")?;
         Ok(banner)
-    }
-}
-
-/// A secret of letters and digits, as WeChat's console makes them.
-fn letters<const N: usize>() -> anyhow::Result<String> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut random = [0; N];
-    getrandom::fill(&mut random).context("the system gives no random numbers")?;
-    let letters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()));
-    Ok(letters.copied().map(char::from).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_have_the_length_that_wechat_gives_them() {
-        assert_eq!(letters::<43>().unwrap().len(), 43);
-        assert_ne!(letters::<32>().unwrap(), letters::<32>().unwrap());
     }
 }
