@@ -154,31 +154,28 @@ impl Public {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let answer = match self.doors.at(request.path()) {
-            Some(door) => {
-                let started = Instant::now();
-                let answer = match self.decide(door, &request, &mut payload, started).await {
-                    Decision::Answer(answer) => answer,
-                    Decision::Deliver { submission, event_type, quarantined } => {
-                        if let Some(why) = &quarantined {
-                            self.refusals.quarantined(door, why);
-                        }
-                        // The next request of this thread takes their memory while it is warm.
-                        drop((request, Payload::take(&mut payload)));
-                        let lane = submission.lane;
-                        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
-                        self.delivered(door, lane, event_type, quarantined, safe)
+        let answer = if let Some(door) = self.doors.at(request.path()) {
+            let started = Instant::now();
+            let answer = match self.decide(door, &request, &mut payload, started).await {
+                Decision::Answer(answer) => answer,
+                Decision::Deliver { submission, event_type, quarantined } => {
+                    if let Some(why) = &quarantined {
+                        self.refusals.quarantined(door, why);
                     }
-                };
-                door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
-                let result = answer.result().map(CallbackResult::label);
-                tracing::debug!(account = %door.account().name, result, "answered");
-                answer
-            }
-            None => {
-                self.refusals.unknown_path(request.path());
-                Answer::NotFound
-            }
+                    // The next request of this thread takes their memory while it is warm.
+                    drop((request, Payload::take(&mut payload)));
+                    let lane = submission.lane;
+                    let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
+                    self.delivered(door, lane, event_type, quarantined, safe)
+                }
+            };
+            door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+            let result = answer.result().map(CallbackResult::label);
+            tracing::debug!(account = %door.account().name, result, "answered");
+            answer
+        } else {
+            self.refusals.unknown_path(request.path());
+            Answer::NotFound
         };
         if let Some(turn) = &turn {
             turn.end(payload);

@@ -90,9 +90,8 @@ fn ends_early(body: &[u8]) -> bool {
             Err(Error::Syntax(SyntaxError::InvalidBangMarkup)) => {
                 return begins_markup(text.as_bytes(), reader.error_position());
             }
-            // Every other one is of markup that does not end.
-            Err(Error::Syntax(_)) => return true,
-            Err(Error::IllFormed(IllFormedError::MissingEndTag(_))) => return true,
+            // Every other error of syntax is of markup that does not end.
+            Err(Error::Syntax(_) | Error::IllFormed(IllFormedError::MissingEndTag(_))) => return true,
             Err(_) => return false,
         }
         if depth == 0 && elements > 0 {
@@ -233,7 +232,7 @@ mod tests {
         assert!(!evidence.vouched_by(&credentials("tomorrow", None)).any());
         let changed = Evidence::of(&query, b"<xml><Encrypt>abd</Encrypt></xml>");
         assert_eq!(changed.vouched_by(&credentials("today", None)), Vouched { signature: true, msg_signature: false });
-        let taken = Evidence::of(&query, b"");
-        assert_eq!(taken.vouched_by(&credentials("today", None)), Vouched { signature: true, msg_signature: false });
+        let without = Evidence::of(&query, b"");
+        assert_eq!(without.vouched_by(&credentials("today", None)), Vouched { signature: true, msg_signature: false });
     }
 }

@@ -122,7 +122,7 @@ impl Reader {
             // A run that was killed may have left a torn one: those behind it stand at multiples of their length again.
             let torn = usize::try_from(file.metadata()?.len() % 16).unwrap_or_default();
             if torn > 0 {
-                file.write_all(&[0; 16][torn..])?;
+                file.write_all([0; 16].get(torn..).unwrap_or_default())?;
             }
             file.write_all(&marks)?;
             file.sync_data()?;

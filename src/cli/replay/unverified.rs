@@ -62,7 +62,8 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
         }
         if round.is_empty() {
             if !wait(young_ms, stop.clone()).await {
-                return stopped();
+                tell_stopped();
+                return Ok(());
             }
             continue;
         }
@@ -81,15 +82,15 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
             .context("cannot note what was published; the next run sends it again, under the same ids")?;
         sent.context("the next run goes on from there")?;
         if stop.clone().now_or_never().is_some() {
-            return stopped();
+            tell_stopped();
+            return Ok(());
         }
     }
     Ok(())
 }
 
-fn stopped() -> anyhow::Result<()> {
+fn tell_stopped() {
     note("stopped before the end; the next run goes on from here");
-    Ok(())
 }
 
 /// Waits until the youngest push is settled; false when a signal comes first.

@@ -203,8 +203,11 @@ fn of_push(refused: &Refused<'_>, mode: Mode, query: &Query<'_>, own: Vouched) -
             "parameter msg_signature is missing, and the body is encrypted: something takes it out of the query",
             "let the proxy pass the whole query on",
         )),
-        (Shape::Encrypted, Mode::Secure | Mode::Compat) if signed && sealed => Some(changed()),
-        (Shape::Clear | Shape::Unknown, Mode::Secure) if signed && sealed => Some(changed()),
+        (Shape::Encrypted, Mode::Compat) | (Shape::Encrypted | Shape::Clear | Shape::Unknown, Mode::Secure)
+            if signed && sealed =>
+        {
+            Some(changed())
+        }
         (Shape::Clear | Shape::Unknown, Mode::Secure) if signed => Some(Finding::new(
             Cause::ClearPush,
             "it is signed rightly and not encrypted, and the account is in secure mode here: in WeChat's console it is in \

@@ -28,26 +28,28 @@ impl Limited {
 /// A number at once, and then so many a second.
 #[derive(Debug)]
 pub(in crate::http) struct Rate {
-    interval_us: u64,
-    burst_us: u64,
+    /// Microseconds of one.
+    interval: u64,
+    /// Microseconds of a burst.
+    burst: u64,
     /// When all that was taken would have been taken at the even rate, microseconds.
-    taken_us: AtomicU64,
+    taken: AtomicU64,
 }
 
 impl Rate {
     /// At most `burst` at once, and `a_second` in the long run.
     pub(in crate::http) const fn new(a_second: u64, burst: u64) -> Self {
-        let interval_us = 1_000_000 / a_second;
-        Self { interval_us, burst_us: interval_us * burst, taken_us: AtomicU64::new(0) }
+        let interval = 1_000_000 / a_second;
+        Self { interval, burst: interval * burst, taken: AtomicU64::new(0) }
     }
 
     /// Whether one more may be.
     pub(in crate::http) fn take(&self, now_us: u64) -> bool {
         let next = |taken: u64| {
-            let next = taken.max(now_us) + self.interval_us;
-            (next <= now_us + self.burst_us).then_some(next)
+            let next = taken.max(now_us) + self.interval;
+            (next <= now_us + self.burst).then_some(next)
         };
-        self.taken_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 }
 

@@ -80,6 +80,7 @@ pub fn accounts(setup: Setup, now: usize, before: usize) -> Setup {
 /// The bodies of `tests/fixtures`.
 pub fn fixtures() -> Vec<String> {
     let files = std::fs::read_dir(project("tests/fixtures")).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.is_file());
     let mut names: Vec<String> = files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort();
     names.iter().map(|name| fixture(name)).collect()
