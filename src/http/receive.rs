@@ -96,14 +96,12 @@ pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64)
         Err(refusal) => return Decision::Answer(refusal),
     };
     let signature = push.bare_signature();
-    // Nobody has vouched for the body, and the one that was sent was whole: WeChat shall send it again.
-    if !push.body_authenticated() && is_damaged(body) {
-        return Decision::Answer(Answer::Damaged);
-    }
     let arrival = Arrival { query, body, received_at_ms: now_ms };
     match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms))
     {
         Ok(incoming) => accept(account, &incoming, &arrival, signature),
+        // Nobody has vouched for the body, and the one that was sent was whole: WeChat shall send it again.
+        Err(_) if signature.is_some() && is_damaged(body) => Decision::Answer(Answer::Damaged),
         Err(unreadable) => {
             let binding = signature.map(|signature| Binding { signature, instead: None });
             let submission = Submission { binding, ..account.origin().quarantine(&arrival, &unreadable) };

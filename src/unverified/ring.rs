@@ -116,8 +116,12 @@ impl Ring {
         last.bytes += length;
         self.dirty = true;
         if let Err(error) = file.write_all(frame) {
-            // Its end may be torn: what comes next goes to another segment.
-            self.current = None;
+            // A full disk lets a file be cut. Else its end may be torn: what comes next goes to another segment.
+            if file.set_len(offset).is_ok() {
+                last.bytes = offset;
+            } else {
+                self.current = None;
+            }
             return Err(error);
         }
         self.remember(&push, number, offset);

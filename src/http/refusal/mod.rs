@@ -104,7 +104,8 @@ impl Refusals {
             is_encoded: request.head.headers.contains_key(header::CONTENT_ENCODING),
             now_ms: clock::unix_millis(),
         };
-        if is_get && !matches!(answer, Answer::Visitor) {
+        // A push that a redirect made a GET is none.
+        if is_get && refused.query.contains("echostr=") {
             door.metrics.greeted(matches!(answer, Answer::Echo(_)), refused.now_ms);
         }
         let mut found = None;
