@@ -19,7 +19,7 @@ use crate::{
     cli::{note, signal},
     clock,
     config::Config,
-    delivery::Memory,
+    delivery::{Memory, spool_folder},
     unverified::{Kept, Place, Reader},
 };
 
@@ -36,8 +36,9 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
     let stop = signal::first_stops_second_ends()?.shared();
     let window_ms = i64::try_from(config.unverified.window.as_millis()).unwrap_or(i64::MAX);
     let from_ms = clock::unix_millis().saturating_sub(window_ms);
-    let mut kept = Reader::open(&config.spool.path, from_ms).context("cannot read the unverified pushes")?;
-    let memory = Memory::open(&config.spool.path);
+    let folder = spool_folder(&config.spool.path);
+    let mut kept = Reader::open(&folder, from_ms).context("cannot read the unverified pushes")?;
+    let memory = Memory::open(&folder);
     if let Err(error) = &memory {
         note(format_args!("{error}: what the service accepted meanwhile is not known, and may be published twice"));
     }
