@@ -32,7 +32,7 @@ use crate::{
     app::App,
     config::{
         self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
-        Upstream, UpstreamFailure,
+        Unverified, Upstream, UpstreamFailure,
     },
     telemetry,
 };
@@ -165,6 +165,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             shutdown_timeout: Duration::from_secs(8),
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
+        unverified: Unverified { window: Duration::from_hours(1), max_bytes: 1 << 20 },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }
 }
