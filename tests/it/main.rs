@@ -13,6 +13,7 @@
 mod abuse;
 mod allow_list;
 mod changed_cluster;
+mod check;
 mod configuration;
 mod crash;
 mod damaged_spool;
