@@ -7,8 +7,6 @@ mod connection;
 mod diagnosis;
 mod limit;
 mod path;
-#[cfg(test)]
-mod tests;
 
 use std::{
     borrow::Cow,
