@@ -152,7 +152,9 @@ fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) 
         section.fail("sasl_password", "stands beside kafka.options.\"sasl.password\"", "keep one of them");
     }
     errors.extend(section.finish());
-    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options: kafka_options::read(options, errors) }
+    let options = kafka_options::read(options, errors);
+    kafka_options::judge_together(&options, sasl_password.as_ref(), errors);
+    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options }
 }
 
 fn format(section: &mut Section) {

@@ -74,7 +74,7 @@ fn a_missing_file_is_a_configuration_error() {
 #[test]
 fn check_prints_the_effective_configuration_without_secrets() {
     let setup = Setup::without_brokers();
-    let output = run(&["check", "--config", &setup.write().display().to_string()]);
+    let output = run(&["check", "--print", "--config", &setup.write().display().to_string()]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains("wechat.card.events"), "{printed}");
@@ -107,13 +107,20 @@ fn check_says_where_each_kind_of_push_goes() {
     let output = run(&["check", "--config", &setup.write().display().to_string()]);
     assert!(output.status.success());
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
-    for line in [
-        "account.secure: card events: the spool, then http://127.0.0.1:9/wx",
-        "account.secure: other messages: http://127.0.0.1:9/wx",
-        "account.secure: unreadable pushes: the spool, then http://127.0.0.1:9/wx",
-        "account.compat: other messages: answered success",
-    ] {
-        assert!(said.contains(line), "{line} is not in\n{said}");
+    let there = "http://127.0.0.1:9/wx";
+    let goes = [
+        format!(
+            "card events: the spool, then {there}; other messages: {there}; unreadable pushes: the spool, then {there}"
+        ),
+        "card events: the spool; other messages: answered success; unreadable pushes: the spool".to_owned(),
+    ];
+    for line in goes {
+        assert!(said.contains(&line), "{line} is not in\n{said}");
     }
+    // Nobody listens there, and --connect finds it out.
+    let output = run(&["check", "--connect", "--config", &setup.write().display().to_string()]);
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert!(found.contains(&format!("account.secure.upstream  no connection to {there}: ")), "{found}");
     assert!(!said.contains("s3cretKEY"), "{said}");
 }

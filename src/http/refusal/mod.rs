@@ -7,8 +7,6 @@ mod connection;
 mod diagnosis;
 pub(super) mod limit;
 mod path;
-#[cfg(test)]
-mod tests;
 
 use std::{
     borrow::Cow,
