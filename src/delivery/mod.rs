@@ -14,6 +14,8 @@ mod lane;
 #[doc(hidden)]
 pub mod measure;
 mod model;
+#[cfg(test)]
+mod pending;
 mod properties;
 mod settle;
 mod sink;
