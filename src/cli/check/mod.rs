@@ -7,6 +7,7 @@ mod finding;
 mod kafka;
 mod rights;
 mod spool;
+mod upstream;
 mod url;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 
 use self::finding::Findings;
 use super::ConfigArgs;
-use crate::{config::Config, telemetry};
+use crate::{clock, config::Config, delivery::spool_folder, telemetry, unverified};
 
 /// Say what is wrong with the configuration and with what it names, and what to do about it
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ Examples:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Try what the configuration says: brokers, topics, permissions, spool folder
+    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams
     #[arg(long)]
     connect: bool,
     /// Walk the public way to an account, as WeChat does: name, port, TLS, redirects, handshake, a push
@@ -52,9 +53,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(&config.log);
     let mut findings = Findings::default();
     configuration(&config, &mut findings);
+    unverified(&config, &mut findings);
     if args.connect {
         kafka::look(&config, &mut findings)?;
         spool::look(&config, &mut findings);
+        upstream::look(&config, &mut findings);
     }
     if let Some(url) = &args.url {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(url::look(
@@ -78,10 +81,28 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(if findings.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Pushes that failed verification and are kept: what a wrong token leaves.
+fn unverified(config: &Config, findings: &mut Findings) {
+    let window = i64::try_from(config.unverified.window.as_millis()).unwrap_or(i64::MAX);
+    let from_ms = clock::unix_millis().saturating_sub(window);
+    let kept = unverified::count(&spool_folder(&config.spool.path), from_ms).unwrap_or_default();
+    for (account, number) in kept.into_iter().filter(|(_, number)| *number > 0) {
+        findings.warn(
+            "unverified",
+            format_args!("{number} pushes of {account} failed verification and are kept"),
+            "if the token was wrong, correct it, then `cardhook replay --unverified --config FILE`",
+        );
+    }
+}
+
 /// What the configuration alone tells.
 fn configuration(config: &Config, findings: &mut Findings) {
     let names: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
     findings.ok("configuration", format_args!("{} accounts: {}", names.len(), names.join(", ")));
+    for account in &config.accounts {
+        let routes = account.routes(&config.kafka).map(|route| format!("{}: {route}", route.pushes));
+        findings.ok(format!("account.{}", account.name), routes.join("; "));
+    }
     let protocol = config.kafka.options.iter().find(|(name, _)| name == "security.protocol");
     let sasl = protocol.is_some_and(|(_, value)| value.expose().to_ascii_lowercase().starts_with("sasl"));
     let given = config.kafka.sasl_password.is_some().then_some("kafka.sasl_password");

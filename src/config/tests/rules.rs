@@ -299,9 +299,6 @@ fn parts_that_come_later_say_so() {
         ("[kafka]", "[kafka]\nformat = \"cloudevents\"", "kafka.format"),
         ("[kafka]", "[kafka]\nformat = \"avro\"", "kafka.format"),
         ("[kafka]", "[kafka]\nschema_registry = \"http://r\"", "kafka.schema_registry"),
-        ("name", "other = \"forward\"\nname", "account.shop.other"),
-        ("name", "upstream = \"http://u\"\nname", "account.shop.upstream"),
-        ("name", "forward_cards = true\nname", "account.shop.forward_cards"),
     ] {
         let errors = load(&LEAST.replace(old, new)).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors:?}");
