@@ -55,7 +55,7 @@ impl Shared {
         Self { lane, topic, answer_after, metrics, published, state, work, nudge, broker_up: AtomicBool::new(false) }
     }
 
-    /// A thread that panicked while it held the lock left whole values behind: each change is one statement.
+    /// The lock is never found poisoned: a delivery thread that panics ends the process.
     pub(super) fn lock(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

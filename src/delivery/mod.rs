@@ -14,6 +14,8 @@ mod lane;
 #[doc(hidden)]
 pub mod measure;
 mod model;
+#[cfg(test)]
+mod pending;
 mod properties;
 mod settle;
 mod sink;
@@ -22,6 +24,7 @@ mod state;
 mod ticket;
 mod unsaved;
 mod vitals;
+mod watch;
 mod writer;
 
 use std::{
@@ -241,12 +244,12 @@ fn refuse(lane: Lane, commands: SyncSender<Command>) -> forwarder::Refuse {
 impl Running {
     fn spawn(delivery: Delivery, writer: Writer, forwarders: Vec<Forwarder>) -> Result<Self, StartError> {
         let (alive, drained) = mpsc::sync_channel::<()>(0);
-        let writer = std::thread::Builder::new().name("spool".into()).spawn(move || writer.run())?;
+        let writer = watch::spawn("spool", move || writer.run())?;
         let mut threads = Vec::new();
         for forwarder in forwarders {
             let alive = alive.clone();
             let name = format!("forward-{}", threads.len());
-            threads.push(std::thread::Builder::new().name(name).spawn(move || {
+            threads.push(watch::spawn(&name, move || {
                 let _alive = alive;
                 forwarder.run();
             })?);
@@ -267,7 +270,7 @@ impl Running {
             lane.set_stop(Stop::Now);
         }
         for forwarder in self.forwarders {
-            // A forwarder that panicked has said so; the spool is closed all the same.
+            // It cannot have panicked: that ends the process.
             let _ = forwarder.join();
         }
         if self.delivery.commands.send(Command::Stop).is_ok() {

@@ -22,6 +22,7 @@ use super::{
     lane::Shared,
     properties::linger,
     state::{Failure, Item},
+    watch,
 };
 use crate::event::Record;
 
@@ -72,7 +73,7 @@ impl Connect for Kafka {
         let stop = Arc::new(AtomicBool::new(false));
         let polling = {
             let (producer, stop) = (Arc::clone(&producer), Arc::clone(&stop));
-            std::thread::Builder::new().name("kafka-poll".into()).spawn(move || {
+            watch::spawn("kafka-poll", move || {
                 while !stop.load(Ordering::Relaxed) {
                     producer.poll(POLL);
                 }
@@ -127,7 +128,7 @@ impl Drop for KafkaSink {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(polling) = self.polling.take() {
-            // The thread ends by itself within `POLL`; that it panicked is no reason to panic here.
+            // The thread ends by itself within `POLL`. It cannot have panicked: that ends the process.
             let _ = polling.join();
         }
     }

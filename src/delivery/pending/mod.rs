@@ -1,0 +1,15 @@
+//! What is pending, and what is known: the delivery's decisions, as pure code.
+//!
+//! `record` has the states of one record and the promise as a table, `lane` one topic's records in their order, `resend` what
+//! a failure means for them, `presence` whether Kafka answers, `memory` the ids that are known, `step` what goes in and out.
+//! Does not depend on I/O, clocks, SQLite or Kafka.
+
+mod lane;
+mod memory;
+mod presence;
+mod record;
+mod resend;
+mod step;
+
+#[cfg(test)]
+mod model_test;

@@ -1,0 +1,180 @@
+//! What is known of one pending record, and what that means for its answer: the promise (contract §3.1) as one table.
+//!
+//! Does not depend on I/O, clocks, SQLite or Kafka.
+
+use std::time::Instant;
+
+use crate::delivery::AnswerAfter;
+
+/// A record's place in the order of its lane. Given once, never again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::delivery) struct Seq(pub(in crate::delivery) u64);
+
+/// What the disk has of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Disk {
+    /// Nothing: the record is in memory, and the store was not asked to take it.
+    Memory,
+    /// The store was asked to take it, and has not reported yet.
+    Writing,
+    /// Committed and fsynced.
+    Stored,
+    /// The store could not take it: the disk is full or failing, or `spool.max_bytes` is reached.
+    Failed,
+}
+
+/// What the broker has of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Broker {
+    /// Nothing, or nothing that is sure: the record waits to be sent, for the first time or again.
+    Queued,
+    /// The producer has it, and has not reported yet.
+    Sent {
+        /// When it was handed to a producer for the first time.
+        since: Instant,
+    },
+    /// Acknowledged by all in-sync replicas.
+    Acked,
+    /// The broker will never take it: the reason is a label of `cardhook_publish_errors_total`.
+    Refused(&'static str),
+}
+
+/// Where a safe record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum By {
+    /// In Kafka.
+    Kafka,
+    /// In the fsynced store.
+    Disk,
+}
+
+/// What an answer may say now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Verdict {
+    /// Nothing yet.
+    Wait,
+    /// `success`.
+    Safe(By),
+    /// 503: the record has no durable place, and none is in sight.
+    Refuse,
+}
+
+/// The promise. `away`: Kafka does not answer. `late`: the answer has waited `delivery.ack_timeout`.
+///
+/// | policy | safe in Kafka | safe on disk | refuse | otherwise |
+/// |---|---|---|---|---|
+/// | `kafka` | acked | stored, and away or late | failed and away | wait |
+/// | `disk` | acked, and failed or late | stored | failed and away | wait |
+/// | `kafka_only` | acked | never | away | wait |
+///
+/// With `disk`, *late* is for a disk that hangs: it neither stores nor fails, and must not turn an acknowledged event into
+/// a 503. A refused record waits like a queued one: its answers go with it to the record in the DLQ topic.
+pub(in crate::delivery) fn verdict(
+    policy: AnswerAfter,
+    away: bool,
+    late: bool,
+    disk: Disk,
+    broker: &Broker,
+) -> Verdict {
+    use AnswerAfter as Policy;
+    let acked = match broker {
+        Broker::Acked => true,
+        Broker::Queued | Broker::Sent { .. } | Broker::Refused(_) => false,
+    };
+    let ack_is_enough = match (policy, disk) {
+        (Policy::Kafka | Policy::KafkaOnly, _) | (Policy::Disk, Disk::Failed) => true,
+        (Policy::Disk, Disk::Memory | Disk::Writing) => late,
+        (Policy::Disk, Disk::Stored) => false,
+    };
+    let disk_is_enough = match policy {
+        Policy::Kafka => away || late,
+        Policy::Disk => true,
+        Policy::KafkaOnly => false,
+    };
+    let no_place_in_sight = away
+        && match policy {
+            Policy::Kafka | Policy::Disk => disk == Disk::Failed,
+            Policy::KafkaOnly => true,
+        };
+    if acked && ack_is_enough {
+        Verdict::Safe(By::Kafka)
+    } else if disk == Disk::Stored && disk_is_enough {
+        Verdict::Safe(By::Disk)
+    } else if no_place_in_sight {
+        Verdict::Refuse
+    } else {
+        Verdict::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DISKS: [Disk; 4] = [Disk::Memory, Disk::Writing, Disk::Stored, Disk::Failed];
+    const WHEN: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
+    /// One letter a cell: `w` wait, `k` safe in Kafka, `d` safe on disk, `r` refuse.
+    fn letter(verdict: Verdict) -> char {
+        match verdict {
+            Verdict::Wait => 'w',
+            Verdict::Safe(By::Kafka) => 'k',
+            Verdict::Safe(By::Disk) => 'd',
+            Verdict::Refuse => 'r',
+        }
+    }
+
+    /// A row for each state of the disk, in the order of `DISKS`; a column for (away, late) = (no, no), (no, yes), (yes, no),
+    /// (yes, yes).
+    fn table(policy: AnswerAfter, broker: Broker) -> [String; 4] {
+        DISKS.map(|disk| {
+            WHEN.iter().map(|(away, late)| letter(verdict(policy, *away, *late, disk, &broker))).collect::<String>()
+        })
+    }
+
+    fn unacknowledged() -> [Broker; 3] {
+        [Broker::Queued, Broker::Sent { since: Instant::now() }, Broker::Refused("too_large")]
+    }
+
+    #[test]
+    fn with_kafka_the_ack_is_enough_and_the_disk_counts_when_kafka_is_away_or_late() {
+        assert_eq!(table(AnswerAfter::Kafka, Broker::Acked), ["kkkk", "kkkk", "kkkk", "kkkk"]);
+        for broker in unacknowledged() {
+            assert_eq!(table(AnswerAfter::Kafka, broker), ["wwww", "wwww", "wddd", "wwrr"], "{broker:?}");
+        }
+    }
+
+    #[test]
+    fn with_disk_the_stored_record_is_enough_and_the_ack_counts_when_the_disk_fails_or_hangs() {
+        assert_eq!(table(AnswerAfter::Disk, Broker::Acked), ["wkwk", "wkwk", "dddd", "kkkk"]);
+        for broker in unacknowledged() {
+            assert_eq!(table(AnswerAfter::Disk, broker), ["wwww", "wwww", "dddd", "wwrr"], "{broker:?}");
+        }
+    }
+
+    #[test]
+    fn with_kafka_only_nothing_but_the_ack_is_enough_and_nobody_waits_while_kafka_is_away() {
+        assert_eq!(table(AnswerAfter::KafkaOnly, Broker::Acked), ["kkkk", "kkkk", "kkkk", "kkkk"]);
+        for broker in unacknowledged() {
+            assert_eq!(table(AnswerAfter::KafkaOnly, broker), ["wwrr", "wwrr", "wwrr", "wwrr"], "{broker:?}");
+        }
+    }
+
+    /// What the table is for, said without it.
+    #[test]
+    fn nothing_is_called_safe_that_is_neither_acknowledged_nor_stored() {
+        for policy in [AnswerAfter::Kafka, AnswerAfter::Disk, AnswerAfter::KafkaOnly] {
+            for disk in DISKS {
+                for broker in unacknowledged().into_iter().chain([Broker::Acked]) {
+                    for (away, late) in WHEN {
+                        match verdict(policy, away, late, disk, &broker) {
+                            Verdict::Safe(By::Kafka) => assert_eq!(broker, Broker::Acked),
+                            Verdict::Safe(By::Disk) => assert_eq!(disk, Disk::Stored),
+                            Verdict::Wait | Verdict::Refuse => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
