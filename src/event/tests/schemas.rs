@@ -60,7 +60,7 @@ fn broken_promises(older: &Value, newer: &Value) -> Vec<String> {
         }
         for field in definition["required"].as_array().unwrap() {
             if !now["required"].as_array().is_some_and(|required| required.contains(field)) {
-                broken.push(format!("{event_type}.{field}: required"));
+                broken.push(format!("{event_type}.{}: required", field.as_str().unwrap()));
             }
         }
     }
