@@ -32,9 +32,10 @@ use crate::{
     http::{
         self, Doors,
         admin::{self, Admin},
-        public,
+        public::{self, Notes},
     },
     metrics::Metrics,
+    unverified::{Bounds, Keeper},
     wechat_api::{self, Api},
 };
 
@@ -56,6 +57,7 @@ pub struct App {
     doors: Doors,
     allow_list: Option<AllowList>,
     registration: Option<Registration>,
+    unverified: Option<Keeper>,
     running: Running,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
@@ -78,7 +80,20 @@ impl App {
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
         let doors = Doors::new(accounts, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
-        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, registration, running, connections })
+        let unverified = keeper(&config, &metrics)?;
+        Ok(Self {
+            public,
+            admin,
+            config,
+            metrics,
+            delivery,
+            doors,
+            allow_list,
+            registration,
+            unverified,
+            running,
+            connections,
+        })
     }
 
     /// For a configuration that changes while the service runs.
@@ -115,13 +130,15 @@ impl App {
             doors,
             allow_list,
             registration,
+            unverified,
             running,
             connections,
         } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let public = public_server(public, &config, doors, &delivery, published, connections)?;
+        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender) };
+        let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -141,6 +158,11 @@ impl App {
             task.abort();
         }
         public_handle.stop(true).await;
+        if let Some(unverified) = unverified {
+            tokio::task::spawn_blocking(move || unverified.stop())
+                .await
+                .context("unverified pushes were not written")?;
+        }
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
         admin_handle.stop(false).await;
@@ -158,6 +180,7 @@ fn public_server(
     delivery: &Delivery,
     wechat: Option<http::Published>,
     connections: usize,
+    notes: Notes<'_>,
 ) -> io::Result<Server> {
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
@@ -174,7 +197,7 @@ fn public_server(
         wechat,
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
-    public::server(vec![listener], doors, delivery, limits, sources)
+    public::server(vec![listener], doors, delivery, limits, sources, notes)
 }
 
 /// A spool in memory is as good as none: what waits in it goes with the machine or the container.
@@ -197,6 +220,15 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
     let api = Api::new(wechat_api::BASE.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
     Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
+}
+
+/// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.
+fn keeper(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Keeper>> {
+    let config::Unverified { window, max_bytes } = config.unverified;
+    let bounds = Bounds { max_bytes, window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX) };
+    let kept = metrics.unverified_kept.clone();
+    let keeper = (max_bytes > 0).then(|| Keeper::start(&spool_folder(&config.spool.path), bounds, kept)).transpose();
+    keeper.context("no thread for unverified pushes")
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {

@@ -28,7 +28,8 @@
 //! | [`protocol`] | WeChat's wire protocol, pure: query, signature, cipher, XML | nothing of ours |
 //! | [`event`] | the domain: event types, identity, Kafka record, schema | `protocol` |
 //! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
-//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery` |
+//! | [`unverified`] | pushes that failed verification, kept for a while | nothing of ours |
+//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified` |
 //! | [`wechat_api`] | WeChat's own API: access tokens, and where callbacks come from | nothing of ours |
 //! | [`schema_registry`] | registers the Avro schema | nothing of ours |
 //! | [`config`] | file, environment and flags into one validated `Config` | `protocol`, `wechat_api` (their newtypes) |
@@ -57,5 +58,7 @@ pub mod protocol;
 pub mod schema_registry;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod unverified;
 #[cfg(feature = "server")]
 pub mod wechat_api;

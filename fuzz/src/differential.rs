@@ -222,6 +222,6 @@ fn is_our_choice(reason: XmlError) -> bool {
         | XmlError::Encoding
         | XmlError::Doctype
         | XmlError::ProcessingInstruction => true,
-        XmlError::Character { .. } | XmlError::NotWellFormed { .. } => false,
+        XmlError::Character { .. } | XmlError::Json | XmlError::NotWellFormed { .. } => false,
     }
 }

@@ -69,7 +69,7 @@ fn signed_body(body: &[u8], mode: Mode, presented: Presented) {
             assert_eq!(push.body_authenticated(), sealed);
             assert_eq!(push.bare_signature().is_some(), !sealed);
             let opened = push.open(credentials(mode)).map(|message| message.xml().to_vec());
-            let expected = if sealed { decrypted(&encrypt.unwrap_or_default()) } else { clear(body) };
+            let expected = if sealed { decrypted(&encrypt.unwrap_or_default()) } else { clear(body, mode) };
             assert_eq!(opened, expected);
         }
         (Err(expected), Err(refused)) => assert_eq!(refused, expected),
@@ -117,10 +117,12 @@ fn decrypted(encrypt: &str) -> Result<Vec<u8>, OpenError> {
     opened.into_iter().find_map(Result::ok).ok_or(failure)
 }
 
-fn clear(body: &[u8]) -> Result<Vec<u8>, OpenError> {
+fn clear(body: &[u8], mode: Mode) -> Result<Vec<u8>, OpenError> {
     let document = Document::parse(body)?;
+    let sealed = mode == Mode::Plaintext && document.first("Encrypt").is_some();
+    let failure = if sealed { OpenError::EncryptedPush } else { OpenError::NothingToRead };
     let beside = |tag: &str| !tag.eq_ignore_ascii_case("ToUserName") && !tag.eq_ignore_ascii_case("Encrypt");
-    document.children.iter().any(|child| beside(&child.tag)).then(|| body.to_vec()).ok_or(OpenError::Decrypt)
+    document.children.iter().any(|child| beside(&child.tag)).then(|| body.to_vec()).ok_or(failure)
 }
 
 fn sealed_document(xml: &[u8], mode: Mode) {

@@ -3,6 +3,7 @@
 //! The only place that turns an outcome into an exit code: 0 done, 1 failed at run time, 2 usage, 78 configuration.
 
 mod check;
+mod complaint;
 mod dev;
 mod health;
 mod init;

@@ -69,6 +69,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[dedup]`
     pub dedup: Dedup,
+    /// `[unverified]`
+    pub unverified: Unverified,
     /// `[log]`
     pub log: Log,
 }
@@ -252,6 +254,15 @@ pub struct Dedup {
     /// How long ids are remembered after receipt.
     pub window: Duration,
     /// Bound of the remembered ids, bytes.
+    pub max_bytes: u64,
+}
+
+/// `[unverified]`: pushes that failed verification.
+#[derive(Debug, Clone)]
+pub struct Unverified {
+    /// How long they are kept after receipt.
+    pub window: Duration,
+    /// Bound of their bytes; 0: nothing is kept.
     pub max_bytes: u64,
 }
 

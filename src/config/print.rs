@@ -39,6 +39,9 @@ impl Config {
         page.section("[dedup]");
         page.text("window", show_duration(self.dedup.window));
         page.text("max_bytes", show_size(self.dedup.max_bytes));
+        page.section("[unverified]");
+        page.text("window", show_duration(self.unverified.window));
+        page.text("max_bytes", show_size(self.unverified.max_bytes));
         page.section("[log]");
         page.text("level", self.log.level.as_str().to_ascii_lowercase());
         page.text("format", log_format(self.log.format));

@@ -14,14 +14,15 @@ use ipnet::IpNet;
 
 use super::{
     Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Format, Kafka, Log, LogFormat, Secret, Server,
-    Source, Spool, account, kafka_options,
+    Source, Spool, Unverified, account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
 };
 use crate::protocol::MAX_BYTES;
 
-const SECTIONS: [&str; 8] = ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "log"];
+const SECTIONS: [&str; 9] =
+    ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "unverified", "log"];
 const ANSWERS: [(&str, AnswerAfter); 3] =
     [("kafka", AnswerAfter::Kafka), ("disk", AnswerAfter::Disk), ("kafka_only", AnswerAfter::KafkaOnly)];
 const LEVELS: [(&str, tracing::Level); 5] = [
@@ -48,6 +49,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     let spool = spool(section("spool"), &mut errors);
     let delivery = delivery(section("delivery"), &kafka, &mut errors);
     let dedup = dedup(section("dedup"), &mut errors);
+    let unverified = unverified(section("unverified"), &mut errors);
     let log = log(section("log"), &mut errors);
     for name in raw.sections.keys() {
         let cure = suggestion(name, SECTIONS.into_iter().chain(["[account]"]));
@@ -57,7 +59,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_accounts(&accounts, &mut errors);
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
-    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, log };
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, unverified, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
@@ -150,6 +152,7 @@ fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) 
     }
     errors.extend(section.finish());
     let options = kafka_options::read(options, errors);
+    kafka_options::judge_together(&options, sasl_password.as_ref(), errors);
     Kafka { brokers, topic, dlq_topic, other_topic, format, schema_registry, sasl_password, options }
 }
 
@@ -163,7 +166,7 @@ fn format(section: &mut Section) -> (Format, Option<Secret>) {
     let registry = section.optional("schema_registry", values::text, address);
     match (format, &registry) {
         (Format::Avro, None) if !written => {
-            section.fail("schema_registry", "is missing: the format \"avro\" needs one", address)
+            section.fail("schema_registry", "is missing: the format \"avro\" needs one", address);
         }
         (Format::Avro, Some(url)) if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) => {
             // Not shown: it can hold a password.
@@ -235,6 +238,15 @@ fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {
     let max_bytes = section.get("max_bytes", 6 << 30, values::size(values::STORE_SIZES), SIZE);
     errors.extend(section.finish());
     Dedup { window, max_bytes }
+}
+
+fn unverified(mut section: Section, errors: &mut Vec<ConfigError>) -> Unverified {
+    let limits = Duration::from_mins(1)..=*values::ANY_DURATION.end();
+    let window = section.get("window", Duration::from_hours(48), values::duration(limits), DURATION);
+    let cure = "write bytes, or a text with KiB, MiB or GiB, at most 64GiB; 0 keeps nothing";
+    let max_bytes = section.get("max_bytes", 64 << 20, values::size(0..=64 << 30), cure);
+    errors.extend(section.finish());
+    Unverified { window, max_bytes }
 }
 
 fn log(mut section: Section, errors: &mut Vec<ConfigError>) -> Log {

@@ -38,7 +38,7 @@ pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, 
 pub use properties::producer as producer_properties;
 pub use sink::{is_refusal, kafka_headers};
 pub use spool::{
-    Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, spool_folder, take_out,
+    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, spool_folder, take_out,
     volatile_file_system,
 };
 

@@ -19,7 +19,7 @@ pub fn asyncapi() -> Result<Value, EventError> {
     let schema = schema();
     let mut messages = Map::new();
     for (event_type, example) in examples()? {
-        messages.insert(event_type.to_owned(), message(event_type, &schema["$defs"][event_type], example));
+        messages.insert(event_type.to_owned(), message(event_type, defined(&schema, event_type), &example));
     }
     let other = OtherMessage::EVENT_TYPE;
     let events: Map<String, Value> =
@@ -57,11 +57,16 @@ pub fn asyncapi() -> Result<Value, EventError> {
     }))
 }
 
+/// A type's definition in the JSON Schema: every type has one.
+fn defined<'s>(schema: &'s Value, event_type: &str) -> &'s Value {
+    schema.get("$defs").and_then(|definitions| definitions.get(event_type)).unwrap_or(&Value::Null)
+}
+
 fn reference(event_type: &str) -> Value {
     json!({ "$ref": format!("#/components/messages/{event_type}") })
 }
 
-fn message(event_type: &str, definition: &Value, example: Value) -> Value {
+fn message(event_type: &str, definition: &Value, example: &Value) -> Value {
     let mut payload = definition.clone();
     if let Some(payload) = payload.as_object_mut() {
         // The document has its own identity.
@@ -70,7 +75,7 @@ fn message(event_type: &str, definition: &Value, example: Value) -> Value {
     json!({
         "name": event_type,
         "title": event_type,
-        "summary": definition["description"],
+        "summary": definition.get("description"),
         "contentType": "application/json",
         "headers": headers(event_type),
         "payload": payload,

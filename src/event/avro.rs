@@ -67,32 +67,39 @@ impl Field {
 /// Every field of every type, once: those of the released schema at their places, then the new ones.
 fn fields() -> Vec<Field> {
     let schema = schema();
-    let definitions: Vec<&Value> = schema["$defs"].as_object().into_iter().flat_map(Map::values).collect();
+    let definitions: Vec<&Value> =
+        schema.get("$defs").and_then(Value::as_object).into_iter().flat_map(Map::values).collect();
     let mut fields: Vec<Field> = Vec::new();
     for definition in &definitions {
-        for (name, property) in definition["properties"].as_object().into_iter().flatten() {
+        for (name, property) in definition.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let (kind, nullable) = kind(property);
             if let Some(field) = fields.iter_mut().find(|field| field.name == *name) {
                 field.nullable |= nullable;
             } else {
-                let nullable = nullable || !definitions.iter().all(|other| other["properties"].get(name).is_some());
-                let description = property["description"].as_str().unwrap_or_default().to_owned();
+                let nullable = nullable
+                    || !definitions.iter().all(|other| other.get("properties").and_then(|all| all.get(name)).is_some());
+                let description = property.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
                 fields.push(Field { name: name.clone(), description, kind, nullable });
             }
         }
     }
     let released: Value = serde_json::from_str(RELEASED).unwrap_or_default();
-    let released: Vec<&str> =
-        released["fields"].as_array().into_iter().flatten().filter_map(|field| field["name"].as_str()).collect();
+    let released: Vec<&str> = released
+        .get("fields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|field| field.get("name")?.as_str())
+        .collect();
     // Stable: new fields stay in their order behind the released ones.
     fields.sort_by_key(|field| released.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
     fields
 }
 
 fn kind(property: &Value) -> (Kind, bool) {
-    let has = |name: &str| match &property["type"] {
-        Value::String(only) => only == name,
-        Value::Array(several) => several.iter().any(|one| one == name),
+    let has = |name: &str| match property.get("type") {
+        Some(Value::String(only)) => only == name,
+        Some(Value::Array(several)) => several.iter().any(|one| one == name),
         _ => false,
     };
     let kind = match () {

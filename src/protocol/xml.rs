@@ -17,6 +17,7 @@ use std::fmt;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::evidence::begins_as_json;
 use markup::{attributes_read, declared_encoding, is_name, number, resolve};
 use repair::{Replacements, is_clean, is_utf_16, repair, replaced};
 use text::{CharacterData, is_blank, normalised};
@@ -83,6 +84,9 @@ impl<'a> Document<'a> {
     pub fn parse(xml: &'a [u8]) -> Result<Self, XmlError> {
         if xml.len() > MAX_BYTES {
             return Err(XmlError::TooLarge { found: xml.len(), limit: MAX_BYTES });
+        }
+        if begins_as_json(xml) {
+            return Err(XmlError::Json);
         }
         let xml = xml.strip_prefix(BOM).unwrap_or(xml);
         match std::str::from_utf8(xml) {

@@ -25,7 +25,9 @@ const EVENTS: [&str; 4] = ["user_get_card", "user_consume_card", "card_pay_order
 fn expected() -> Vec<Value> {
     let files = EVENTS.map(|event| project(&format!("tests/fixtures/{event}.xml")).display().to_string());
     let mut expected: Vec<Value> = python("expect.py", &files.each_ref().map(String::as_str));
-    expected.iter_mut().for_each(|event| *event = event["value"].take());
+    for event in &mut expected {
+        *event = event["value"].take();
+    }
     sorted(expected)
 }
 

@@ -12,7 +12,9 @@
 
 mod abuse;
 mod allow_list;
+mod causes;
 mod changed_cluster;
+mod check;
 mod configuration;
 mod crash;
 mod damaged_spool;

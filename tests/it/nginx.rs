@@ -3,7 +3,7 @@
 use std::{
     io::Read as _,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -25,7 +25,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A running nginx; stopped when dropped.
-struct Nginx {
+pub struct Nginx {
     child: Child,
     folder: TempDir,
     port: u16,
@@ -54,6 +54,11 @@ fn configuration(shipped: &str, folder: &Path, port: u16, upstream: SocketAddr) 
 impl Nginx {
     /// `None`, and a line, where there is no nginx.
     fn start(upstream: SocketAddr) -> Option<Self> {
+        Self::start_changed(upstream, &[])
+    }
+
+    /// With a mistake: each text of the shipped file replaced by another.
+    pub fn start_changed(upstream: SocketAddr, changes: &[(&str, &str)]) -> Option<Self> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|program| Path::new(program).exists());
         let Some(program) = program else {
             skip(Lacks::Installed("there is no nginx"));
@@ -61,7 +66,7 @@ impl Nginx {
         };
         let folder = tempfile::tempdir().unwrap();
         let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=cardhook.test"])
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90", "-subj", "/CN=cardhook.test"])
             .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"])
             .current_dir(folder.path())
             .stderr(Stdio::null())
@@ -70,6 +75,10 @@ impl Nginx {
         assert!(made.success());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let shipped = std::fs::read_to_string(project("deploy/nginx.conf")).unwrap();
+        let shipped = changes.iter().fold(shipped, |text, (from, to)| {
+            assert_eq!(text.matches(from).count(), 1, "{from}");
+            text.replace(from, to)
+        });
         let path = folder.path().join("nginx.conf");
         std::fs::write(&path, configuration(&shipped, folder.path(), port, upstream)).unwrap();
         let globals = format!("daemon off; pid {}/nginx.pid;", folder.path().display());
@@ -102,7 +111,12 @@ impl Nginx {
             .unwrap()
     }
 
-    fn url(&self, target: &str) -> String {
+    /// The certificate that it shows, which its own authority signed.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
+    pub fn url(&self, target: &str) -> String {
         format!("https://127.0.0.1:{}{target}", self.port)
     }
 

@@ -28,7 +28,8 @@ use super::{
 use crate::{
     app::App,
     config::{
-        Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
+        Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
+        Spool, Unverified,
     },
     telemetry,
 };
@@ -150,6 +151,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             shutdown_timeout: Duration::from_secs(8),
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
+        unverified: Unverified { window: Duration::from_hours(1), max_bytes: 1 << 20 },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }
 }

@@ -40,6 +40,11 @@ pub enum XmlError {
     /// A processing instruction that is not the XML declaration.
     #[error("has a processing instruction")]
     ProcessingInstruction,
+    /// It begins as a JSON object or array.
+    #[error(
+        "JSON and not XML: choose XML as the data format (数据格式) of the server configuration in WeChat's console"
+    )]
+    Json,
     /// Any other breach of XML's grammar.
     #[error("not well-formed XML at byte {at}")]
     NotWellFormed {

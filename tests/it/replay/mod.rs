@@ -1,6 +1,7 @@
 //! `cardhook replay`: what was quarantined is published once it can be read, and nothing is lost (contract §3.2).
 
 mod stops;
+mod unverified;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -54,7 +54,7 @@ fn what_is_cut_off_is_refused_at_every_byte() {
 
 #[test]
 fn what_stands_before_or_behind_the_root_is_refused() {
-    for extra in ["x", "<xml/>", "</xml>", "&lt;", "&#32;", "<![CDATA[]]>", "\u{FEFF}\u{FEFF}", "{}", "<"] {
+    for extra in ["x", "<xml/>", "</xml>", "&lt;", "&#32;", "<![CDATA[]]>", "\u{FEFF}\u{FEFF}", "<"] {
         is_ill_formed(&format!("<xml/>{extra}"));
         is_ill_formed(&format!("{extra}<xml/>"));
     }
@@ -62,9 +62,13 @@ fn what_stands_before_or_behind_the_root_is_refused() {
 
 #[test]
 fn json_and_other_texts_are_no_documents() {
-    for text in ["", " ", "\u{FEFF}", "{\"ToUserName\":\"gh_1\"}", "success", "signature=1&nonce=2", "<!-- c -->"] {
+    for text in ["", " ", "\u{FEFF}", "success", "signature=1&nonce=2", "<!-- c -->", "<xml/>{}"] {
         is_ill_formed(text);
     }
+    for json in ["{\"ToUserName\":\"gh_1\"}", "\u{FEFF}\n[1]", "{", "{}<xml/>"] {
+        assert_eq!(refusal(json), XmlError::Json, "{json}");
+    }
+    assert!(XmlError::Json.to_string().contains("数据格式"), "it names the console's setting");
 }
 
 #[test]
