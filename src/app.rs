@@ -26,7 +26,7 @@ use self::{
     registration::Registration,
 };
 use crate::{
-    config::{self, Config, OtherPolicy, Source},
+    config::{self, Config, Source, UpstreamFailure},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
@@ -70,15 +70,17 @@ impl App {
     /// When the limit of open files is too low, the spool cannot be opened, a Kafka property is refused or an address cannot
     /// be bound.
     pub fn build(config: Config) -> anyhow::Result<Self> {
-        let connections = files::room_for_connections()?;
+        let upstreams = config.accounts.iter().filter_map(|account| account.upstream.as_ref());
+        let in_flight = upstreams.map(|upstream| upstream.max_in_flight).sum();
+        let connections = files::room_for_connections(in_flight)?;
         warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
         let (delivery, running) = Delivery::start(settings(&config, encodings), metrics.clone())?;
-        let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
-        let doors = Doors::new(accounts, &metrics);
+        let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account, &metrics));
+        let doors = Doors::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
         Ok(Self {
@@ -147,7 +149,15 @@ impl App {
         let keeping = allow_list.map(|list| actix_web::rt::spawn(list.keep()));
         tracing::info!(public = %public_addr, admin = %admin_addr, "listening");
         for account in &config.accounts {
-            tracing::info!(account = account.name, path = account.path, "account");
+            let [cards, others, unreadable] = account.routes(&config.kafka);
+            tracing::info!(
+                account = account.name,
+                path = account.path,
+                card_events = %cards,
+                other_messages = %others,
+                unreadable_pushes = %unreadable,
+                "account"
+            );
         }
 
         shutdown.await;
@@ -240,19 +250,33 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListen
     Ok((listener.local_addr()?, listener))
 }
 
-fn door(index: usize, account: &config::Account) -> http::Account {
-    http::Account {
-        name: account.name.as_str().into(),
+fn door(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::Result<http::Account> {
+    let name: Arc<str> = account.name.as_str().into();
+    // At 0 for every account, as all counters are.
+    let counters = metrics.of_upstream(&name);
+    let upstream = account.upstream.as_ref().map(|upstream| {
+        let settings = http::UpstreamSettings {
+            url: upstream.url.clone(),
+            others: account.other.forwards(),
+            cards: upstream.cards,
+            on_failure: match upstream.on_failure {
+                UpstreamFailure::Fail => http::OnFailure::Fail,
+                UpstreamFailure::Success => http::OnFailure::Success,
+            },
+            max_in_flight: upstream.max_in_flight,
+        };
+        http::Upstream::new(&name, settings, counters).context("TLS cannot be set up").map(Arc::new)
+    });
+    Ok(http::Account {
+        upstream: upstream.transpose()?,
+        name,
         path: account.path.clone(),
         account_id: account.account_id.clone(),
         credentials: account.credentials.clone(),
         max_age: account.max_age,
-        other: match account.other {
-            OtherPolicy::Ignore => http::Other::Ignore,
-            OtherPolicy::Publish => http::Other::Publish,
-        },
+        other: if account.other.publishes() { http::Other::Publish } else { http::Other::Ignore },
         index,
-    }
+    })
 }
 
 fn settings(config: &Config, encodings: [Encoding; 3]) -> Settings {

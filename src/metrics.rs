@@ -6,12 +6,14 @@ mod account;
 mod process;
 mod refusal;
 mod text;
+mod upstream;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
 pub use account::{AccountMetrics, AnsweredBy, CallbackResult, QUARANTINED};
 pub use refusal::{Cause, ConnectionLabels, NotHttp, RefusalLabels};
 pub use text::Format;
+pub use upstream::{UpstreamMetrics, UpstreamResult};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -87,6 +89,8 @@ pub struct Metrics {
     pub callbacks: Family<CallbackLabels, Counter>,
     /// `cardhook_events_total`
     pub events: Family<EventLabels, Counter>,
+    /// `cardhook_upstream_total`
+    pub upstream: Family<CallbackLabels, Counter>,
     /// `cardhook_refused_total`
     pub refused: Family<RefusalLabels, Counter>,
     /// `cardhook_connections_refused_total`
@@ -157,6 +161,7 @@ impl Metrics {
             registry: Arc::default(),
             callbacks: Family::default(),
             events: Family::default(),
+            upstream: Family::default(),
             refused: Family::default(),
             connections_refused: Family::default(),
             unknown_path: Counter::default(),
@@ -193,6 +198,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("callbacks", "Callbacks by account and result", self.callbacks.clone());
         registry.register("events", "Card events accepted, by account and type", self.events.clone());
+        registry.register("upstream", "Forwarded pushes by account and what came of them", self.upstream.clone());
         self.register_refusals(registry);
         registry.register(
             "answer_seconds",

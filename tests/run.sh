@@ -22,7 +22,7 @@ else
   echo "all there: ${packages[*]}"
 fi
 for tool in cargo java mvn node npm; do
-  command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust, Java 17, Maven and Node 20 first" >&2; exit 1; }
+  command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust, Java 17, Maven and Node.js 20 first" >&2; exit 1; }
 done
 
 stage "Python consumers (tests/consumers/requirements.txt)"
@@ -34,6 +34,20 @@ if ! cmp -s tests/consumers/requirements.txt "$venv/installed"; then
   cp tests/consumers/requirements.txt "$venv/installed"
 fi
 "$venv/bin/pip" freeze --disable-pip-version-check
+
+stage "Applications behind cardhook (tests/upstream)"
+venv=tests/upstream/venv
+if ! cmp -s tests/upstream/requirements.txt "$venv/installed"; then
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/upstream/requirements.txt
+  cp tests/upstream/requirements.txt "$venv/installed"
+fi
+"$venv/bin/pip" freeze --disable-pip-version-check
+if ! cmp -s tests/upstream/package-lock.json tests/upstream/node_modules/installed; then
+  (cd tests/upstream && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  cp tests/upstream/package-lock.json tests/upstream/node_modules/installed
+fi
 
 stage "Apache Kafka's jars (tests/kafka/pom.xml)"
 tests/kafka/fetch.sh

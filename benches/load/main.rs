@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod bare;
+mod forwarding;
 mod leg;
 mod process;
 mod pushes;
@@ -42,6 +43,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Arguments {
     /// Seconds of each of a round's six legs
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=60))]
@@ -58,6 +60,9 @@ struct Arguments {
     /// How often everything is measured: the goals are for the means
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Only what forwarding costs: messages beside a direct call, and card events beside a hanging application
+    #[arg(long)]
+    forwarding: bool,
     /// Only with kept-alive connections
     #[arg(long)]
     kept_alive_only: bool,
@@ -74,6 +79,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if arguments.serve_bare {
         bare::serve()?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.forwarding {
+        let met = forwarding::measure(Duration::from_secs(arguments.seconds.into()), arguments.rounds)?;
+        return Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let report = measure(&arguments)?;
     println!("{report}");

@@ -52,15 +52,25 @@ pub struct Pushes {
 impl Pushes {
     /// Writes `count` claims of as many users in secure mode.
     pub fn write(folder: &Path, count: usize, connections: Connections) -> anyhow::Result<Self> {
+        Self::write_of(&folder.join(connections.header()), count, connections, |number, second| {
+            claim(&format!("oBenchUser{number:018}"), &format!("{number:012}"), second)
+        })
+    }
+
+    /// Writes as many pushes of these clear bodies, made of a number and a second; each has the same length.
+    pub fn write_of(
+        path: &Path,
+        count: usize,
+        connections: Connections,
+        clear: impl Fn(usize, i64) -> String,
+    ) -> anyhow::Result<Self> {
         let account = Account::of(Mode::Secure);
-        let path = folder.join(connections.header());
-        let mut file = BufWriter::new(File::create(&path)?);
+        let mut file = BufWriter::new(File::create(path)?);
         let (now, part, mut length) = (unix_seconds(), count / THREADS, 0);
         for number in 0..count {
             // Each of wrk's threads has a part of the file: they send the pushes of one second at the same time.
             let second = now + i64::try_from(number % part / (PER_SECOND / THREADS))?;
-            let clear = claim(&format!("oBenchUser{number:018}"), &format!("{number:012}"), second);
-            let push = account.push_at(&clear, &second.to_string(), &format!("{number:010}"));
+            let push = account.push_at(&clear(number, second), &second.to_string(), &format!("{number:010}"));
             // WeChat's own headers.
             let head = format!(
                 "POST {} HTTP/1.1\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\nHost: 127.0.0.1\r\nPragma: no-cache\r\n\
@@ -77,6 +87,6 @@ impl Pushes {
         }
         // Written back now: the legs measure fsyncs on the same disk.
         file.into_inner()?.sync_all()?;
-        Ok(Self { file: path, length, count })
+        Ok(Self { file: path.to_owned(), length, count })
     }
 }

@@ -34,8 +34,18 @@ impl Seen {
 /// # Errors
 /// When wrk does not run, and when any answer was not 2xx or any connection failed: such a run measures something else.
 pub fn drive(address: SocketAddr, pushes: &Pushes, duration: Duration) -> anyhow::Result<Seen> {
+    drive_over(CONNECTIONS, address, pushes, duration)
+}
+
+/// As [`drive`], over this many connections.
+pub fn drive_over(
+    connections: usize,
+    address: SocketAddr,
+    pushes: &Pushes,
+    duration: Duration,
+) -> anyhow::Result<Seen> {
     let output = Command::new("wrk")
-        .args(["--threads", &THREADS.to_string(), "--connections", &CONNECTIONS.to_string(), "--timeout", "5s"])
+        .args(["--threads", &THREADS.to_string(), "--connections", &connections.to_string(), "--timeout", "5s"])
         .args(["--duration", &format!("{}s", duration.as_secs()), "--script"])
         .arg(project("benches/pushes.lua"))
         .args([&format!("http://{address}/"), "--"])

@@ -22,23 +22,26 @@ pub struct TooFewFiles {
 /// Raises the limit as far as this process may (systemd starts services with 1,024), and says how many connections it
 /// leaves room for.
 ///
+/// `upstream`: requests under way to applications at most, each of which is a file too.
+///
 /// # Errors
 /// When the limit leaves too little for the service itself.
-pub(super) fn room_for_connections() -> Result<usize, TooFewFiles> {
+pub(super) fn room_for_connections(upstream: usize) -> Result<usize, TooFewFiles> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = if raised.is_ok() { maximum } else { current };
     if let Some(limit) = limit.filter(|limit| *limit < LEAST) {
         return Err(TooFewFiles { limit });
     }
-    let connections = connections(limit);
+    let connections = connections(limit, upstream as u64);
     tracing::info!(open_files = limit, connections, "limits");
     Ok(connections)
 }
 
 /// Half of a limit that is small at least; `None`: there is none.
-fn connections(limit: Option<u64>) -> usize {
-    let room = limit.map_or(MOST, |limit| limit.saturating_sub(OWN).max(limit / 2));
+fn connections(limit: Option<u64>, upstream: u64) -> usize {
+    let own = OWN.saturating_add(upstream);
+    let room = limit.map_or(MOST, |limit| limit.saturating_sub(own).max(limit / 2));
     usize::try_from(room.min(MOST)).unwrap_or(usize::MAX)
 }
 
@@ -51,7 +54,9 @@ mod tests {
         for (limit, expected) in
             [(Some(1024), 768), (Some(20_000), 19_744), (Some(300), 150), (Some(1 << 30), 50_000), (None, 50_000)]
         {
-            assert_eq!(connections(limit), expected, "{limit:?}");
+            assert_eq!(connections(limit, 0), expected, "{limit:?}");
         }
+        assert_eq!(connections(Some(1024), 256), 512);
+        assert_eq!(connections(Some(1024), 1 << 20), 512);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
+use super::{Account, ConfigError, forward, raw::Value, section::Section, values};
 use crate::{
     protocol::{AesKey, AppId, AppIdText, Credentials, Mode, Token},
     wechat_api::AppSecret,
@@ -25,11 +25,11 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let least = Duration::from_secs(1)..=*values::ANY_DURATION.end();
     let max_age =
         section.optional("max_age", values::duration(least), "write a whole number with s, m or h, in quotes");
-    let other = other(&mut section);
+    let other = forward::other(&mut section);
+    let upstream = forward::upstream(&mut section, other);
     let app_secret = app_secret(&mut section, &mut credentials);
-    later(&mut section);
     errors.extend(section.finish());
-    Account { name, path, account_id, credentials, max_age, other, app_secret }
+    Account { name, path, account_id, credentials, max_age, other, upstream, app_secret }
 }
 
 fn credentials(section: &mut Section) -> Credentials {
@@ -68,25 +68,6 @@ fn required<T>(section: &mut Section, name: &str, value: Option<T>, cure: &str) 
         section.fail(name, "is missing", cure);
     }
     value
-}
-
-fn other(section: &mut Section) -> OtherPolicy {
-    let choices = [("ignore", Some(OtherPolicy::Ignore)), ("publish", Some(OtherPolicy::Publish)), ("forward", None)];
-    let cure = "write \"ignore\" or \"publish\"";
-    section.get("other", Some(OtherPolicy::Ignore), values::one_of(&choices), cure).unwrap_or_else(|| {
-        not_yet(section, "other", "\"forward\"", cure);
-        OtherPolicy::Ignore
-    })
-}
-
-/// Keys of parts that come later.
-fn later(section: &mut Section) {
-    if section.optional("upstream", values::text, "remove it").is_some() {
-        not_yet(section, "upstream", "forwarding", "remove it");
-    }
-    if section.get("forward_cards", false, values::boolean, "remove it") {
-        not_yet(section, "forward_cards", "forwarding", "remove it or write false");
-    }
 }
 
 fn name(value: &Value) -> Result<String, String> {

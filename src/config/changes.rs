@@ -18,6 +18,13 @@ impl Config {
         if shown(&self.kafka.sasl_password) != shown(&other.kafka.sasl_password) {
             keys.insert("kafka.sasl_password".to_owned());
         }
+        for account in &self.accounts {
+            let same = other.accounts.iter().find(|theirs| theirs.name == account.name);
+            // What `effective` leaves out of a URL may be all that differs.
+            if same.is_some_and(|theirs| theirs.upstream != account.upstream && account.upstream.is_some()) {
+                keys.insert(format!("account.{}.upstream", account.name));
+            }
+        }
         let options = |config: &Self| -> Vec<(String, String)> {
             config.kafka.options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
         };

@@ -4,6 +4,7 @@
 
 mod account;
 mod changes;
+mod forward;
 mod kafka_options;
 mod overlay;
 mod print;
@@ -22,6 +23,7 @@ use std::{
 
 use ipnet::IpNet;
 
+pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url};
 pub use crate::delivery::AnswerAfter;
 use crate::{
     protocol::Credentials,
@@ -183,17 +185,10 @@ pub struct Account {
     pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: OtherPolicy,
+    /// The application behind, when something is forwarded to it.
+    pub upstream: Option<Upstream>,
     /// Of WeChat's own API. With it there is an AppID.
     pub app_secret: Option<AppSecret>,
-}
-
-/// `account.other` (contract §3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherPolicy {
-    /// Answer `success`, count.
-    Ignore,
-    /// Publish to `kafka.other_topic`.
-    Publish,
 }
 
 /// `kafka.format`

@@ -5,7 +5,7 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    Account, AnswerAfter, Config, Format, LogFormat, OtherPolicy, kafka_options,
+    Account, AnswerAfter, Config, Format, LogFormat, OtherPolicy, Upstream, UpstreamFailure, kafka_options,
     values::{show_duration, show_size},
 };
 use crate::protocol::AppId;
@@ -116,21 +116,37 @@ impl Page {
         if let Some(max_age) = account.max_age {
             self.text("max_age", show_duration(max_age));
         }
-        self.text("other", other(account.other));
+        match account.other {
+            OtherPolicy::Ignore => self.text("other", "ignore"),
+            OtherPolicy::Publish => self.text("other", "publish"),
+            OtherPolicy::Forward => self.text("other", "forward"),
+            OtherPolicy::PublishAndForward => self.list("other", &["publish", "forward"]),
+        }
+        if let Some(upstream) = &account.upstream {
+            self.upstream(upstream);
+        }
         self.secret("app_secret", account.app_secret.is_some());
+    }
+
+    /// The URL's query may hold a secret.
+    fn upstream(&mut self, upstream: &Upstream) {
+        let query = if upstream.url.query().is_some() { format!("?{REDACTED}") } else { String::new() };
+        self.text("upstream", upstream.shown() + &query);
+        self.text(
+            "upstream_failure",
+            match upstream.on_failure {
+                UpstreamFailure::Fail => "fail",
+                UpstreamFailure::Success => "success",
+            },
+        );
+        self.bare("upstream_max_in_flight", upstream.max_in_flight);
+        self.bare("forward_cards", upstream.cards);
     }
 }
 
 /// As TOML writes a text, escapes included.
 fn quoted(text: impl Display) -> String {
     toml::Value::String(text.to_string()).to_string()
-}
-
-fn other(other: OtherPolicy) -> &'static str {
-    match other {
-        OtherPolicy::Ignore => "ignore",
-        OtherPolicy::Publish => "publish",
-    }
 }
 
 fn kafka_format(format: Format) -> &'static str {

@@ -59,13 +59,9 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_accounts(&accounts, &mut errors);
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
+    upstreams_lead_elsewhere(server.listen, &accounts, &mut errors);
     let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, unverified, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
-}
-
-/// For a key whose part of cardhook is still to come.
-pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str) {
-    section.fail(name, format!("is not supported yet: {what} comes with a later release"), cure);
 }
 
 fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
@@ -285,6 +281,27 @@ fn wechat_can_be_asked(server: &Server, accounts: &[Account], errors: &mut Vec<C
             "\"wechat\" needs an account's AppSecret, and there is none",
             "write app_secret or app_secret_file into an [[account]] with an app_id, or name networks instead",
         ));
+    }
+}
+
+/// A push that is forwarded to where it was received would go round for ever.
+fn upstreams_lead_elsewhere(listen: SocketAddr, accounts: &[Account], errors: &mut Vec<ConfigError>) {
+    for account in accounts {
+        let Some(upstream) = &account.upstream else { continue };
+        let host = upstream.url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let here = host == "localhost"
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|host| host == listen.ip() || host.is_loopback() || host.is_unspecified());
+        let default = if upstream.url.scheme_str() == Some("https") { 443 } else { 80 };
+        let reached = listen.ip().is_unspecified() || listen.ip().is_loopback() || host == listen.ip().to_string();
+        if here && reached && listen.port() != 0 && upstream.url.port_u16().unwrap_or(default) == listen.port() {
+            errors.push(ConfigError::new(
+                format!("account.{}.upstream", account.name),
+                format!("is server.listen, {listen}: a push would come back"),
+                "write the application's own address and port",
+            ));
+        }
     }
 }
 

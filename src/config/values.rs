@@ -86,6 +86,18 @@ pub(super) fn size(limits: RangeInclusive<u64>) -> impl FnOnce(&Value) -> Result
     }
 }
 
+/// A whole number without a unit, within limits.
+pub(super) fn count(limits: RangeInclusive<usize>) -> impl FnOnce(&Value) -> Result<usize, String> {
+    move |value| {
+        let number = match value {
+            Value::Integer(number) => usize::try_from(*number).ok(),
+            Value::Untyped(text) => text.parse().ok(),
+            Value::Text(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => None,
+        };
+        within(number.ok_or("is no whole number")?, &limits, |number| number.to_string())
+    }
+}
+
 fn within<T: PartialOrd + Copy>(value: T, limits: &RangeInclusive<T>, show: fn(T) -> String) -> Result<T, String> {
     if limits.contains(&value) {
         Ok(value)

@@ -5,6 +5,7 @@
 use actix_http::{Response, StatusCode, header};
 use bytes::Bytes;
 
+use super::upstream::{Failure, OnFailure, Reply};
 use crate::{
     delivery::{Lane, Overloaded, Safe},
     metrics::{AnsweredBy, CallbackResult},
@@ -20,7 +21,7 @@ const VISITOR: &str = "This address answers WeChat's servers only. If it is your
 pub(super) enum Answer {
     /// 200 `success`: what was pushed is safe.
     Safe(Lane, Safe),
-    /// 200 `success`: not a card event, and the account ignores the others.
+    /// 200 `success`, or what the application replied: not a card event, and there was nothing to make safe.
     Ignored,
     /// 200: the handshake's echostr, byte for byte.
     Echo(String),
@@ -87,6 +88,12 @@ impl Answer {
         })
     }
 
+    /// Whether what it answers can go to the application now: it is safe, or there was nothing to make safe. A push under a
+    /// nonce that was used may be forged, and does not.
+    pub(super) fn may_be_forwarded(&self) -> bool {
+        matches!(self, Self::Ignored | Self::Safe(_, Safe { nonce_reused: false, .. }))
+    }
+
     /// The label of `cardhook_answer_seconds`.
     pub(super) fn answered_by(&self) -> AnsweredBy {
         match self {
@@ -142,6 +149,32 @@ impl Answer {
             }
         }
     }
+}
+
+/// What is answered to a push that was forwarded: the application's reply as it is, or what `upstream_failure` says.
+pub(super) fn forwarded(outcome: Result<Reply, Failure>, on_failure: OnFailure) -> Response<Bytes> {
+    match outcome {
+        Ok(reply) => replied(reply),
+        Err(_) if on_failure == OnFailure::Success => text(StatusCode::OK, Bytes::from_static(b"success")),
+        Err(Failure::Late) => {
+            text(StatusCode::GATEWAY_TIMEOUT, Bytes::from_static(b"the application did not answer in time"))
+        }
+        Err(Failure::Refused(_) | Failure::Busy | Failure::Loop | Failure::Status(_) | Failure::TooLarge) => {
+            text(StatusCode::BAD_GATEWAY, Bytes::from_static(b"the application did not answer"))
+        }
+    }
+}
+
+fn replied(Reply { status, headers, body }: Reply) -> Response<Bytes> {
+    // Every status of three digits reads.
+    let mut response = bare(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)).set_body(body);
+    for (name, value) in &headers {
+        let name = header::HeaderName::from_bytes(name.as_str().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, header::HeaderValue::from_bytes(value.as_bytes())) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
 }
 
 fn text(status: StatusCode, body: Bytes) -> Response<Bytes> {

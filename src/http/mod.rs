@@ -11,10 +11,12 @@ pub mod public;
 mod receive;
 mod refusal;
 mod source;
+mod upstream;
 
 pub use doors::Doors;
 pub use receive::{Account, Other};
 pub use source::{Published, Sources};
+pub use upstream::{OnFailure, Upstream, UpstreamSettings};
 
 #[cfg(test)]
 mod tests;

@@ -13,19 +13,20 @@ use std::{
 };
 
 use actix_http::{HttpService, KeepAlive, Method, Payload, Request, RequestHead, Response, header};
-use actix_server::Server;
+use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{Service as _, ServiceFactoryExt as _, apply_fn_factory, fn_service};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
 
 use super::{
-    answer::Answer,
+    answer::{self, Answer},
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
     receive::{Decision, Unreadable, handshake, receive},
     refusal::{NoHttp, Refusals, Request as Noted},
     source::Sources,
+    upstream::{Clients, Outgoing, Upstream},
 };
 use crate::{
     clock,
@@ -87,7 +88,8 @@ pub fn server(
     for listener in listeners {
         let (public, stopping, no_http) = (public.clone(), stopping.clone(), Arc::clone(&no_http));
         builder = builder.listen("public", listener, move || {
-            let public = Rc::new(public.clone());
+            let clients = Clients::default();
+            let worker = Rc::new(Worker { public: public.clone(), clients, stopping: stopping.clone() });
             let (stopping, no_http) = (stopping.clone(), Arc::clone(&no_http));
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Timeout(IDLE))
@@ -101,7 +103,7 @@ pub fn server(
                 .on_connect_ext(|connection: &Connection, data| {
                     data.insert(Rc::clone(connection.turn()));
                 })
-                .h1(fn_service(move |request: Request| Rc::clone(&public).serve(request)));
+                .h1(fn_service(move |request: Request| Rc::clone(&worker).serve(request)));
             fn_service(|tcp: TcpStream| async {
                 let peer = tcp.peer_addr().ok();
                 Ok((Connection::new(tcp), peer))
@@ -146,7 +148,17 @@ struct Public {
     sources: Arc<Sources>,
 }
 
-impl Public {
+/// One worker thread's part.
+struct Worker {
+    public: Public,
+    clients: Clients,
+    stopping: GracefulShutdownSignal,
+}
+
+/// A push on its way to the application: boxed, so that those that go nowhere carry no room for it.
+type Onward = Option<Box<(Arc<Upstream>, Outgoing)>>;
+
+impl Worker {
     /// What lives until the answer is kept small: it has gone cold by then, for every connection anew.
     async fn serve(self: Rc<Self>, mut request: Request) -> Result<Response<Bytes>, Infallible> {
         let turn = request.conn_data::<Rc<Turn>>().cloned();
@@ -154,36 +166,58 @@ impl Public {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let answer = if let Some(door) = self.doors.at(request.path()) {
+        let response = if let Some(door) = self.public.doors.at(request.path()) {
             let started = Instant::now();
-            let answer = match self.decide(door, &request, &mut payload, started).await {
+            let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
+            let answer = match decision {
                 Decision::Answer(answer) => answer,
-                Decision::Deliver { submission, event_type, quarantined } => {
+                Decision::Forward => Answer::Ignored,
+                Decision::Deliver { submission, event_type, quarantined, .. } => {
                     if let Some(why) = &quarantined {
-                        self.refusals.quarantined(door, why);
+                        self.public.refusals.quarantined(door, why);
                     }
                     // The next request of this thread takes their memory while it is warm.
                     drop((request, Payload::take(&mut payload)));
                     let lane = submission.lane;
-                    let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
-                    self.delivered(door, lane, event_type, quarantined, safe)
+                    let safe = self.public.delivery.submit(submission, started + ANSWER_WITHIN).await;
+                    self.public.delivered(door, lane, event_type, quarantined, safe)
                 }
+            };
+            let reply = match onward {
+                Some(onward) if answer.may_be_forwarded() => Some(Box::pin(self.forward(door, onward, started)).await),
+                Some(_) | None => None,
             };
             door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
             let result = answer.result().map(CallbackResult::label);
             tracing::debug!(account = %door.account().name, result, "answered");
-            answer
+            reply.unwrap_or_else(|| answer.into_response())
         } else {
-            self.refusals.unknown_path(request.path());
-            Answer::NotFound
+            self.public.refusals.unknown_path(request.path());
+            Answer::NotFound.into_response()
         };
         if let Some(turn) = &turn {
             turn.end(payload);
         }
-        Ok(answer.into_response())
+        Ok(response)
     }
 
-    async fn decide(&self, door: &Door, request: &Request, payload: &mut Payload, started: Instant) -> Decision {
+    async fn forward(&self, door: &Door, onward: Box<(Arc<Upstream>, Outgoing)>, started: Instant) -> Response<Bytes> {
+        let (upstream, outgoing) = *onward;
+        let client = self.clients.of(door.account().index, &upstream);
+        let until = (started + ANSWER_WITHIN).into();
+        let outcome = upstream.forward(&client, outgoing, until, &self.stopping).await;
+        answer::forwarded(outcome, upstream.settings().on_failure)
+    }
+}
+
+impl Public {
+    async fn decide(
+        &self,
+        door: &Door,
+        request: &Request,
+        payload: &mut Payload,
+        started: Instant,
+    ) -> (Decision, Onward) {
         let account = door.account();
         let query = request.uri().query().unwrap_or_default();
         let mut whole = Bytes::new();
@@ -193,9 +227,18 @@ impl Public {
             Method::POST => match self.body(request.head(), payload, started).await {
                 Ok(body) => {
                     whole = body;
-                    match receive(&account, query, &whole, clock::unix_millis()) {
+                    let decision = receive(&account, query, &whole, clock::unix_millis());
+                    let upstream = account.upstream.as_ref().filter(|_| decision.forwards());
+                    let onward = upstream.map(|upstream| {
+                        Box::new((Arc::clone(upstream), Outgoing::new(upstream, request.head(), whole.clone())))
+                    });
+                    match decision {
                         Decision::Answer(answer) => answer,
-                        deliver @ Decision::Deliver { .. } => return deliver,
+                        Decision::Deliver { .. } => return (decision, onward),
+                        Decision::Forward => {
+                            door.metrics.pushed(clock::unix_millis());
+                            return (decision, onward);
+                        }
                     }
                 }
                 Err(refusal) => refusal,
@@ -207,7 +250,7 @@ impl Public {
         }
         let head = request.head();
         self.refusals.note(door, &Noted { head, query, body: &whole, sources: &self.sources }, &answer);
-        Decision::Answer(answer)
+        (Decision::Answer(answer), None)
     }
 
     /// What is answered to a push that was to be delivered.

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::answer::Answer;
+use super::{answer::Answer, upstream::Upstream};
 use crate::{
     delivery::{Binding, Lane, Submission},
     event::{self, EventId, Incoming, Quarantine, Receipt},
@@ -40,12 +40,18 @@ pub struct Account {
     pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.
     pub other: Other,
+    /// The merchant's own application, where something is forwarded to it.
+    pub upstream: Option<Arc<Upstream>>,
     /// Its index in the delivery's accounts.
     pub index: usize,
 }
 
 /// What becomes of a push.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a push and taken apart at once; a box would cost every push an allocation"
+)]
 pub(super) enum Decision {
     /// Nothing is to be delivered.
     Answer(Answer),
@@ -55,9 +61,24 @@ pub(super) enum Decision {
         submission: Submission,
         /// The label of `cardhook_events_total`; `None` for a quarantined push.
         event_type: Option<&'static str>,
+        /// Whether the push goes to the application, once it is safe.
+        forward: bool,
         /// Why it is quarantined, where it is.
         quarantined: Option<Unreadable>,
     },
+    /// The application's alone.
+    Forward,
+}
+
+impl Decision {
+    /// Whether the push goes to the application.
+    pub(super) fn forwards(&self) -> bool {
+        match self {
+            Self::Answer(_) => false,
+            Self::Deliver { forward, .. } => *forward,
+            Self::Forward => true,
+        }
+    }
 }
 
 /// Answers the GET handshake.
@@ -105,7 +126,9 @@ pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64)
         Err(unreadable) => {
             let binding = signature.map(|signature| Binding { signature, instead: None });
             let submission = Submission { binding, ..account.origin().quarantine(&arrival, &unreadable) };
-            Decision::Deliver { submission, event_type: None, quarantined: Some(unreadable) }
+            // The application may know what it is.
+            let forward = account.upstream.is_some();
+            Decision::Deliver { submission, event_type: None, quarantined: Some(unreadable), forward }
         }
     }
 }
@@ -159,9 +182,15 @@ fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result
 }
 
 fn accept(account: &Account, incoming: &Incoming, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
+    let goes_on = |goes: fn(&Upstream) -> bool| account.upstream.as_deref().is_some_and(goes);
+    let forward = match incoming {
+        Incoming::Card(_) => goes_on(|upstream| upstream.settings().cards),
+        Incoming::Other(_) => goes_on(|upstream| upstream.settings().others),
+    };
     let (lane, event_type, event_id, event_time, record) = match incoming {
         Incoming::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
         Incoming::Other(other) => match account.other {
+            Other::Ignore if forward => return Decision::Forward,
             Other::Ignore => return Decision::Answer(Answer::Ignored),
             Other::Publish => (Lane::Other, OTHER, other.event_id(), other.event_time(), other.record()),
         },
@@ -172,7 +201,7 @@ fn accept(account: &Account, incoming: &Incoming, arrival: &Arrival<'_>, signatu
         instead: Some(when_reused(account.origin(), query.to_owned(), body.clone(), received_at_ms)),
     });
     let submission = Submission { lane, account: account.index, event_id, event_time, received_at_ms, record, binding };
-    Decision::Deliver { submission, event_type: Some(event_type), quarantined: None }
+    Decision::Deliver { submission, event_type: Some(event_type), quarantined: None, forward }
 }
 
 /// What is delivered in place of an event whose signature came with another one already.
@@ -233,6 +262,7 @@ mod tests {
             },
             max_age: None,
             other: Other::Ignore,
+            upstream: None,
             index: 7,
         }
     }
@@ -250,8 +280,8 @@ mod tests {
 
     fn delivered(decision: Decision) -> (Submission, Option<&'static str>) {
         match decision {
-            Decision::Deliver { submission, event_type, .. } => (submission, event_type),
-            Decision::Answer(answer) => panic!("{answer:?}"),
+            Decision::Deliver { submission, event_type, forward: false, .. } => (submission, event_type),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -303,7 +333,7 @@ mod tests {
             let greeted = handshake(&account, &query, NOW_MS);
             match receive(&account, &query, &body, NOW_MS) {
                 Decision::Answer(answer) => assert_eq!(answer, greeted, "the handshake too"),
-                Decision::Deliver { .. } => assert_eq!(greeted, Answer::Echo("3".to_owned())),
+                Decision::Deliver { .. } | Decision::Forward => assert_eq!(greeted, Answer::Echo("3".to_owned())),
             }
             greeted
         };

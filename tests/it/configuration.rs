@@ -98,3 +98,29 @@ fn the_process_list_shows_no_secret() {
         assert!(!shown.contains(account.token) && !shown.contains(account.aes_key));
     }
 }
+
+#[test]
+fn check_says_where_each_kind_of_push_goes() {
+    let account = Account::of(Mode::Secure);
+    let lines = "other = \"forward\"\nupstream = \"http://127.0.0.1:9/wx?key=s3cretKEY\"\nforward_cards = true";
+    let setup = Setup::without_brokers().replace_account(&account, lines);
+    let output = run(&["check", "--config", &setup.write().display().to_string()]);
+    assert!(output.status.success());
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    let there = "http://127.0.0.1:9/wx";
+    let goes = [
+        format!(
+            "card events: the spool, then {there}; other messages: {there}; unreadable pushes: the spool, then {there}"
+        ),
+        "card events: the spool; other messages: answered success; unreadable pushes: the spool".to_owned(),
+    ];
+    for line in goes {
+        assert!(said.contains(&line), "{line} is not in\n{said}");
+    }
+    // Nobody listens there, and --connect finds it out.
+    let output = run(&["check", "--connect", "--config", &setup.write().display().to_string()]);
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert!(found.contains(&format!("account.secure.upstream  no connection to {there}: ")), "{found}");
+    assert!(!said.contains("s3cretKEY"), "{said}");
+}

@@ -7,6 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{
+    application::{Library, RealApplication},
+    wechat::{Account, Mode},
+};
+
 /// Types that must appear within the first five seconds.
 const SOON: [&str; 4] = ["card.approved", "card.received", "card.consumed", "card.deleted"];
 
@@ -53,4 +58,26 @@ fn the_lines_that_dev_offers_work_as_they_stand() {
     assert!(seen, "what was sent comes back from the broker");
     Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().unwrap();
     assert!(dev.wait().unwrap().success());
+}
+
+#[test]
+fn dev_stands_in_front_of_a_real_application_and_shows_what_it_answers() {
+    let account = Account::of(Mode::Secure);
+    let application = RealApplication::start(Library::Wechatpy, &account);
+    let folder = tempfile::tempdir().unwrap();
+    let [token, aes_key] = [("token", account.token), ("aes_key", account.aes_key)].map(|(name, secret)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, secret).unwrap();
+        path.display().to_string()
+    });
+    let url = format!("http://{}/wechat", application.address);
+    let secrets = ["--token-file", &token, "--aes-key-file", &aes_key, "--app-id", account.app_id];
+    let dev = cardhook(&[&["dev", "--for", "6s", "--upstream", &url], &secrets[..]].concat()).output().unwrap();
+    let said = String::from_utf8(dev.stderr).unwrap();
+    assert!(dev.status.success(), "{said}");
+    for line in ["card.received: 200 with a reply", "card.approved: 200 success", "text: 200 with a reply"] {
+        assert!(said.contains(&format!("answered  {line}")), "{line} is not in\n{said}");
+    }
+    assert!(application.said().contains("user_get_card"), "{}", application.said());
+    assert!(String::from_utf8(dev.stdout).unwrap().contains("card.received"));
 }

@@ -50,5 +50,6 @@ mod spool_place;
 mod spool_store;
 mod support;
 mod upgrade;
+mod upstream;
 mod vectors;
 mod volume;

@@ -20,7 +20,7 @@ use crate::{
         complaint::Complaint,
         kafka_client::{ANSWER_WITHIN, client_config},
     },
-    config::{Config, OtherPolicy},
+    config::Config,
 };
 
 /// Brokers that do not know the question never answer it.
@@ -80,7 +80,7 @@ pub(super) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<(
 fn topics(config: &Config) -> Vec<(&'static str, &str)> {
     let kafka = &config.kafka;
     let mut topics = vec![("kafka.topic", kafka.topic.as_str()), ("kafka.dlq_topic", &kafka.dlq_topic)];
-    if config.accounts.iter().any(|account| account.other == OtherPolicy::Publish) {
+    if config.accounts.iter().any(|account| account.other.publishes()) {
         topics.push(("kafka.other_topic", &kafka.other_topic));
     }
     topics

@@ -7,6 +7,7 @@ mod finding;
 mod kafka;
 mod rights;
 mod spool;
+mod upstream;
 mod url;
 
 use std::{
@@ -29,7 +30,7 @@ Examples:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Try what the configuration says: brokers, topics, permissions, spool folder
+    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams
     #[arg(long)]
     connect: bool,
     /// Walk the public way to an account, as WeChat does: name, port, TLS, redirects, handshake, a push
@@ -55,6 +56,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if args.connect {
         kafka::look(&config, &mut findings)?;
         spool::look(&config, &mut findings);
+        upstream::look(&config, &mut findings);
     }
     if let Some(url) = &args.url {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(url::look(
@@ -82,6 +84,10 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 fn configuration(config: &Config, findings: &mut Findings) {
     let names: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
     findings.ok("configuration", format_args!("{} accounts: {}", names.len(), names.join(", ")));
+    for account in &config.accounts {
+        let routes = account.routes(&config.kafka).map(|route| format!("{}: {route}", route.pushes));
+        findings.ok(format!("account.{}", account.name), routes.join("; "));
+    }
     let protocol = config.kafka.options.iter().find(|(name, _)| name == "security.protocol");
     let sasl = protocol.is_some_and(|(_, value)| value.expose().to_ascii_lowercase().starts_with("sasl"));
     let given = config.kafka.sasl_password.is_some().then_some("kafka.sasl_password");

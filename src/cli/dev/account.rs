@@ -1,4 +1,4 @@
-//! The test account: invented secrets, in files for `cardhook send`, and the lines to paste.
+//! The test account: secrets, invented or an application's own, in files for `cardhook send`, and the lines to paste.
 
 use std::{
     fmt::Write as _,
@@ -8,10 +8,12 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clap::Args;
 
 use crate::{
     cli::{
         letters::letters,
+        send::secret,
         simulator::{Push, Target, WeChat},
     },
     protocol::{AesKey, AppId, Credentials, Mode, Token},
@@ -22,29 +24,52 @@ pub(super) const PATH: &str = "/wechat/dev";
 pub(super) const ACCOUNT_ID: &str = "gh_51b0cardhook";
 const APP_ID: &str = "wx51b00000000000de";
 
+/// The secrets that an application has already; those that are not given are invented.
+#[derive(Debug, Args)]
+pub(super) struct SecretArgs {
+    /// The application's token, in a file
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    token_file: Option<PathBuf>,
+    /// The application's EncodingAESKey, in a file
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    aes_key_file: Option<PathBuf>,
+    /// The application's AppID
+    #[arg(long, value_name = "APPID", requires = "upstream", default_value = APP_ID, hide_default_value = true)]
+    app_id: String,
+}
+
 /// An account whose secrets live as long as the folder.
 pub(super) struct TestAccount {
     token: Token,
     aes_key: AesKey,
+    app_id: String,
     token_file: PathBuf,
     aes_key_file: PathBuf,
     push_file: PathBuf,
 }
 
 impl TestAccount {
-    /// Invents the secrets and writes them into `folder`.
-    pub(super) fn invent(folder: &Path) -> anyhow::Result<Self> {
-        let (token, aes_key) = (letters::<32>()?, letters::<43>()?);
-        let account = Self {
-            token: Token::new(token.as_str()),
-            aes_key: AesKey::parse(&aes_key)?,
-            token_file: folder.join("token"),
-            aes_key_file: folder.join("aes_key"),
-            push_file: folder.join("push.xml"),
+    /// Invents the secrets that are not given, and writes those into `folder`.
+    pub(super) fn new(given: &SecretArgs, folder: &Path) -> anyhow::Result<Self> {
+        let file = |given: &Option<PathBuf>, name: &str, invented: String| -> anyhow::Result<PathBuf> {
+            if let Some(path) = given {
+                return Ok(path.clone());
+            }
+            let path = folder.join(name);
+            fs::write(&path, invented)?;
+            Ok(path)
         };
-        fs::write(&account.token_file, token)?;
-        fs::write(&account.aes_key_file, aes_key)?;
-        Ok(account)
+        let token_file = file(&given.token_file, "token", letters::<32>()?)?;
+        let aes_key_file = file(&given.aes_key_file, "aes_key", letters::<43>()?)?;
+        Ok(Self {
+            token: Token::new(secret(&token_file)?),
+            aes_key: AesKey::parse(&secret(&aes_key_file)?)
+                .with_context(|| format!("{} holds no EncodingAESKey", aes_key_file.display()))?,
+            app_id: given.app_id.clone(),
+            token_file,
+            aes_key_file,
+            push_file: folder.join("push.xml"),
+        })
     }
 
     /// For the receiver and for the simulator.
@@ -55,7 +80,7 @@ impl TestAccount {
             previous_token: None,
             aes_key: Some(self.aes_key.clone()),
             previous_aes_key: None,
-            app_id: Some(AppId::new(APP_ID)),
+            app_id: Some(AppId::new(self.app_id.as_str())),
         }
     }
 
@@ -76,22 +101,29 @@ impl TestAccount {
         admin: SocketAddr,
         brokers: &str,
         topic: &str,
+        upstream: Option<&str>,
     ) -> anyhow::Result<String> {
         fs::write(&self.push_file, &push.body)?;
         let program = std::env::current_exe().context("where is this program?")?;
         let (program, push_file) = (program.display(), self.push_file.display());
         let (token, aes_key) = (self.token_file.display(), self.aes_key_file.display());
-        let (url, address) = (wechat.url(), wechat.address(push));
+        let (url, address, app_id) = (wechat.url(), wechat.address(push), &self.app_id);
         let mut banner = String::new();
         writeln!(banner, "receiver  {url}  (secure mode)")?;
         writeln!(banner, "admin     http://{admin}/readyz  http://{admin}/metrics")?;
         writeln!(banner, "broker    {brokers}  (in-process, in memory)\n")?;
+        if let Some(upstream) = upstream {
+            writeln!(
+                banner,
+                "upstream  {upstream}  (needs token {token}, EncodingAESKey {aes_key}, AppID {app_id})\n"
+            )?;
+        }
         writeln!(banner, "Send one of your own:")?;
         writeln!(banner, "  curl -sS -H 'Content-Type: text/xml' --data-binary @{push_file} '{address}'")?;
         writeln!(
             banner,
             "  {program} send user_get_card --outer-str poster-7 --url {url} --token-file {token} \
-             --aes-key-file {aes_key} --app-id {APP_ID} --to-user {ACCOUNT_ID}"
+             --aes-key-file {aes_key} --app-id {app_id} --to-user {ACCOUNT_ID}"
         )?;
         writeln!(banner, "Read the topic from elsewhere:")?;
         writeln!(banner, "  {program} tail --brokers {brokers} --topic {topic} --from-beginning --json\n")?;

@@ -18,7 +18,10 @@ use clap::Args;
 use rdkafka::{ClientConfig, mocking::MockCluster};
 use tokio::time::{sleep, timeout};
 
-use self::{account::TestAccount, traffic::Traffic};
+use self::{
+    account::{SecretArgs, TestAccount},
+    traffic::Traffic,
+};
 use super::{
     kafka_client::{Start, TopicReader},
     note, signal,
@@ -28,8 +31,8 @@ use super::{
 use crate::{
     app::App,
     config::{
-        Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
-        Spool, Unverified,
+        self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
+        Spool, Unverified, Upstream, UpstreamFailure,
     },
     telemetry,
 };
@@ -45,6 +48,7 @@ const LAST_EVENTS: Duration = Duration::from_millis(300);
 Examples:
   cardhook dev
   cardhook dev --for 10s
+  cardhook dev --upstream http://127.0.0.1:8000/wechat --token-file token --aes-key-file aes_key --app-id wx…
   cardhook dev --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:9090")]
 pub(super) struct DevArgs {
     /// Stop after this long (10s, 5m); at Ctrl-C when not given
@@ -56,11 +60,16 @@ pub(super) struct DevArgs {
     /// Address of health and metrics; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
+    /// Your own application: everything goes on to it, and standard error shows what it answers
+    #[arg(long, value_name = "URL", value_parser = config::upstream_url)]
+    upstream: Option<hyper::Uri>,
+    #[command(flatten)]
+    secrets: SecretArgs,
 }
 
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("cardhook-dev-").tempdir().context("no temporary folder")?;
-    let account = TestAccount::invent(folder.path())?;
+    let account = TestAccount::new(&args.secrets, folder.path())?;
     let cluster = MockCluster::new(1).context("the in-process broker does not start")?;
     let config = config(args, &account, &cluster.bootstrap_servers(), &folder.path().join("spool"));
     for topic in [&config.kafka.topic, &config.kafka.dlq_topic, &config.kafka.other_topic] {
@@ -74,14 +83,15 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
 async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) -> anyhow::Result<()> {
     let brokers = config.kafka.brokers.join(",");
     let topic = config.kafka.topic.clone();
+    let upstream = config.accounts.iter().find_map(|account| account.upstream.as_ref()).map(Upstream::shown);
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
     let mut reader = TopicReader::open(client, &topic, Start::Beginning)?;
     telemetry::init(&config.log);
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;
-    let traffic = Traffic::new(&wechat)?;
-    note(account.banner(&wechat, &traffic.sample_push(), app.admin_addr(), &brokers, &topic)?);
+    let traffic = Traffic::new(&wechat, upstream.is_some())?;
+    note(account.banner(&wechat, &traffic.sample_push(), app.admin_addr(), &brokers, &topic, upstream.as_deref())?);
 
     let stop = signal::first_stops_second_ends()?;
     let mut ended = Ok(());
@@ -131,7 +141,13 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             account_id: Some(account::ACCOUNT_ID.to_owned()),
             credentials: account.credentials(),
             max_age: None,
-            other: OtherPolicy::Ignore,
+            other: if args.upstream.is_some() { OtherPolicy::Forward } else { OtherPolicy::Ignore },
+            upstream: args.upstream.clone().map(|url| Upstream {
+                url,
+                on_failure: UpstreamFailure::Fail,
+                max_in_flight: 256,
+                cards: true,
+            }),
             app_secret: None,
         }],
         kafka: Kafka {

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    cli::simulator::{Choices, Clear, Customer, Customers, Push, WeChat, sample},
+    cli::{
+        note,
+        simulator::{Choices, Clear, Customer, Customers, Push, WeChat, sample},
+    },
     clock,
     event::EventType::{
         self, Activated, Approved, CoinOrder, Consumed, Deleted, GiftAccepted, GiftPaid, GiftSent, Gifted,
@@ -39,13 +42,25 @@ pub(super) struct Traffic<'a> {
     wechat: &'a WeChat,
     customers: Customers,
     seed: u64,
+    /// Whether an application answers: then there are messages too, and its answers are shown.
+    answered: bool,
 }
+
+/// What is no card event: a text, a follower, a tap on a menu.
+const MESSAGES: [(&str, &str); 3] = [
+    ("text", "<MsgType><![CDATA[text]]></MsgType>\n<Content><![CDATA[你好]]></Content>\n<MsgId>1</MsgId>"),
+    ("subscribe", "<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[subscribe]]></Event>\n<EventKey></EventKey>"),
+    (
+        "CLICK",
+        "<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[CLICK]]></Event>\n<EventKey><![CDATA[TODAY]]></EventKey>",
+    ),
+];
 
 impl<'a> Traffic<'a> {
     /// New customers in every run.
-    pub(super) fn new(wechat: &'a WeChat) -> anyhow::Result<Self> {
+    pub(super) fn new(wechat: &'a WeChat, answered: bool) -> anyhow::Result<Self> {
         let seed = getrandom::u64().context("the system gives no random numbers")?;
-        Ok(Self { wechat, customers: Customers::new(seed), seed })
+        Ok(Self { wechat, customers: Customers::new(seed), seed, answered })
     }
 
     /// Sends one event after the other, at a steady pace, for ever.
@@ -57,7 +72,15 @@ impl<'a> Traffic<'a> {
             for event_type in *journey {
                 sleep_until(due).await;
                 due += PACE;
-                self.wechat.deliver(&self.push(*event_type, &customer, channel)).await;
+                self.deliver(event_type.as_str(), &self.push(*event_type, &customer, channel)).await;
+            }
+            if self.answered {
+                let message = MESSAGES.iter().cycle().nth(usize::try_from(number % 3).unwrap_or_default());
+                if let Some((name, elements)) = message {
+                    sleep_until(due).await;
+                    due += PACE;
+                    self.deliver(name, &self.message(elements, &customer)).await;
+                }
             }
         }
     }
@@ -65,6 +88,26 @@ impl<'a> Traffic<'a> {
     /// A push that nobody has sent yet: for the user to post.
     pub(super) fn sample_push(&self) -> Push {
         self.push(Received, &self.customers.customer(u64::MAX), Some("curl"))
+    }
+
+    async fn deliver(&self, name: &str, push: &Push) {
+        let attempts = self.wechat.deliver(push).await;
+        if let Some(last) = attempts.last().filter(|_| self.answered) {
+            let (times, took) = (attempts.len(), last.latency.as_millis());
+            note(format_args!("answered  {name}: {} in {took} ms, delivery {times}", last.answer));
+        }
+    }
+
+    fn message(&self, elements: &str, customer: &Customer) -> Push {
+        let (now, to_user, openid) = (clock::unix_millis(), self.wechat.to_user(), &customer.openid);
+        let timestamp = now / 1000;
+        let xml = format!(
+            "<xml><ToUserName><![CDATA[{to_user}]]></ToUserName>\n<FromUserName><![CDATA[{openid}]]></FromUserName>\n\
+             <CreateTime>{timestamp}</CreateTime>\n{elements}\n</xml>"
+        );
+        let (to_user, openid) = (to_user.to_owned(), Some(openid.clone()));
+        let clear = Clear { xml: xml.into_bytes(), to_user, openid, timestamp };
+        self.wechat.push(clear, self.seed ^ now.unsigned_abs())
     }
 
     fn push(&self, event_type: EventType, customer: &Customer, outer_str: Option<&str>) -> Push {

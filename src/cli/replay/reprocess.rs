@@ -12,7 +12,7 @@ use rdkafka::{
 };
 
 use crate::{
-    config::{Account, OtherPolicy},
+    config::Account,
     event::{self, EventType, Headers, Incoming, Receipt, Record, UtcMillis, UtcSeconds},
     protocol::{Callback, Mode, Query},
 };
@@ -158,7 +158,7 @@ impl<'a> Judge<'a> {
                 event_type: card.event_type(),
                 record: card.record(),
             },
-            Incoming::Other(other) if account.other == OtherPolicy::Publish => {
+            Incoming::Other(other) if account.other.publishes() => {
                 Verdict::Publish { destination: Destination::Other, event_type: OTHER, record: other.record() }
             }
             Incoming::Other(_) => Verdict::Ignore,

@@ -17,7 +17,7 @@ use crate::{
         kafka_client::{ANSWER_WITHIN, client_config},
         note,
     },
-    config::{Config, OtherPolicy},
+    config::Config,
     event::UtcMillis,
 };
 
@@ -47,7 +47,7 @@ impl Retention {
         let admin: AdminClient<DefaultClientContext> =
             client_config(&config.kafka).create().context("the client's properties are refused")?;
         let events = Topic::ask(&admin, &config.kafka.topic).await;
-        let other = if config.accounts.iter().any(|account| account.other == OtherPolicy::Publish) {
+        let other = if config.accounts.iter().any(|account| account.other.publishes()) {
             Topic::ask(&admin, &config.kafka.other_topic).await
         } else {
             Topic { name: config.kafka.other_topic.clone(), keeps_ms: None, told: false }

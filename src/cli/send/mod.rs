@@ -19,7 +19,7 @@ use tokio::{
     time::{Duration, Instant, sleep_until},
 };
 
-pub(super) use self::arguments::SendArgs;
+pub(super) use self::{arguments::SendArgs, target::secret};
 use self::{
     arguments::{Content, Plan},
     report::Report,

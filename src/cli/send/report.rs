@@ -23,7 +23,7 @@ impl Report {
     pub(super) fn count(&mut self, attempts: &[Attempt]) {
         self.sent += 1;
         for Attempt { answer, latency } in attempts {
-            self.accepted += u64::from(*answer == Answer::Accepted);
+            self.accepted += u64::from(matches!(answer, Answer::Accepted | Answer::Replied));
             *self.answers.entry(*answer).or_default() += 1;
             self.latencies.push(*latency);
         }

@@ -132,7 +132,8 @@ impl TargetArgs {
     }
 }
 
-fn secret(path: &Path) -> anyhow::Result<String> {
+/// The secret in a file, less one trailing newline.
+pub(in crate::cli) fn secret(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned())
 }

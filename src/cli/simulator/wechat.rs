@@ -38,6 +38,8 @@ pub(in crate::cli) struct Target {
 pub(in crate::cli) enum Answer {
     /// 200 with `success` or an empty body: WeChat does not deliver it again.
     Accepted,
+    /// 200 with an XML document: an application's reply to the user, which WeChat does not deliver again either.
+    Replied,
     /// 200 with another body.
     IllegalReply,
     /// Another status.
@@ -89,6 +91,7 @@ impl Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted => f.write_str("200 success"),
+            Self::Replied => f.write_str("200 with a reply"),
             Self::IllegalReply => f.write_str("200, but another body"),
             Self::Status(404) => f.write_str("404 (the URL's path is not that of an account: see account.path)"),
             Self::Status(status) => write!(f, "{status}"),
@@ -174,7 +177,7 @@ impl WeChat {
             let started = Instant::now();
             let answer = self.post(&address, push.body.clone()).await.unwrap_or_else(|error| Answer::missing(&error));
             attempts.push(Attempt { answer, latency: started.elapsed() });
-            if answer == Answer::Accepted {
+            if matches!(answer, Answer::Accepted | Answer::Replied) {
                 break;
             }
         }
@@ -187,6 +190,7 @@ impl WeChat {
         let body = response.bytes().await?;
         Ok(match (status, body.as_ref()) {
             (StatusCode::OK, b"success" | b"") => Answer::Accepted,
+            (StatusCode::OK, reply) if reply.starts_with(b"<xml>") => Answer::Replied,
             (StatusCode::OK, _) => Answer::IllegalReply,
             (other, _) => Answer::Status(other.as_u16()),
         })

@@ -1,6 +1,7 @@
 //! The rules of contract §4.1, one sentence each.
 
 mod app_secret;
+mod forward;
 mod rules;
 mod secrets;
 mod sources;
@@ -99,6 +100,8 @@ aes_key = "{KEY}"
 previous_aes_key = "{KEY}"
 mode = "secure"
 other = "ignore"
+upstream_failure = "fail"
+upstream_max_in_flight = 256
 forward_cards = false
 app_secret = "0123456789abcdef0123456789abcdef"
 [kafka]

@@ -309,18 +309,3 @@ fn avro_needs_a_registry_and_the_other_formats_have_none() {
         assert_eq!(keys(lines), Vec::from_iter(wrong), "{lines}");
     }
 }
-
-#[test]
-fn parts_that_come_later_say_so() {
-    for (old, new, key) in [
-        ("name", "other = \"forward\"\nname", "account.shop.other"),
-        ("name", "upstream = \"http://u\"\nname", "account.shop.upstream"),
-        ("name", "forward_cards = true\nname", "account.shop.forward_cards"),
-    ] {
-        let errors = load(&LEAST.replace(old, new)).unwrap_err();
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        assert_eq!(errors[0].key, key);
-        assert!(errors[0].problem.contains("comes with a later release"), "{errors:?}");
-    }
-    assert_eq!(keys_with("name", "other = \"publish\"\nname"), [""; 0]);
-}

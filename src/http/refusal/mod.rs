@@ -5,7 +5,7 @@
 
 mod connection;
 mod diagnosis;
-mod limit;
+pub(super) mod limit;
 mod path;
 
 use std::{

@@ -175,6 +175,7 @@ fn account(other: Other) -> Account {
         },
         max_age: None,
         other,
+        upstream: None,
         index: 0,
     }
 }

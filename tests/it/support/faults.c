@@ -1,10 +1,11 @@
 // Faults of the machine for one process, by LD_PRELOAD: a slow or failing fsync, pages that a failed fsync lost, and a wall
-// clock that jumps.
+// clock that jumps; and a name, app.test, that resolves to 127.0.0.N, or to nothing for a long time.
 // `faults.rs` shares the numbers below with it through the file that TESTS_FAULTS_OF_CARDHOOK names.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@ struct faults {
   int64_t clock_offset_ms;
   int64_t lose_pages;
   int64_t sync_errno_of;
+  int64_t name_octet;
 };
 
 // What stood where something was written since the last fsync of the file; the newest first.
@@ -39,6 +41,7 @@ static volatile struct faults *faults;
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+static int (*real_getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 static struct written *unsynced;
 static pthread_mutex_t unsynced_lock = PTHREAD_MUTEX_INITIALIZER;
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
@@ -48,6 +51,7 @@ __attribute__((constructor)) static void start(void) {
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+  real_getaddrinfo = dlsym(RTLD_NEXT, "getaddrinfo");
   const char *path = getenv("TESTS_FAULTS_OF_CARDHOOK");
   int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
   if (file < 0) abort();
@@ -136,4 +140,17 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     now->tv_nsec = ns + (ns < 0 ? 1000000000 : ns >= 1000000000 ? -1000000000 : 0);
   }
   return result;
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
+  char address[16];
+  if (faults && faults->name_octet && name && !strcmp(name, "app.test")) {
+    if (faults->name_octet < 0) {
+      sleep(60);
+      return EAI_AGAIN;
+    }
+    snprintf(address, sizeof address, "127.0.0.%d", (int)(faults->name_octet & 0xff));
+    name = address;
+  }
+  return real_getaddrinfo(name, service, hints, found);
 }

@@ -1,5 +1,5 @@
 //! Faults of the machine for one process: a slow or failing fsync, pages that a failed fsync lost, and a wall clock that
-//! jumps. `faults.c` does it, loaded before the C library; this is its handle.
+//! jumps; and a name whose address changes. `faults.c` does it, loaded before the C library; this is its handle.
 
 use std::{
     fs::File,
@@ -16,6 +16,7 @@ const SYNCS_FAILED: u64 = 2;
 const CLOCK_OFFSET_MS: u64 = 3;
 const LOSE_PAGES: u64 = 4;
 const SYNC_ERRNO_OF: u64 = 5;
+const NAME_OCTET: u64 = 6;
 
 /// Sets the faults of the process that runs under them.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ impl Faults {
     /// The process's wall clock is this much ahead (or, negative, behind) from now on.
     pub fn clock_offset_ms(&self, offset: i64) {
         self.set(CLOCK_OFFSET_MS, offset);
+    }
+
+    /// The name `app.test` is this address of 127.0.0.0/24 from now on; `None`: no name server answers.
+    pub fn app_test_is(&self, octet: Option<u8>) {
+        self.set(NAME_OCTET, octet.map_or(-1, i64::from));
     }
 
     fn set(&self, place: u64, number: i64) {

@@ -1,5 +1,6 @@
 //! What the tests are made of: a real broker, the real binary, a simulated WeChat, and consumers that are not our code.
 
+pub mod application;
 pub mod burst;
 pub mod cardhook;
 pub mod consume;

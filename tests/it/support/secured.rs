@@ -51,6 +51,11 @@ impl Secured {
         self.file("authority.pem")
     }
 
+    /// Certificate and key for 127.0.0.1, by the authority.
+    pub fn certificate(&self) -> [String; 2] {
+        ["broker.pem", "broker.key"].map(|name| self.file(name))
+    }
+
     /// The certificate of one that did not.
     pub fn stranger(&self) -> String {
         self.file("stranger.pem")

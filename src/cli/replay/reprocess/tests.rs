@@ -2,6 +2,7 @@ use rdkafka::Timestamp;
 
 use super::*;
 use crate::{
+    config::OtherPolicy,
     delivery::kafka_headers,
     event::Quarantine,
     protocol::{AesKey, AppId, Credentials, Document, Token, compat_body, seal, secure_body},
@@ -28,6 +29,7 @@ fn account(aes_key: &str, other: OtherPolicy) -> Account {
         },
         max_age: None,
         other,
+        upstream: None,
         app_secret: None,
     }
 }

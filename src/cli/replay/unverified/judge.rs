@@ -8,7 +8,7 @@ use rdkafka::{Timestamp, message::OwnedMessage};
 
 use super::super::reprocess::{Destination, OTHER, Verdict};
 use crate::{
-    config::{Account, OtherPolicy},
+    config::Account,
     delivery::{Memory, SpoolError, kafka_headers},
     event::{self, EventId, Incoming, Quarantine, Receipt},
     protocol::{Age, Callback, Digest, Query, age, is_damaged},
@@ -88,7 +88,7 @@ impl<'a> Judge<'a> {
                 let verdict = Verdict::Publish { destination, event_type, record: card.record() };
                 (card.event_time(), card.event_id(), verdict)
             }
-            Ok(Incoming::Other(other)) if account.other == OtherPolicy::Publish => {
+            Ok(Incoming::Other(other)) if account.other.publishes() => {
                 let (destination, event_type) = (Destination::Other, OTHER);
                 let verdict = Verdict::Publish { destination, event_type, record: other.record() };
                 (other.event_time(), other.event_id(), verdict)
