@@ -4,6 +4,7 @@ mod walk;
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
+use cardhook::metrics::{Cause, NotHttp};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -15,13 +16,15 @@ const SHOWN: &str = "127.0.0.1:9092";
 const LATER: [&str; 1] = ["kafka.format"];
 
 /// Every page in English and in Chinese.
-const PAGES: [[&str; 2]; 6] = [
+const PAGES: [[&str; 2]; 8] = [
     ["README.md", "README.zh-CN.md"],
     ["docs/configuration.md", "docs/configuration.zh-CN.md"],
     ["docs/metrics.md", "docs/metrics.zh-CN.md"],
     ["docs/consuming.md", "docs/consuming.zh-CN.md"],
     ["docs/performance.md", "docs/performance.zh-CN.md"],
     ["docs/alerts.md", "docs/alerts.zh-CN.md"],
+    ["docs/troubleshooting.md", "docs/troubleshooting.zh-CN.md"],
+    ["docs/failures.md", "docs/failures.zh-CN.md"],
 ];
 
 fn read(path: &str) -> String {
@@ -206,4 +209,16 @@ fn the_rust_lines_are_those_of_the_example() {
     let body: String =
         body.lines().fold(String::new(), |body, line| body + line.strip_prefix("    ").unwrap_or(line) + "\n");
     assert_eq!(shown, body);
+}
+
+#[test]
+fn the_troubleshooting_page_has_an_entry_for_each_cause_in_the_code() {
+    for page in ["docs/troubleshooting.md", "docs/troubleshooting.zh-CN.md"].map(read) {
+        let entries: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        let causes: BTreeSet<&str> = Cause::ALL.into_iter().map(Cause::label).collect();
+        assert_eq!(entries, causes);
+        for cause in NotHttp::ALL.map(NotHttp::label) {
+            assert!(page.lines().any(|line| line.starts_with(&format!("| `{cause}` |"))), "{cause}");
+        }
+    }
 }

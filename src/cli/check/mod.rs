@@ -17,7 +17,7 @@ use std::{
 
 use self::finding::Findings;
 use super::ConfigArgs;
-use crate::{config::Config, telemetry};
+use crate::{clock, config::Config, delivery::spool_folder, telemetry, unverified};
 
 /// Say what is wrong with the configuration and with what it names, and what to do about it
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(&config.log);
     let mut findings = Findings::default();
     configuration(&config, &mut findings);
+    unverified(&config, &mut findings);
     if args.connect {
         kafka::look(&config, &mut findings)?;
         spool::look(&config, &mut findings);
@@ -78,6 +79,20 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         findings.print(&mut out)?;
     }
     Ok(if findings.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Pushes that failed verification and are kept: what a wrong token leaves.
+fn unverified(config: &Config, findings: &mut Findings) {
+    let window = i64::try_from(config.unverified.window.as_millis()).unwrap_or(i64::MAX);
+    let from_ms = clock::unix_millis().saturating_sub(window);
+    let kept = unverified::count(&spool_folder(&config.spool.path), from_ms).unwrap_or_default();
+    for (account, number) in kept.into_iter().filter(|(_, number)| *number > 0) {
+        findings.warn(
+            "unverified",
+            format_args!("{number} pushes of {account} failed verification and are kept"),
+            "if the token was wrong, correct it, then `cardhook replay --unverified --config FILE`",
+        );
+    }
 }
 
 /// What the configuration alone tells.
