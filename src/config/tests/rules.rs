@@ -157,11 +157,11 @@ fn more_than_five_requests_in_flight_are_reserved() {
 #[test]
 fn other_properties_pass_through_as_texts() {
     let config = load(&format!(
-        "{LEAST}[kafka.options]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5\n\"socket.nagle.disable\" = true"
+        "{LEAST}[kafka.options]\nsecurity.protocol = \"SSL\"\n\"linger.ms\" = 5\n\"socket.nagle.disable\" = true"
     ))
     .unwrap();
     let options: Vec<_> = config.kafka.options.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-    assert_eq!(options, [("linger.ms", "5"), ("security.protocol", "SASL_SSL"), ("socket.nagle.disable", "true")]);
+    assert_eq!(options, [("linger.ms", "5"), ("security.protocol", "SSL"), ("socket.nagle.disable", "true")]);
 }
 
 #[test]
