@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test on a fresh Debian 12 machine with Rust, Java 17 and Maven: fetches what is missing, then `cargo test`.
+# Runs every test on a fresh Debian 12 machine with Rust, Java 17, Maven and Node 20: fetches what is missing, then `cargo test`.
 # Arguments go to `cargo test`, e.g. `tests/run.sh duplicates`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -51,6 +51,12 @@ fi
 
 stage "Apache Kafka's jars (tests/kafka/pom.xml)"
 tests/kafka/fetch.sh
+
+stage "The library without the server"
+cargo check --locked --lib --no-default-features
+
+stage "Schemas, by other people's tools (tests/schemas/check.sh)"
+tests/schemas/check.sh
 
 stage "cargo test"
 # A test that finds nothing of what stands above fails; in CI one that finds no right, limit or sample of the machine's too.

@@ -5,7 +5,7 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    Account, AnswerAfter, Config, LogFormat, OtherPolicy, Upstream, UpstreamFailure, kafka_options,
+    Account, AnswerAfter, Config, Format, LogFormat, OtherPolicy, Upstream, UpstreamFailure, kafka_options,
     values::{show_duration, show_size},
 };
 use crate::protocol::AppId;
@@ -55,7 +55,8 @@ impl Config {
         page.text("topic", &kafka.topic);
         page.text("dlq_topic", &kafka.dlq_topic);
         page.text("other_topic", &kafka.other_topic);
-        page.text("format", "json");
+        page.text("format", kafka_format(kafka.format));
+        page.secret("schema_registry", kafka.schema_registry.is_some());
         page.secret("sasl_password", kafka.sasl_password.is_some());
         page.section("[kafka.options]");
         for (name, value) in &kafka.options {
@@ -146,6 +147,14 @@ impl Page {
 /// As TOML writes a text, escapes included.
 fn quoted(text: impl Display) -> String {
     toml::Value::String(text.to_string()).to_string()
+}
+
+fn kafka_format(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::CloudEvents => "cloudevents",
+        Format::Avro => "avro",
+    }
 }
 
 fn answer_after(answer_after: AnswerAfter) -> &'static str {

@@ -23,6 +23,7 @@ mod dev;
 mod duplicates;
 mod events;
 mod failing_disk;
+mod formats;
 mod full_disk;
 mod fuzz_corpus;
 mod http_contract;

@@ -31,8 +31,8 @@ use super::{
 use crate::{
     app::App,
     config::{
-        self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
-        Unverified, Upstream, UpstreamFailure,
+        self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
+        Spool, Unverified, Upstream, UpstreamFailure,
     },
     telemetry,
 };
@@ -155,6 +155,8 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             topic: "wechat.card.events".to_owned(),
             dlq_topic: "wechat.card.dlq".to_owned(),
             other_topic: "wechat.other".to_owned(),
+            format: Format::Json,
+            schema_registry: None,
             sasl_password: None,
             options: Vec::new(),
         },

@@ -72,9 +72,9 @@ fn an_account_may_stand_wholly_in_the_environment() {
 
 #[test]
 fn dots_of_a_librdkafka_property_are_written_as_underscores() {
-    let config = load_with(LEAST, &[("CARDHOOK__KAFKA__OPTIONS__SECURITY_PROTOCOL", "SASL_SSL")], &[]).unwrap();
+    let config = load_with(LEAST, &[("CARDHOOK__KAFKA__OPTIONS__SECURITY_PROTOCOL", "SSL")], &[]).unwrap();
     assert_eq!(config.kafka.options[0].0, "security.protocol");
-    assert_eq!(config.kafka.options[0].1.expose(), "SASL_SSL");
+    assert_eq!(config.kafka.options[0].1.expose(), "SSL");
 }
 
 #[test]
