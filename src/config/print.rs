@@ -39,6 +39,8 @@ impl Config {
         page.section("[dedup]");
         page.text("window", show_duration(self.dedup.window));
         page.text("max_bytes", show_size(self.dedup.max_bytes));
+        page.section("[wechat_api]");
+        page.text("base_url", &self.wechat_api.base_url);
         page.section("[log]");
         page.text("level", self.log.level.as_str().to_ascii_lowercase());
         page.text("format", log_format(self.log.format));
@@ -114,6 +116,9 @@ impl Page {
         }
         self.text("other", other(account.other));
         self.secret("app_secret", account.app_secret.is_some());
+        if let Some(file) = &account.access_token_file {
+            self.text("access_token_file", file.display());
+        }
     }
 }
 

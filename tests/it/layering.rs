@@ -36,7 +36,7 @@ const LAYERS: [Layer; 5] = [
     },
     Layer {
         name: "wechat_api",
-        ours: &["wechat_api"],
+        ours: &["wechat_api", "clock"],
         banned: &["actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite"],
     },
 ];

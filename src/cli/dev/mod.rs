@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     app::App,
-    config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool},
+    config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool, WeChatApi},
     telemetry,
 };
 
@@ -130,6 +130,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             max_age: None,
             other: OtherPolicy::Ignore,
             app_secret: None,
+            access_token_file: None,
         }],
         kafka: Kafka {
             brokers: brokers.split(',').map(str::to_owned).collect(),
@@ -146,6 +147,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             shutdown_timeout: Duration::from_secs(8),
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
+        wechat_api: WeChatApi { base_url: "http://127.0.0.1:9".to_owned() },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }
 }

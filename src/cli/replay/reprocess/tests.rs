@@ -29,6 +29,7 @@ fn account(aes_key: &str, other: OtherPolicy) -> Account {
         max_age: None,
         other,
         app_secret: None,
+        access_token_file: None,
     }
 }
 
