@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::card_api;
 use crate::{
     cli::{
         letters::letters,
@@ -29,6 +30,9 @@ pub(super) struct TestAccount {
     token_file: PathBuf,
     aes_key_file: PathBuf,
     push_file: PathBuf,
+    app_secret: String,
+    app_secret_file: PathBuf,
+    config_file: PathBuf,
 }
 
 impl TestAccount {
@@ -41,9 +45,13 @@ impl TestAccount {
             token_file: folder.join("token"),
             aes_key_file: folder.join("aes_key"),
             push_file: folder.join("push.xml"),
+            app_secret: letters::<32>()?,
+            app_secret_file: folder.join("app_secret"),
+            config_file: folder.join("cardhook.toml"),
         };
         fs::write(&account.token_file, token)?;
         fs::write(&account.aes_key_file, aes_key)?;
+        fs::write(&account.app_secret_file, &account.app_secret)?;
         Ok(account)
     }
 
@@ -66,6 +74,25 @@ impl TestAccount {
             credentials: self.credentials(),
             to_user: ACCOUNT_ID.to_owned(),
         }
+    }
+
+    /// Of the card API's double.
+    pub(super) fn app_secret(&self) -> &str {
+        &self.app_secret
+    }
+
+    /// Writes the configuration for `cardhook card …`, with its own state folder beside the receiver's spool.
+    pub(super) fn write_config(&self, card_api: SocketAddr, spool: &Path) -> anyhow::Result<()> {
+        let shown = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
+        let text = format!(
+            "[[account]]\nname = {NAME:?}\napp_id = {APP_ID:?}\ntoken_file = {}\naes_key_file = {}\napp_secret_file = {}\n\n\
+             [kafka]\nbrokers = []\n\n[spool]\npath = {}\n\n[wechat_api]\nbase_url = \"http://{card_api}\"\n",
+            shown(&self.token_file),
+            shown(&self.aes_key_file),
+            shown(&self.app_secret_file),
+            shown(&spool.with_extension("card")),
+        );
+        Ok(fs::write(&self.config_file, text)?)
     }
 
     /// What runs where, and how to send one's own; writes the file that the `curl` line posts.
@@ -95,6 +122,7 @@ impl TestAccount {
         )?;
         writeln!(banner, "Read the topic from elsewhere:")?;
         writeln!(banner, "  {program} tail --brokers {brokers} --topic {topic} --from-beginning --json\n")?;
+        writeln!(banner, "{}\n", card_api::lines(&program.to_string(), &self.config_file.display().to_string()))?;
         write!(banner, "Events as they come back from the broker (Ctrl-C stops):")?;
         Ok(banner)
     }

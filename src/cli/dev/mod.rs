@@ -3,6 +3,7 @@
 //! The broker is librdkafka's mock: it speaks Kafka's protocol on a real port and keeps records in memory only.
 
 mod account;
+mod card_api;
 mod traffic;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
     app::App,
     config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool, WeChatApi},
     telemetry,
+    wechat_api::BASE,
 };
 
 const PARTITIONS: i32 = 3;
@@ -70,7 +72,7 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
 /// Receives, sends and prints until the end; then stops in that the receiver's last events are printed too.
 async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) -> anyhow::Result<()> {
     let brokers = config.kafka.brokers.join(",");
-    let topic = config.kafka.topic.clone();
+    let (topic, spool) = (config.kafka.topic.clone(), config.spool.path.clone());
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
     let mut reader = TopicReader::open(client, &topic, Start::Beginning)?;
@@ -78,6 +80,8 @@ async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) ->
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;
     let traffic = Traffic::new(&wechat)?;
+    let card_api = card_api::start(wechat.clone(), getrandom::u64()?, account.app_secret().to_owned())?;
+    account.write_config(card_api, &spool)?;
     note(account.banner(&wechat, &traffic.sample_push(), app.admin_addr(), &brokers, &topic)?);
 
     let stop = signal::first_stops_second_ends()?;
@@ -147,7 +151,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             shutdown_timeout: Duration::from_secs(8),
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
-        wechat_api: WeChatApi { base_url: "http://127.0.0.1:9".to_owned() },
+        wechat_api: WeChatApi { base_url: BASE.to_owned() },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }
 }
