@@ -64,7 +64,11 @@ fn app_secret(section: &mut Section, credentials: &mut Credentials) -> Option<Ap
 }
 
 fn access_token_file(section: &mut Section, has_secret: bool) -> Option<PathBuf> {
-    let file = section.optional("access_token_file", values::text, "write the path of the file that your token server keeps")?;
+    let file = section.optional(
+        "access_token_file",
+        values::text,
+        "write the path of the file that your token server keeps",
+    )?;
     if has_secret {
         let problem = "stands beside app_secret: both say where access tokens come from";
         section.fail("access_token_file", problem, "keep either app_secret or access_token_file");

@@ -221,7 +221,8 @@ fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {
 }
 
 fn wechat_api(mut section: Section, errors: &mut Vec<ConfigError>) -> WeChatApi {
-    let base_url = section.get("base_url", BASE.to_owned(), values::base_url, "write one such as \"https://api.weixin.qq.com\"");
+    let base_url =
+        section.get("base_url", BASE.to_owned(), values::base_url, "write one such as \"https://api.weixin.qq.com\"");
     errors.extend(section.finish());
     WeChatApi { base_url }
 }

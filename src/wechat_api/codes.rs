@@ -23,24 +23,19 @@ pub fn meaning(errcode: i64) -> Option<&'static Meaning> {
     MEANINGS.iter().find(|meaning| meaning.errcode == errcode)
 }
 
-const fn says(
-    errcode: i64,
-    [en, en_cure]: [&'static str; 2],
-    [zh, zh_cure]: [&'static str; 2],
-) -> Meaning {
+const fn says(errcode: i64, [en, en_cure]: [&'static str; 2], [zh, zh_cure]: [&'static str; 2]) -> Meaning {
     Meaning { errcode, en, en_cure, zh, zh_cure }
 }
 
 /// By code.
 pub const MEANINGS: &[Meaning] = &[
-    says(
-        -1,
-        ["WeChat is busy", "this passes by itself: try again in a moment"],
-        ["微信系统繁忙", "稍后重试即可"],
-    ),
+    says(-1, ["WeChat is busy", "this passes by itself: try again in a moment"], ["微信系统繁忙", "稍后重试即可"]),
     says(
         40_001,
-        ["the AppSecret or the access token is wrong", "compare app_secret with WeChat's console (resetting it there makes a new one)"],
+        [
+            "the AppSecret or the access token is wrong",
+            "compare app_secret with WeChat's console (resetting it there makes a new one)",
+        ],
         ["AppSecret 或 access_token 不正确", "核对 app_secret 与公众平台“基本配置”中的一致（重置后旧的即失效）"],
     ),
     says(
@@ -50,7 +45,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         40_014,
-        ["WeChat does not know the access token", "it was renewed and refused again: wait a minute, or look at what writes access_token_file"],
+        [
+            "WeChat does not know the access token",
+            "it was renewed and refused again: wait a minute, or look at what writes access_token_file",
+        ],
         ["access_token 不合法", "已换新仍被拒绝：稍候一分钟再试，或检查写入 access_token_file 的程序"],
     ),
     says(
@@ -60,7 +58,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         40_056,
-        ["the code is not valid", "compare the code (leading zeros count), and the card id for a card with custom codes"],
+        [
+            "the code is not valid",
+            "compare the code (leading zeros count), and the card id for a card with custom codes",
+        ],
         ["code 不合法", "核对 code（前导零也算），自定义 code 的卡券还需 card_id"],
     ),
     says(
@@ -85,12 +86,18 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         40_080,
-        ["the CardExt is wrong", "sign it anew with `cardhook card sign add`; timestamp and nonce_str must equal those signed"],
+        [
+            "the CardExt is wrong",
+            "sign it anew with `cardhook card sign add`; timestamp and nonce_str must equal those signed",
+        ],
         ["CardExt 不正确", "用 `cardhook card sign add` 重新签名；timestamp 与 nonce_str 须与签名时一致"],
     ),
     says(
         40_099,
-        ["the code was redeemed already", "do not hand anything out for it again; `cardhook card get` shows its status"],
+        [
+            "the code was redeemed already",
+            "do not hand anything out for it again; `cardhook card get` shows its status",
+        ],
         ["code 已被核销", "请勿重复兑付；可用 `cardhook card get` 查看状态"],
     ),
     says(
@@ -120,7 +127,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         40_127,
-        ["the customer deleted the card, or is giving it to a friend", "ask the customer to show the card again; `cardhook card get` shows its status"],
+        [
+            "the customer deleted the card, or is giving it to a friend",
+            "ask the customer to show the card again; `cardhook card get` shows its status",
+        ],
         ["用户已删除该卡券，或正在转赠", "请用户重新出示卡券；可用 `cardhook card get` 查看状态"],
     ),
     says(
@@ -130,12 +140,18 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         40_164,
-        ["this machine's address is not on the whitelist", "put this machine's public address on the account's IP whitelist in WeChat's console (设置与开发 → 基本配置 → IP白名单)"],
+        [
+            "this machine's address is not on the whitelist",
+            "put this machine's public address on the account's IP whitelist in WeChat's console (设置与开发 → 基本配置 → IP白名单)",
+        ],
         ["本机 IP 不在白名单中", "在公众平台“设置与开发 → 基本配置 → IP白名单”中加入本机的公网地址"],
     ),
     says(
         41_001,
-        ["the access token is missing", "a proxy on the way may cut the query: look at HTTPS_PROXY and wechat_api.base_url"],
+        [
+            "the access token is missing",
+            "a proxy on the way may cut the query: look at HTTPS_PROXY and wechat_api.base_url",
+        ],
         ["缺少 access_token", "可能被中间代理截去：检查 HTTPS_PROXY 与 wechat_api.base_url"],
     ),
     says(
@@ -150,7 +166,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         42_001,
-        ["the access token has ended", "it was renewed and refused again: wait a minute, or look at what writes access_token_file"],
+        [
+            "the access token has ended",
+            "it was renewed and refused again: wait a minute, or look at what writes access_token_file",
+        ],
         ["access_token 已过期", "已换新仍被拒绝：稍候一分钟再试，或检查写入 access_token_file 的程序"],
     ),
     says(
@@ -175,7 +194,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         45_009,
-        ["the account has called too often today", "this passes by itself at midnight (China), or clear the quota in WeChat's console"],
+        [
+            "the account has called too often today",
+            "this passes by itself at midnight (China), or clear the quota in WeChat's console",
+        ],
         ["今日调用次数已达上限", "次日零点（北京时间）自动恢复，也可在公众平台清零"],
     ),
     says(
@@ -190,7 +212,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         45_030,
-        ["the account's API may not use this card", "the card was made in WeChat's console or by another account: make it through the API"],
+        [
+            "the account's API may not use this card",
+            "the card was made in WeChat's console or by another account: make it through the API",
+        ],
         ["该 card_id 无接口权限", "该卡券由公众平台或其他账号创建：请通过接口创建"],
     ),
     says(
@@ -210,7 +235,10 @@ pub const MEANINGS: &[Meaning] = &[
     ),
     says(
         48_001,
-        ["the account may not use this API: its card feature (卡券功能) is not enabled", "look into its permissions in WeChat's console (接口权限), and enable the feature at 广告与服务 → 卡券"],
+        [
+            "the account may not use this API: its card feature (卡券功能) is not enabled",
+            "look into its permissions in WeChat's console (接口权限), and enable the feature at 广告与服务 → 卡券",
+        ],
         ["账号无此接口权限：未开通卡券功能", "在公众平台“接口权限”中查看，并在“广告与服务 → 卡券”中开通"],
     ),
     says(

@@ -33,7 +33,9 @@ pub enum ApiError {
     #[error("access_token_file {0:?} gives no access token")]
     TokenFile(PathBuf, #[source] std::io::Error),
     /// The file that shares tokens between processes cannot be used.
-    #[error("{0:?}, which keeps access tokens, cannot be used: run as the service's user, or give that user the folder")]
+    #[error(
+        "{0:?}, which keeps access tokens, cannot be used: run as the service's user, or give that user the folder"
+    )]
     Kept(PathBuf, #[source] std::io::Error),
 }
 
@@ -59,7 +61,11 @@ impl ApiError {
     /// Reads WeChat's refusal. Its text may hold anything: only an address is taken from it.
     pub(super) fn refused(errcode: i64, errmsg: &str) -> Self {
         let errmsg_words = Words(errmsg.to_owned());
-        Self::Refused { errcode, errmsg: errmsg_words, seen_as: errmsg.split([' ', ',']).find_map(|word| word.parse().ok()) }
+        Self::Refused {
+            errcode,
+            errmsg: errmsg_words,
+            seen_as: errmsg.split([' ', ',']).find_map(|word| word.parse().ok()),
+        }
     }
 
     /// Whether a new access token may help.

@@ -28,7 +28,9 @@ pub struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// Without `card_id` and `encrypt_code`.
-    #[error("no redirect link of WeChat's: it has neither card_id nor encrypt_code (in quotes on a command line: & ends it)")]
+    #[error(
+        "no redirect link of WeChat's: it has neither card_id nor encrypt_code (in quotes on a command line: & ends it)"
+    )]
     NoneOfWeChats,
     /// One parameter twice: which one is meant cannot be told.
     #[error("the link has the parameter {0} twice")]

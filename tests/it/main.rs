@@ -12,6 +12,7 @@
 
 mod abuse;
 mod allow_list;
+mod card;
 mod changed_cluster;
 mod configuration;
 mod crash;

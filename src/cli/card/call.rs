@@ -10,11 +10,13 @@ use super::{AccountArgs, Usage};
 
 /// Post a JSON file to any other path of WeChat's API (card/create, card/batchget, …)
 #[derive(Debug, Args)]
-#[command(after_help = "The file is JSON in UTF-8; \\u escapes in it are sent as the characters that they stand for. The call is made once.
+#[command(
+    after_help = "The file is JSON in UTF-8; \\u escapes in it are sent as the characters that they stand for. The call is made once.
 
 Examples:
   cardhook card call card/create --data card.json --config cardhook.toml
-  echo '{\"offset\":0,\"count\":10}' | cardhook card call card/batchget --data - --config cardhook.toml")]
+  echo '{\"offset\":0,\"count\":10}' | cardhook card call card/batchget --data - --config cardhook.toml"
+)]
 pub(super) struct CallArgs {
     /// The path, without host and query
     path: String,

@@ -86,9 +86,8 @@ pub(super) async fn make(api: &mut Api, rows: &[Row], folder: &Path) -> anyhow::
     let mut writer = csv::WriterBuilder::new().has_headers(is_new).from_writer(file);
     let left: Vec<&Row> =
         rows.iter().filter(|row| !done.contains(&(row.channel.as_str().to_owned(), row.card_id.clone()))).collect();
-    let bar = ProgressBar::new(rows.len() as u64).with_style(ProgressStyle::with_template(
-        "{bar:40} {pos}/{len}  {eta} left  {msg}",
-    )?);
+    let bar = ProgressBar::new(rows.len() as u64)
+        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len}  {eta} left  {msg}")?);
     bar.set_position((rows.len() - left.len()) as u64);
     for row in &left {
         bar.set_message(row.channel.as_str().to_owned());

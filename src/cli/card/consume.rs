@@ -30,11 +30,8 @@ pub(super) struct ConsumeArgs {
 
 pub(super) async fn run(args: &ConsumeArgs) -> anyhow::Result<ExitCode> {
     let (mut api, ..) = args.account.api()?;
-    let request = ConsumeRequest {
-        code: args.code.clone(),
-        card_id: args.card_id.clone(),
-        outer_str: args.outer_str.clone(),
-    };
+    let request =
+        ConsumeRequest { code: args.code.clone(), card_id: args.card_id.clone(), outer_str: args.outer_str.clone() };
     let (lost, found) = match api.consume_code(&request).await? {
         Consumed::Confirmed(redeemed) => {
             let card_id = redeemed.card.get("card_id").and_then(|card_id| card_id.as_str()).unwrap_or_default();
@@ -53,7 +50,9 @@ pub(super) async fn run(args: &ConsumeArgs) -> anyhow::Result<ExitCode> {
             Some(state.user_card_status.as_str()),
             "WeChat says that the code is not redeemed so far. Look again with `cardhook card get` before another attempt",
         ),
-        Err(_) => (None, "the code's state cannot be asked either: look with `cardhook card get` before another attempt"),
+        Err(_) => {
+            (None, "the code's state cannot be asked either: look with `cardhook card get` before another attempt")
+        }
     };
     if let Err(error) = &found {
         note(error);

@@ -75,7 +75,9 @@ pub(super) async fn run(args: &QrcodeArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(outer_str) = args.outer_str.as_ref().filter(|outer_str| !outer_str.as_str().is_ascii()) {
         let bytes = outer_str.as_str().len();
-        note(format_args!("outer_str has {bytes} bytes and is not ASCII: try it with one customer before you print it"));
+        note(format_args!(
+            "outer_str has {bytes} bytes and is not ASCII: try it with one customer before you print it"
+        ));
     }
     let (mut api, ..) = args.account.api()?;
     let card = |card_id: &String| QrCard {

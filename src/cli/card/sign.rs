@@ -9,11 +9,7 @@ use super::{super::letters::letters, AccountArgs, channel};
 use crate::{
     clock,
     protocol::AppId,
-    wechat_api::{
-        CardExt, ChooseCard,
-        card::OuterStr,
-        sign_card_ext, sign_choose_card,
-    },
+    wechat_api::{CardExt, ChooseCard, card::OuterStr, sign_card_ext, sign_choose_card},
 };
 
 /// Sign a cardExt (wx.addCard) or a cardSign (wx.chooseCard)

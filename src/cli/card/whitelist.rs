@@ -26,7 +26,8 @@ pub(super) async fn run(args: &WhitelistArgs) -> anyhow::Result<ExitCode> {
     let users = TestUsers { openid: args.openid.clone(), username: args.username.clone() };
     let count = users.openid.len() + users.username.len();
     if count > TEST_USERS {
-        let told = format!("{count} test users, and WeChat's list holds {TEST_USERS} (openids and WeChat ids together)");
+        let told =
+            format!("{count} test users, and WeChat's list holds {TEST_USERS} (openids and WeChat ids together)");
         return Err(Usage(told).into());
     }
     let (mut api, ..) = args.account.api()?;

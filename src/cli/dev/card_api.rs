@@ -124,7 +124,9 @@ async fn claim(api: web::Data<CardApi>, ticket: web::Path<String>) -> HttpRespon
         claimed
     };
     api.tell(EventType::Received, &claimed, claimed.offer.outer_str.as_deref()).await;
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!("claimed; code {}\n", claimed.customer.code))
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(format!("claimed; code {}\n", claimed.customer.code))
 }
 
 async fn call(api: web::Data<CardApi>, request: HttpRequest, body: web::Bytes) -> HttpResponse {

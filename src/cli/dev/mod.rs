@@ -28,7 +28,10 @@ use super::{
 };
 use crate::{
     app::App,
-    config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool, WeChatApi},
+    config::{
+        Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
+        WeChatApi,
+    },
     telemetry,
     wechat_api::BASE,
 };

@@ -1,6 +1,7 @@
 //! What the tests are made of: a real broker, the real binary, a simulated WeChat, and consumers that are not our code.
 
 pub mod burst;
+pub mod card_api;
 pub mod cardhook;
 pub mod consume;
 pub mod faults;
