@@ -23,18 +23,21 @@ pub use reload::Reloader;
 use self::allow_list::{AllowList, Pace};
 use crate::{
     config::{self, Config, OtherPolicy, Source},
-    delivery::{Delivery, Running, Settings},
+    delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     http::{
         self, Doors,
         admin::{self, Admin},
-        public,
+        public::{self, Notes},
     },
     metrics::Metrics,
+    unverified::{Bounds, Keeper},
     wechat_api::Api,
 };
 
 /// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
 const FINISH_REQUESTS: Duration = Duration::from_secs(4);
+/// Connections that the kernel keeps for a listener until they are accepted; it takes `net.core.somaxconn` at most.
+const BACKLOG: i32 = 1024;
 /// What a flush gets at least, however long the requests took.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -48,15 +51,21 @@ pub struct App {
     delivery: Delivery,
     doors: Doors,
     allow_list: Option<AllowList>,
+    unverified: Option<Keeper>,
     running: Running,
+    /// How many connections the limit of open files leaves room for.
+    connections: usize,
 }
 
 impl App {
     /// Opens the spool, starts the delivery and binds both listeners. Kafka may be away.
     ///
     /// # Errors
-    /// When the spool cannot be opened, a Kafka property is refused or an address cannot be bound.
+    /// When the limit of open files is too low, the spool cannot be opened, a Kafka property is refused or an address cannot
+    /// be bound.
     pub fn build(config: Config) -> anyhow::Result<Self> {
+        let connections = files::room_for_connections()?;
+        warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
@@ -64,14 +73,15 @@ impl App {
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
         let doors = Doors::new(accounts, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
-        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, running })
+        let unverified = keeper(&config, &metrics)?;
+        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, unverified, running, connections })
     }
 
     /// For a configuration that changes while the service runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         let api_callers = self.allow_list.as_ref().map(AllowList::callers);
-        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone() }
+        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone(), metrics: self.metrics.clone() }
     }
 
     /// Where callbacks are received.
@@ -100,12 +110,15 @@ impl App {
             delivery,
             doors,
             allow_list,
+            unverified,
             running,
+            connections,
         } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let public = public_server(public, &config, doors, &delivery, published)?;
+        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender) };
+        let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -124,6 +137,11 @@ impl App {
             keeping.abort();
         }
         public_handle.stop(true).await;
+        if let Some(unverified) = unverified {
+            tokio::task::spawn_blocking(move || unverified.stop())
+                .await
+                .context("unverified pushes were not written")?;
+        }
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
         admin_handle.stop(false).await;
@@ -140,11 +158,13 @@ fn public_server(
     doors: Doors,
     delivery: &Delivery,
     wechat: Option<http::Published>,
+    connections: usize,
+    notes: Notes<'_>,
 ) -> io::Result<Server> {
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
         workers: std::thread::available_parallelism().map_or(1, NonZero::get),
-        connections: files::room_for_connections(),
+        connections,
         shutdown_timeout: FINISH_REQUESTS,
     };
     let allow_from = config.server.allow_from.iter().filter_map(|source| match source {
@@ -156,7 +176,20 @@ fn public_server(
         wechat,
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
-    public::server(vec![listener], doors, delivery, limits, sources)
+    public::server(vec![listener], doors, delivery, limits, sources, notes)
+}
+
+/// A spool in memory is as good as none: what waits in it goes with the machine or the container.
+fn warn_of_volatile_spool(config: &Config) {
+    if config.delivery.answer_after != AnswerAfter::KafkaOnly
+        && let Some(file_system) = volatile_file_system(&config.spool.path)
+    {
+        tracing::warn!(
+            path = %config.spool.path.display(),
+            file_system,
+            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\""
+        );
+    }
 }
 
 /// Where WeChat's own addresses may call: their list. The spool's folder is there by now.
@@ -165,13 +198,24 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
     let Some(caller) = caller else { return Ok(None) };
     let api = Api::new(config.wechat_api.base_url.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
-    Ok(Some(AllowList::open(&config.spool.path, api, caller, known, Pace::DAILY)))
+    Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
+}
+
+/// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.
+fn keeper(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Keeper>> {
+    let config::Unverified { window, max_bytes } = config.unverified;
+    let bounds = Bounds { max_bytes, window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX) };
+    let kept = metrics.unverified_kept.clone();
+    let keeper = (max_bytes > 0).then(|| Keeper::start(&spool_folder(&config.spool.path), bounds, kept)).transpose();
+    keeper.context("no thread for unverified pushes")
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?")
-    })?;
+    let failed =
+        || format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?");
+    let listener = TcpListener::bind(address).with_context(failed)?;
+    // The standard library asks for 128.
+    rustix::net::listen(&listener, BACKLOG).with_context(failed)?;
     Ok((listener.local_addr()?, listener))
 }
 

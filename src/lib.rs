@@ -18,7 +18,8 @@
 //! | [`protocol`] | WeChat's wire protocol, pure: query, signature, cipher, XML | nothing of ours |
 //! | [`event`] | the domain: event types, identity, Kafka record, schema | `protocol` |
 //! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
-//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery` |
+//! | [`unverified`] | pushes that failed verification, kept for a while | nothing of ours |
+//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified` |
 //! | [`wechat_api`] | WeChat's own API: access tokens, and where callbacks come from | nothing of ours |
 //! | [`config`] | file, environment and flags into one validated `Config` | `protocol`, `wechat_api` (their newtypes) |
 //! | [`app`] | wires the parts together, starts and stops them | everything |
@@ -36,4 +37,5 @@ pub mod http;
 pub mod metrics;
 pub mod protocol;
 pub mod telemetry;
+pub mod unverified;
 pub mod wechat_api;

@@ -4,10 +4,14 @@
 
 mod account;
 mod process;
+mod refusal;
+mod text;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-pub use account::{AccountMetrics, AnsweredBy, CallbackResult};
+pub use account::{AccountMetrics, AnsweredBy, CallbackResult, QUARANTINED};
+pub use refusal::{Cause, ConnectionLabels, NotHttp, RefusalLabels};
+pub use text::Format;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -47,6 +51,22 @@ pub struct ReasonLabels {
     pub reason: &'static str,
 }
 
+/// `account`, `reason`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuarantineLabels {
+    /// A configured account's name.
+    pub account: Arc<str>,
+    /// A `dlq_reason`.
+    pub reason: &'static str,
+}
+
+/// `account`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AccountLabels {
+    /// A configured account's name.
+    pub account: Arc<str>,
+}
+
 /// `answered_by`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AnsweredByLabels {
@@ -67,6 +87,20 @@ pub struct Metrics {
     pub callbacks: Family<CallbackLabels, Counter>,
     /// `cardhook_events_total`
     pub events: Family<EventLabels, Counter>,
+    /// `cardhook_refused_total`
+    pub refused: Family<RefusalLabels, Counter>,
+    /// `cardhook_connections_refused_total`
+    pub connections_refused: Family<ConnectionLabels, Counter>,
+    /// `cardhook_unknown_path_total`
+    pub unknown_path: Counter,
+    /// `cardhook_quarantined_total`
+    pub quarantined: Family<QuarantineLabels, Counter>,
+    /// `cardhook_last_push_timestamp_seconds`
+    pub last_push_seconds: Family<AccountLabels, Gauge<f64, AtomicU64>>,
+    /// `cardhook_handshake_timestamp_seconds`
+    pub handshake_seconds: Family<CallbackLabels, Gauge<f64, AtomicU64>>,
+    /// `cardhook_unverified_kept`
+    pub unverified_kept: Gauge,
     /// `cardhook_answer_seconds`
     pub answer_seconds: Family<AnsweredByLabels, Histogram, fn() -> Histogram>,
     /// `cardhook_publish_seconds`: hand-over to the producer to ack.
@@ -99,6 +133,8 @@ pub struct Metrics {
     pub allow_list_known: Gauge,
     /// `cardhook_kafka_up`
     pub kafka_up: Gauge,
+    /// `cardhook_config_last_reload_successful`
+    pub config_last_reload_successful: Gauge,
 }
 
 impl Default for Metrics {
@@ -121,6 +157,13 @@ impl Metrics {
             registry: Arc::default(),
             callbacks: Family::default(),
             events: Family::default(),
+            refused: Family::default(),
+            connections_refused: Family::default(),
+            unknown_path: Counter::default(),
+            quarantined: Family::default(),
+            last_push_seconds: Family::default(),
+            handshake_seconds: Family::default(),
+            unverified_kept: Gauge::default(),
             answer_seconds: Family::new_with_constructor(answer_histogram),
             publish_seconds: answer_histogram(),
             event_age_seconds: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0]),
@@ -137,9 +180,12 @@ impl Metrics {
             dedup_forgotten_early: Counter::default(),
             allow_list_known: Gauge::default(),
             kafka_up: Gauge::default(),
+            config_last_reload_successful: Gauge::default(),
         };
         // Where no list is asked for, none is missing.
         metrics.allow_list_known.set(1);
+        // What a service starts with has been read.
+        metrics.config_last_reload_successful.set(1);
         metrics.register(registry.sub_registry_with_prefix("cardhook"));
         Self { registry: Arc::new(registry), ..metrics }
     }
@@ -147,6 +193,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("callbacks", "Callbacks by account and result", self.callbacks.clone());
         registry.register("events", "Card events accepted, by account and type", self.events.clone());
+        self.register_refusals(registry);
         registry.register(
             "answer_seconds",
             "Head received to answer, by what made the event safe",
@@ -195,9 +242,36 @@ impl Metrics {
             self.allow_list_known.clone(),
         );
         registry.register("kafka_up", "1 while Kafka acknowledges, 0 while it counts as away", self.kafka_up.clone());
+        registry.register(
+            "config_last_reload_successful",
+            "1 when the configuration last read is in force, 0 when it was refused and the one before stays",
+            self.config_last_reload_successful.clone(),
+        );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The running release", build);
+    }
+
+    fn register_refusals(&self, registry: &mut Registry) {
+        registry.register("refused", "Refused requests, by account and cause", self.refused.clone());
+        registry.register(
+            "connections_refused",
+            "Connections that are not HTTP, by cause",
+            self.connections_refused.clone(),
+        );
+        registry.register("unknown_path", "Requests to paths that no account has", self.unknown_path.clone());
+        registry.register("quarantined", "Quarantined pushes, by account and reason", self.quarantined.clone());
+        registry.register(
+            "last_push_timestamp_seconds",
+            "When a push was last verified and answered success; absent before the first",
+            self.last_push_seconds.clone(),
+        );
+        registry.register(
+            "handshake_timestamp_seconds",
+            "When a handshake was last answered (accepted) or refused; absent before the first",
+            self.handshake_seconds.clone(),
+        );
+        registry.register("unverified_kept", "Unverified pushes that are kept", self.unverified_kept.clone());
     }
 
     /// The OpenMetrics text of everything registered.
@@ -207,6 +281,15 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+
+    /// The text of everything registered, for a scrape.
+    #[must_use]
+    pub fn scraped(&self, format: Format) -> String {
+        match format {
+            Format::OpenMetrics => self.text(),
+            Format::Prometheus => text::prometheus(&self.text()),
+        }
     }
 }
 
@@ -218,12 +301,18 @@ mod tests {
     fn the_names_are_the_contracts() {
         let metrics = Metrics::new();
         metrics.of_account(&"shop".into(), ["card.received"]).event("card.received");
+        let _counters = NotHttp::counters(&metrics);
         metrics.published.get_or_create(&TopicLabels { topic: "events".into() }).inc();
         metrics.publish_errors.get_or_create(&ReasonLabels { reason: "invalid" }).inc();
         let text = metrics.text();
         for line in [
             "cardhook_callbacks_total{account=\"shop\",result=\"bad_signature\"} 0\n",
             "cardhook_events_total{account=\"shop\",event_type=\"card.received\"} 1\n",
+            "cardhook_refused_total{account=\"shop\",cause=\"token\"} 0\n",
+            "cardhook_connections_refused_total{cause=\"not_http\"} 0\n",
+            "cardhook_unknown_path_total 0\n",
+            "cardhook_quarantined_total{account=\"shop\",reason=\"decrypt\"} 0\n",
+            "cardhook_unverified_kept 0\n",
             "cardhook_answer_seconds_count{answered_by=\"none\"} 0\n",
             "cardhook_publish_seconds_count 0\n",
             "cardhook_event_age_seconds_count 0\n",
@@ -245,6 +334,8 @@ mod tests {
             "\nprocess_start_time_seconds ",
             "\nprocess_resident_memory_bytes ",
             "\nprocess_open_fds ",
+            "\nprocess_max_fds ",
+            "cardhook_config_last_reload_successful 1\n",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

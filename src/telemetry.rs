@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Log, LogFormat};
@@ -29,7 +29,11 @@ pub fn init(log: &Log) {
 /// they may show queries and headers.
 fn filter(level: Level) -> Targets {
     let libraries = if level <= Level::INFO { level.min(Level::WARN) } else { Level::INFO };
-    Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), level)
+    Targets::new()
+        .with_default(libraries)
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        // A line at ERROR, without limit or peer, for every connection that is not HTTP: `http` counts and tells of them.
+        .with_target("actix_http::h1::dispatcher", LevelFilter::OFF)
 }
 
 /// From now on a panic says where it happened, and its message only if that stands in the code as it is: a message made

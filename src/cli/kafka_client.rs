@@ -11,6 +11,7 @@ use rdkafka::{
     metadata::Metadata,
 };
 
+use super::complaint::no_answer;
 use crate::{app::client_properties, config::Kafka};
 
 /// How long a question to the brokers may take.
@@ -51,9 +52,7 @@ impl TopicReader {
             .set("allow.auto.create.topics", "false")
             .create()
             .context("the client's properties are refused")?;
-        let metadata = consumer
-            .fetch_metadata(Some(topic), ANSWER_WITHIN)
-            .with_context(|| format!("no answer from the brokers {}", client.get("bootstrap.servers").unwrap_or("")))?;
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
         let mut assignment = TopicPartitionList::new();
         let mut ahead = HashMap::new();
         for partition in partitions(&metadata, topic)? {

@@ -4,9 +4,11 @@
 
 mod card;
 mod check;
+mod complaint;
 mod dev;
 mod health;
 mod init;
+mod json_line;
 mod kafka_client;
 mod letters;
 mod manual;
@@ -128,11 +130,11 @@ fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// What went wrong, from the outside in; rdkafka's errors repeat their causes.
+/// What went wrong, from the outside in; errors that show their causes are not followed by them again.
 fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
-        before if before.ends_with(&cause) => told,
+        before if before.contains(&cause) => told,
         before => format!("{before}: {cause}"),
     })
 }
@@ -197,6 +199,8 @@ mod tests {
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("down").context("fetch: down").context("no answer");
         assert_eq!(told(&error), "no answer: fetch: down");
+        let error = anyhow::anyhow!("refused").context("/spool: refused (cure)");
+        assert_eq!(told(&error), "/spool: refused (cure)");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rdkafka::{
 
 use super::{
     ConfigArgs, Misconfigured,
+    complaint::no_answer,
     kafka_client::{ANSWER_WITHIN, client_config},
 };
 use crate::config::{ConfigError, Kafka};
@@ -66,11 +67,9 @@ pub(super) fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(kafka: &Kafka, args: &CreateArgs) -> anyhow::Result<ExitCode> {
-    let admin: AdminClient<DefaultClientContext> = client_config(kafka).create()?;
-    let metadata = admin
-        .inner()
-        .fetch_metadata(None, ANSWER_WITHIN)
-        .with_context(|| format!("no answer from the brokers {}", kafka.brokers.join(",")))?;
+    let client = client_config(kafka);
+    let admin: AdminClient<DefaultClientContext> = client.create()?;
+    let metadata = admin.inner().fetch_metadata(None, ANSWER_WITHIN).with_context(|| no_answer(&client))?;
     let topics = [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(String::as_str);
     let (existing, missing): (Vec<&str>, Vec<&str>) =
         topics.into_iter().partition(|name| find(&metadata, name).is_some());

@@ -2,7 +2,9 @@
 //!
 //! librdkafka itself is asked about names and values. It refuses to know which properties cardhook sets on its own.
 
-use rdkafka::{config::ClientConfig, error::KafkaError};
+use std::fs::File;
+
+use rdkafka::{config::ClientConfig, error::KafkaError, producer::BaseProducer};
 
 use super::{
     ConfigError, Secret,
@@ -86,6 +88,64 @@ fn judge(name: &str, value: &Value, origin: &Origin) -> Result<String, ConfigErr
             "is refused by librdkafka (not shown)".into(),
             "correct name and value by librdkafka's CONFIGURATION.md, or remove it",
         ),
+    }
+}
+
+/// Judges the properties together, as the Kafka client does when the service starts: it makes one, without brokers.
+pub(super) fn judge_together(
+    options: &[(String, Secret)],
+    sasl_password: Option<&Secret>,
+    errors: &mut Vec<ConfigError>,
+) {
+    let own = |error: &ConfigError| error.key.starts_with("kafka.options");
+    if errors.iter().any(own) {
+        return;
+    }
+    let get = |name: &str| options.iter().find(|(key, _)| key == name).map(|(_, value)| value.expose());
+    let fail =
+        |name: &str, problem: String, cure: &str| ConfigError::new(format!("kafka.options.{name:?}"), problem, cure);
+    // "probe" lets librdkafka look for the system's authorities.
+    let is_file =
+        |name: &str, value: &str| name.ends_with(".location") && !(name == "ssl.ca.location" && value == "probe");
+    for (name, value) in options {
+        let path = value.expose();
+        if is_file(name, path)
+            && let Err(error) = File::open(path)
+        {
+            errors.push(fail(
+                name,
+                format!("{path} cannot be read: {error}"),
+                "name a file that cardhook's user may read",
+            ));
+        }
+    }
+    let sasl = get("security.protocol").is_some_and(|protocol| protocol.to_ascii_lowercase().starts_with("sasl"));
+    if sasl && get("sasl.mechanism").or_else(|| get("sasl.mechanisms")).is_none() {
+        let cure = "write what the brokers take: \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\"";
+        errors.push(fail("sasl.mechanism", "is missing, and security.protocol asks for SASL".to_owned(), cure));
+    }
+    if errors.iter().any(own) {
+        return;
+    }
+    let own = options.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let mut client: ClientConfig = own.collect();
+    if let Some(password) = sasl_password {
+        client.set("sasl.password", password.expose());
+    }
+    if let Err(error) = client.create::<BaseProducer>() {
+        let words = match error {
+            KafkaError::ClientCreation(words) => words,
+            other => other.to_string(),
+        };
+        // The words may quote a value.
+        let quotes = options.iter().any(|(name, value)| is_secret(name) && words.contains(value.expose()))
+            || sasl_password.is_some_and(|password| words.contains(password.expose()));
+        let problem = if quotes { "(not shown: it quotes a secret)".to_owned() } else { words };
+        errors.push(ConfigError::new(
+            "kafka.options".to_owned(),
+            format!("the Kafka client refuses them: {problem}"),
+            "correct them by librdkafka's CONFIGURATION.md",
+        ));
     }
 }
 

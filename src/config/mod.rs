@@ -71,6 +71,8 @@ pub struct Config {
     pub dedup: Dedup,
     /// `[wechat_api]`
     pub wechat_api: WeChatApi,
+    /// `[unverified]`
+    pub unverified: Unverified,
     /// `[log]`
     pub log: Log,
 }
@@ -109,9 +111,8 @@ impl Config {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.starts_with(overlay::PREFIX))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, value)| overlay::is_meant(name, value))
         .collect()
 }
 
@@ -121,6 +122,12 @@ pub fn environment() -> Vec<(String, String)> {
 pub fn locale() -> Option<String> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).map(|locale| locale.to_string_lossy().into_owned())
+}
+
+/// Whether systemd hands secrets over to this process (`LoadCredential`): those never change while it runs.
+#[must_use]
+pub fn has_system_credentials() -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
 }
 
 /// `[server]`: the public listener.
@@ -244,6 +251,15 @@ pub struct Dedup {
 pub struct WeChatApi {
     /// Where WeChat's API is called, without a slash at its end.
     pub base_url: String,
+}
+
+/// `[unverified]`: pushes that failed verification.
+#[derive(Debug, Clone)]
+pub struct Unverified {
+    /// How long they are kept after receipt.
+    pub window: Duration,
+    /// Bound of their bytes; 0: nothing is kept.
+    pub max_bytes: u64,
 }
 
 /// `[log]`

@@ -41,6 +41,9 @@ impl Config {
         page.text("max_bytes", show_size(self.dedup.max_bytes));
         page.section("[wechat_api]");
         page.text("base_url", &self.wechat_api.base_url);
+        page.section("[unverified]");
+        page.text("window", show_duration(self.unverified.window));
+        page.text("max_bytes", show_size(self.unverified.max_bytes));
         page.section("[log]");
         page.text("level", self.log.level.as_str().to_ascii_lowercase());
         page.text("format", log_format(self.log.format));

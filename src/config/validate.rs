@@ -14,15 +14,15 @@ use ipnet::IpNet;
 
 use super::{
     Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Source,
-    Spool, WeChatApi, account, kafka_options,
+    Spool, Unverified, WeChatApi, account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
 };
-use crate::wechat_api::BASE;
+use crate::{protocol::MAX_BYTES, wechat_api::BASE};
 
-const SECTIONS: [&str; 9] =
-    ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "wechat_api", "log"];
+const SECTIONS: [&str; 10] =
+    ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "unverified", "wechat_api", "log"];
 const ANSWERS: [(&str, AnswerAfter); 3] =
     [("kafka", AnswerAfter::Kafka), ("disk", AnswerAfter::Disk), ("kafka_only", AnswerAfter::KafkaOnly)];
 const LEVELS: [(&str, tracing::Level); 5] = [
@@ -50,6 +50,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     let delivery = delivery(section("delivery"), &kafka, &mut errors);
     let dedup = dedup(section("dedup"), &mut errors);
     let wechat_api = wechat_api(section("wechat_api"), &mut errors);
+    let unverified = unverified(section("unverified"), &mut errors);
     let log = log(section("log"), &mut errors);
     for name in raw.sections.keys() {
         let cure = suggestion(name, SECTIONS.into_iter().chain(["[account]"]));
@@ -59,7 +60,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_accounts(&accounts, &mut errors);
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
-    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, wechat_api, log };
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, unverified, wechat_api, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
@@ -70,7 +71,7 @@ pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str)
 
 fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
     let listen = section.get("listen", SocketAddr::from(([0, 0, 0, 0], 8080)), values::address, ADDRESS);
-    let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=16 << 20), SIZE);
+    let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=MAX_BYTES as u64), SIZE);
     let allow_from = section.get("allow_from", Vec::new(), values::list, NETWORKS);
     let allow_from = allow_from.iter().filter_map(|written| match written.as_str() {
         WECHAT => Some(Source::WeChat),
@@ -151,7 +152,9 @@ fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) 
         section.fail("sasl_password", "stands beside kafka.options.\"sasl.password\"", "keep one of them");
     }
     errors.extend(section.finish());
-    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options: kafka_options::read(options, errors) }
+    let options = kafka_options::read(options, errors);
+    kafka_options::judge_together(&options, sasl_password.as_ref(), errors);
+    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options }
 }
 
 fn format(section: &mut Section) {
@@ -225,6 +228,15 @@ fn wechat_api(mut section: Section, errors: &mut Vec<ConfigError>) -> WeChatApi 
         section.get("base_url", BASE.to_owned(), values::base_url, "write one such as \"https://api.weixin.qq.com\"");
     errors.extend(section.finish());
     WeChatApi { base_url }
+}
+
+fn unverified(mut section: Section, errors: &mut Vec<ConfigError>) -> Unverified {
+    let limits = Duration::from_mins(1)..=*values::ANY_DURATION.end();
+    let window = section.get("window", Duration::from_hours(48), values::duration(limits), DURATION);
+    let cure = "write bytes, or a text with KiB, MiB or GiB, at most 64GiB; 0 keeps nothing";
+    let max_bytes = section.get("max_bytes", 64 << 20, values::size(0..=64 << 30), cure);
+    errors.extend(section.finish());
+    Unverified { window, max_bytes }
 }
 
 fn log(mut section: Section, errors: &mut Vec<ConfigError>) -> Log {

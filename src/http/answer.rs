@@ -11,6 +11,10 @@ use crate::{
     protocol::{QueryError, VerifyError},
 };
 
+/// For a person who opens the server URL in a browser. It names no product and no version.
+const VISITOR: &str = "This address answers WeChat's servers only. If it is yours: nothing is wrong with it so far, and the log of \
+     the service behind it says why a request was refused. 此地址只应答微信服务器的请求。如果它是你的：到这里一切正常，请求被拒绝的原因见其后服务的日志。\n";
+
 /// What a callback is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -22,12 +26,18 @@ pub(super) enum Answer {
     Echo(String),
     /// 400: a parameter is missing or malformed.
     BadQuery(QueryError),
+    /// 400, a page: somebody opened the URL in a browser.
+    Visitor,
+    /// 400: a push for whose body nobody vouches is empty or cut; WeChat shall send it again.
+    Damaged,
     /// 400: the body ended early, or its transfer coding is broken.
     BrokenBody,
-    /// 403, the same for all three: the signature is wrong.
+    /// 403, the same for all four: the signature is wrong.
     Forbidden,
-    /// 403: older than `max_age`, or from the future.
+    /// 403: older than `max_age`.
     Stale,
+    /// 403: from the future.
+    Ahead,
     /// 403: not from `server.allow_from`.
     ForbiddenSource,
     /// 404: no account has this path.
@@ -66,9 +76,9 @@ impl Answer {
             Self::Safe(Lane::Dlq | Lane::Parked, _) => CallbackResult::Quarantined,
             Self::Safe(Lane::Other, _) | Self::Ignored => CallbackResult::Other,
             Self::Echo(_) => CallbackResult::Handshake,
-            Self::BadQuery(_) | Self::BrokenBody => CallbackResult::BadRequest,
+            Self::BadQuery(_) | Self::Visitor | Self::Damaged | Self::BrokenBody => CallbackResult::BadRequest,
             Self::Forbidden => CallbackResult::BadSignature,
-            Self::Stale => CallbackResult::Stale,
+            Self::Stale | Self::Ahead => CallbackResult::Stale,
             Self::ForbiddenSource => CallbackResult::ForbiddenSource,
             Self::TooLarge => CallbackResult::TooLarge,
             Self::Timeout => CallbackResult::Timeout,
@@ -85,9 +95,12 @@ impl Answer {
             Self::Ignored
             | Self::Echo(_)
             | Self::BadQuery(_)
+            | Self::Visitor
+            | Self::Damaged
             | Self::BrokenBody
             | Self::Forbidden
             | Self::Stale
+            | Self::Ahead
             | Self::ForbiddenSource
             | Self::NotFound
             | Self::MethodNotAllowed
@@ -104,7 +117,14 @@ impl Answer {
             Self::Echo(echostr) => text(StatusCode::OK, Bytes::from(echostr)),
             Self::BadQuery(error) => text(StatusCode::BAD_REQUEST, Bytes::from(error.to_string())),
             Self::BrokenBody => text(StatusCode::BAD_REQUEST, Bytes::from_static(b"the body is broken")),
-            Self::Forbidden | Self::Stale | Self::ForbiddenSource => {
+            Self::Visitor => {
+                let mut response = text(StatusCode::BAD_REQUEST, Bytes::from_static(VISITOR.as_bytes()));
+                let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, plain);
+                response
+            }
+            Self::Damaged => text(StatusCode::BAD_REQUEST, Bytes::from_static(b"the body is not whole")),
+            Self::Forbidden | Self::Stale | Self::Ahead | Self::ForbiddenSource => {
                 text(StatusCode::FORBIDDEN, Bytes::from_static(b"forbidden"))
             }
             Self::NotFound => bare(StatusCode::NOT_FOUND),

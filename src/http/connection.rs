@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::refusal::OPENING;
+
 /// How long a head, and then a body, may take (contract §2).
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -31,6 +33,8 @@ pub(super) struct Turn {
     /// When the head under way must be whole. `None`: none is under way.
     head_due: Cell<Option<Instant>>,
     unread: RefCell<Option<Payload>>,
+    /// The connection's first bytes, and how many of them have arrived.
+    opening: Cell<([u8; OPENING], usize)>,
 }
 
 impl Turn {
@@ -39,6 +43,7 @@ impl Turn {
             answering: Cell::new(false),
             head_due: Cell::new(Some(Instant::now() + PATIENCE)),
             unread: RefCell::new(None),
+            opening: Cell::new(([0; OPENING], 0)),
         }
     }
 
@@ -55,7 +60,22 @@ impl Turn {
         self.answering.set(false);
     }
 
-    fn bytes_arrived(&self) {
+    /// Whether a head is under way: begun, and not whole.
+    pub(super) fn reads_head(&self) -> bool {
+        self.head_due.get().is_some()
+    }
+
+    /// The connection's first bytes.
+    pub(super) fn opening(&self) -> ([u8; OPENING], usize) {
+        self.opening.get()
+    }
+
+    fn bytes_arrived(&self, bytes: &[u8]) {
+        let (mut opening, so_far) = self.opening.get();
+        if so_far < OPENING {
+            opening.iter_mut().skip(so_far).zip(bytes).for_each(|(to, from)| *to = *from);
+            self.opening.set((opening, OPENING.min(so_far + bytes.len())));
+        }
         if !self.answering.get() && self.head_due.get().is_none() {
             self.head_due.set(Some(Instant::now() + PATIENCE));
         }
@@ -125,7 +145,7 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         let read = Pin::new(&mut this.tcp).poll_read(cx, buf);
         if buf.filled().len() > before {
-            this.turn.bytes_arrived();
+            this.turn.bytes_arrived(buf.filled().get(before..).unwrap_or_default());
         } else if read.is_pending()
             && let Some(due) = this.turn.head_due.get()
             && this.overdue(due, cx)

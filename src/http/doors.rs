@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::receive::{Account, OTHER};
+use super::{
+    receive::{Account, OTHER},
+    refusal,
+};
 use crate::{
     event::EventType,
     metrics::{AccountMetrics, Metrics},
@@ -25,7 +28,10 @@ impl Doors {
         let doors = accounts.into_iter().map(|account| {
             let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
             let metrics = metrics.of_account(&account.name, event_types);
-            (account.path.clone(), Door { metrics, account: RwLock::new(Arc::new(account)) })
+            (
+                account.path.clone(),
+                Door { metrics, refusals: refusal::OfAccount::default(), account: RwLock::new(Arc::new(account)) },
+            )
         });
         Self(Arc::new(doors.collect()))
     }
@@ -39,6 +45,11 @@ impl Doors {
                 *door.account.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
             }
         }
+    }
+
+    /// All accounts, as they are now.
+    pub(super) fn accounts(&self) -> Vec<Arc<Account>> {
+        self.0.values().map(Door::account).collect()
     }
 
     pub(super) fn at(&self, path: &str) -> Option<&Door> {
@@ -56,6 +67,7 @@ impl std::fmt::Debug for Doors {
 pub(super) struct Door {
     account: RwLock<Arc<Account>>,
     pub(super) metrics: AccountMetrics,
+    pub(super) refusals: refusal::OfAccount,
 }
 
 impl Door {

@@ -9,6 +9,7 @@ mod connection;
 mod doors;
 pub mod public;
 mod receive;
+mod refusal;
 mod source;
 
 pub use doors::Doors;

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use std::{
 
 use actix_http::{HttpService, KeepAlive, Method, Payload, Request, RequestHead, Response, header};
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt as _, fn_service};
+use actix_service::{Service as _, ServiceFactoryExt as _, apply_fn_factory, fn_service};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
@@ -23,13 +23,15 @@ use super::{
     answer::Answer,
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
-    receive::{Decision, handshake, receive},
+    receive::{Decision, Unreadable, handshake, receive},
+    refusal::{NoHttp, Refusals, Request as Noted},
     source::Sources,
 };
 use crate::{
     clock,
     delivery::{Delivery, Lane, Overloaded, Safe},
-    metrics::CallbackResult,
+    metrics::{CallbackResult, Metrics},
+    unverified,
 };
 
 /// From the head to the latest answer: the contract's 4 s, less the time to write it.
@@ -65,9 +67,16 @@ pub fn server(
     delivery: &Delivery,
     limits: Limits,
     sources: Sources,
+    notes: Notes<'_>,
 ) -> io::Result<Server> {
-    let public =
-        Public { doors, delivery: delivery.clone(), max_body_bytes: limits.max_body_bytes, sources: Arc::new(sources) };
+    let public = Public {
+        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified)),
+        doors,
+        delivery: delivery.clone(),
+        max_body_bytes: limits.max_body_bytes,
+        sources: Arc::new(sources),
+    };
+    let no_http = Arc::new(NoHttp::new(notes.metrics));
     let workers = limits.workers.clamp(1, 512);
     let mut builder = Server::build()
         .workers(workers)
@@ -76,10 +85,10 @@ pub fn server(
         .shutdown_timeout(limits.shutdown_timeout.as_secs().max(1));
     let stopping = builder.graceful_shutdown_signal();
     for listener in listeners {
-        let (public, stopping) = (public.clone(), stopping.clone());
+        let (public, stopping, no_http) = (public.clone(), stopping.clone(), Arc::clone(&no_http));
         builder = builder.listen("public", listener, move || {
             let public = Rc::new(public.clone());
-            let stopping = stopping.clone();
+            let (stopping, no_http) = (stopping.clone(), Arc::clone(&no_http));
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Timeout(IDLE))
                 // The connection watches every head itself.
@@ -97,15 +106,41 @@ pub fn server(
                 let peer = tcp.peer_addr().ok();
                 Ok((Connection::new(tcp), peer))
             })
-            .and_then(http)
+            .and_then(apply_fn_factory(
+                http,
+                move |(connection, peer): (Connection, Option<SocketAddr>), http| {
+                    let (turn, no_http) = (Rc::clone(connection.turn()), Arc::clone(&no_http));
+                    let served = http.call((connection, peer));
+                    async move {
+                        let served = served.await;
+                        if let Err(error) = &served
+                            && turn.reads_head()
+                        {
+                            let (opening, arrived) = turn.opening();
+                            no_http.note(error, opening.get(..arrived).unwrap_or_default(), peer);
+                        }
+                        served
+                    }
+                },
+            ))
         })?;
     }
     Ok(builder.run())
 }
 
+/// Who is told of refusals.
+#[derive(Debug)]
+pub struct Notes<'a> {
+    /// Counts them.
+    pub metrics: &'a Metrics,
+    /// Keeps unverified pushes; `None`: nothing is kept.
+    pub unverified: Option<unverified::Sender>,
+}
+
 #[derive(Clone)]
 struct Public {
     doors: Doors,
+    refusals: Arc<Refusals>,
     delivery: Delivery,
     max_body_bytes: usize,
     sources: Arc<Sources>,
@@ -119,25 +154,28 @@ impl Public {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let answer = match self.doors.at(request.path()) {
-            Some(door) => {
-                let started = Instant::now();
-                let answer = match self.decide(door, &request, &mut payload, started).await {
-                    Decision::Answer(answer) => answer,
-                    Decision::Deliver { submission, event_type } => {
-                        // The next request of this thread takes their memory while it is warm.
-                        drop((request, Payload::take(&mut payload)));
-                        let lane = submission.lane;
-                        let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
-                        delivered(door, lane, event_type, safe)
+        let answer = if let Some(door) = self.doors.at(request.path()) {
+            let started = Instant::now();
+            let answer = match self.decide(door, &request, &mut payload, started).await {
+                Decision::Answer(answer) => answer,
+                Decision::Deliver { submission, event_type, quarantined } => {
+                    if let Some(why) = &quarantined {
+                        self.refusals.quarantined(door, why);
                     }
-                };
-                door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
-                let result = answer.result().map(CallbackResult::label);
-                tracing::debug!(account = %door.account().name, result, "answered");
-                answer
-            }
-            None => Answer::NotFound,
+                    // The next request of this thread takes their memory while it is warm.
+                    drop((request, Payload::take(&mut payload)));
+                    let lane = submission.lane;
+                    let safe = self.delivery.submit(submission, started + ANSWER_WITHIN).await;
+                    self.delivered(door, lane, event_type, quarantined, safe)
+                }
+            };
+            door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+            let result = answer.result().map(CallbackResult::label);
+            tracing::debug!(account = %door.account().name, result, "answered");
+            answer
+        } else {
+            self.refusals.unknown_path(request.path());
+            Answer::NotFound
         };
         if let Some(turn) = &turn {
             turn.end(payload);
@@ -148,16 +186,54 @@ impl Public {
     async fn decide(&self, door: &Door, request: &Request, payload: &mut Payload, started: Instant) -> Decision {
         let account = door.account();
         let query = request.uri().query().unwrap_or_default();
+        let mut whole = Bytes::new();
         let answer = match *request.method() {
             Method::GET | Method::POST if !self.sources.admit(request.head()) => Answer::ForbiddenSource,
             Method::GET => handshake(&account, query, clock::unix_millis()),
             Method::POST => match self.body(request.head(), payload, started).await {
-                Ok(body) => return receive(&account, query, &body, clock::unix_millis()),
+                Ok(body) => {
+                    whole = body;
+                    match receive(&account, query, &whole, clock::unix_millis()) {
+                        Decision::Answer(answer) => answer,
+                        deliver @ Decision::Deliver { .. } => return deliver,
+                    }
+                }
                 Err(refusal) => refusal,
             },
             _ => Answer::MethodNotAllowed,
         };
+        if answer == Answer::Ignored {
+            door.metrics.pushed(clock::unix_millis());
+        }
+        let head = request.head();
+        self.refusals.note(door, &Noted { head, query, body: &whole, sources: &self.sources }, &answer);
         Decision::Answer(answer)
+    }
+
+    /// What is answered to a push that was to be delivered.
+    fn delivered(
+        &self,
+        door: &Door,
+        lane: Lane,
+        event_type: Option<&'static str>,
+        quarantined: Option<Unreadable>,
+        safe: Result<Safe, Overloaded>,
+    ) -> Answer {
+        let safe = match safe {
+            Ok(safe) => safe,
+            Err(overloaded) => return Answer::Overloaded(overloaded),
+        };
+        door.metrics.pushed(clock::unix_millis());
+        let reused = safe.nonce_reused.then(Unreadable::nonce_reused);
+        if let Some(why) = &reused {
+            self.refusals.quarantined(door, why);
+        }
+        match (safe.duplicate, reused.or(quarantined), event_type) {
+            (false, Some(why), _) => door.metrics.quarantined(why.reason),
+            (false, None, Some(event_type)) => door.metrics.event(event_type),
+            (true, _, _) | (false, None, None) => {}
+        }
+        Answer::Safe(if safe.nonce_reused { Lane::Dlq } else { lane }, safe)
     }
 
     async fn body(&self, head: &RequestHead, payload: &mut Payload, started: Instant) -> Result<Bytes, Answer> {
@@ -167,19 +243,6 @@ impl Public {
         tokio::time::timeout_at((started + PATIENCE).into(), collect(payload, self.max_body_bytes))
             .await
             .map_err(|_elapsed| Answer::Timeout)?
-    }
-}
-
-/// What is answered to a push that was to be delivered.
-fn delivered(door: &Door, lane: Lane, event_type: Option<&'static str>, safe: Result<Safe, Overloaded>) -> Answer {
-    match safe {
-        Ok(safe) => {
-            if let (Some(event_type), Safe { duplicate: false, nonce_reused: false, .. }) = (event_type, safe) {
-                door.metrics.event(event_type);
-            }
-            Answer::Safe(if safe.nonce_reused { Lane::Dlq } else { lane }, safe)
-        }
-        Err(overloaded) => Answer::Overloaded(overloaded),
     }
 }
 

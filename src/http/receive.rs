@@ -10,11 +10,8 @@ use super::answer::Answer;
 use crate::{
     delivery::{Binding, Lane, Submission},
     event::{self, EventId, Incoming, Quarantine, Receipt},
-    protocol::{Callback, Credentials, Digest, Message, OpenError, Query},
+    protocol::{Age, Callback, Credentials, Digest, Message, OpenError, Query, age, is_damaged},
 };
-
-/// WeChat's clock may be this much ahead of ours.
-const AHEAD_S: i64 = 5 * 60;
 
 /// The `event_type` of a message that is no card event.
 pub(super) const OTHER: &str = "other";
@@ -58,13 +55,19 @@ pub(super) enum Decision {
         submission: Submission,
         /// The label of `cardhook_events_total`; `None` for a quarantined push.
         event_type: Option<&'static str>,
+        /// Why it is quarantined, where it is.
+        quarantined: Option<Unreadable>,
     },
 }
 
 /// Answers the GET handshake.
 pub(super) fn handshake(account: &Account, query: &str, now_ms: i64) -> Answer {
     let echo = || -> Result<Answer, Answer> {
-        let callback = Callback::new(fresh(account, query, now_ms)?, &[]);
+        let query = fresh(account, query, now_ms)?;
+        if query == Query::default() {
+            return Err(Answer::Visitor);
+        }
+        let callback = Callback::new(query, &[]);
         Ok(Answer::Echo(callback.handshake(&account.credentials)?.to_owned()))
     };
     echo().unwrap_or_else(|refusal| refusal)
@@ -75,11 +78,10 @@ pub(super) fn handshake(account: &Account, query: &str, now_ms: i64) -> Answer {
 fn fresh<'a>(account: &Account, query: &'a str, now_ms: i64) -> Result<Query<'a>, Answer> {
     let query = Query::parse(query)?;
     if let (Some(max_age), Some(timestamp)) = (account.max_age, &query.timestamp) {
-        let max_age_s = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
-        let sent = timestamp.bytes().all(|byte| byte.is_ascii_digit()).then(|| timestamp.parse::<i64>().ok()).flatten();
-        let age = sent.map(|sent| now_ms / 1000 - sent);
-        if age.is_none_or(|age| age > max_age_s || age < -AHEAD_S) {
-            return Err(Answer::Stale);
+        match age(timestamp, max_age, now_ms) {
+            Age::Fits => {}
+            Age::Stale(_) => return Err(Answer::Stale),
+            Age::Ahead(_) => return Err(Answer::Ahead),
         }
     }
     Ok(query)
@@ -98,10 +100,12 @@ pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64)
     match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms))
     {
         Ok(incoming) => accept(account, &incoming, &arrival, signature),
+        // Nobody has vouched for the body, and the one that was sent was whole: WeChat shall send it again.
+        Err(_) if signature.is_some() && is_damaged(body) => Decision::Answer(Answer::Damaged),
         Err(unreadable) => {
             let binding = signature.map(|signature| Binding { signature, instead: None });
             let submission = Submission { binding, ..account.origin().quarantine(&arrival, &unreadable) };
-            Decision::Deliver { submission, event_type: None }
+            Decision::Deliver { submission, event_type: None, quarantined: Some(unreadable) }
         }
     }
 }
@@ -121,9 +125,20 @@ struct Origin {
 }
 
 /// Why a verified push is quarantined.
-struct Unreadable {
-    reason: &'static str,
-    detail: String,
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// `dlq_reason`.
+    pub(super) reason: &'static str,
+    /// `dlq_detail`.
+    pub(super) detail: String,
+}
+
+impl Unreadable {
+    /// Its signature came with another event already.
+    pub(super) fn nonce_reused() -> Self {
+        let detail = "another event came under the same signature of timestamp and nonce".to_owned();
+        Self { reason: "nonce_reused", detail }
+    }
 }
 
 impl From<OpenError> for Unreadable {
@@ -157,7 +172,7 @@ fn accept(account: &Account, incoming: &Incoming, arrival: &Arrival<'_>, signatu
         instead: Some(when_reused(account.origin(), query.to_owned(), body.clone(), received_at_ms)),
     });
     let submission = Submission { lane, account: account.index, event_id, event_time, received_at_ms, record, binding };
-    Decision::Deliver { submission, event_type: Some(event_type) }
+    Decision::Deliver { submission, event_type: Some(event_type), quarantined: None }
 }
 
 /// What is delivered in place of an event whose signature came with another one already.
@@ -168,9 +183,7 @@ fn when_reused(
     received_at_ms: i64,
 ) -> Box<dyn FnOnce() -> Submission + Send> {
     Box::new(move || {
-        let detail = "another event came under the same signature of timestamp and nonce".to_owned();
-        let why = Unreadable { reason: "nonce_reused", detail };
-        origin.quarantine(&Arrival { query: &query, body: &body, received_at_ms }, &why)
+        origin.quarantine(&Arrival { query: &query, body: &body, received_at_ms }, &Unreadable::nonce_reused())
     })
 }
 
@@ -184,7 +197,6 @@ impl Origin {
     fn quarantine(&self, arrival: &Arrival<'_>, why: &Unreadable) -> Submission {
         let Self { account, index, mode } = self;
         let Arrival { query, body, received_at_ms } = *arrival;
-        tracing::warn!(%account, reason = why.reason, detail = why.detail, "push quarantined");
         let quarantine =
             Quarantine { reason: why.reason, detail: &why.detail, account, mode, received_at_ms, query, body };
         Submission {
@@ -238,7 +250,7 @@ mod tests {
 
     fn delivered(decision: Decision) -> (Submission, Option<&'static str>) {
         match decision {
-            Decision::Deliver { submission, event_type } => (submission, event_type),
+            Decision::Deliver { submission, event_type, .. } => (submission, event_type),
             Decision::Answer(answer) => panic!("{answer:?}"),
         }
     }
@@ -302,8 +314,9 @@ mod tests {
         }
         for sent in ["1699996399", "1700000301", "0", "-1", "+1700000000", "x", "99999999999999999999"] {
             let right = sign(&Token::new("a-token-of-tests"), &[sent, "2"]);
-            assert_eq!(answered(sent, &right), Answer::Stale, "{sent}");
-            assert_eq!(answered(sent, "x"), Answer::Stale, "{sent}");
+            let refused = if sent == "1700000301" { Answer::Ahead } else { Answer::Stale };
+            assert_eq!(answered(sent, &right), refused, "{sent}");
+            assert_eq!(answered(sent, "x"), refused, "{sent}");
         }
         let missing = receive(&account, "signature=x&nonce=2", &body, NOW_MS);
         assert!(matches!(missing, Decision::Answer(Answer::BadQuery(_))), "{missing:?}");

@@ -37,6 +37,13 @@ impl Sources {
         })
     }
 
+    /// Where a request comes from, and whether WeChat publishes that address, where its addresses are known: for the log.
+    pub(super) fn of(&self, head: &RequestHead) -> (Option<IpAddr>, Option<bool>) {
+        let source = self.source(head.peer_addr, &head.headers);
+        let published = self.wechat.as_ref().and_then(Published::networks);
+        (source, source.zip(published).map(|(source, published)| within(&published, source)))
+    }
+
     /// The peer, or what trusted proxies say of it. Each proxy adds on the right whom it was called by: from there on the
     /// first address that is no trusted proxy's is the source, and what stands left of it is only that one's word.
     fn source(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {

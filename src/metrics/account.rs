@@ -1,10 +1,18 @@
 //! What is counted per callback, with every counter resolved at start.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
 
-use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 
-use super::{AnsweredByLabels, CallbackLabels, EventLabels, Metrics};
+use super::{
+    AccountLabels, AnsweredByLabels, CallbackLabels, Cause, EventLabels, Metrics, QuarantineLabels, RefusalLabels,
+};
+
+/// Why the listener quarantines a push: every `dlq_reason` but `rejected`, which is the broker's.
+pub const QUARANTINED: [&str; 6] = ["decrypt", "app_id", "malformed", "missing_field", "wrong_account", "nonce_reused"];
 
 /// What a callback came to: the label `result` of `cardhook_callbacks_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +110,29 @@ pub struct AccountMetrics {
     callbacks: [Counter; CallbackResult::ALL.len()],
     answer_seconds: [Histogram; AnsweredBy::ALL.len()],
     events: Vec<(&'static str, Counter)>,
+    refused: [Counter; Cause::ALL.len()],
+    quarantined: [Counter; QUARANTINED.len()],
+    last_push: Lazy<AccountLabels>,
+    handshakes: [Lazy<CallbackLabels>; 2],
+}
+
+/// A time that has no series before it first is: 0 would read as half a century ago.
+#[derive(Debug, Clone)]
+struct Lazy<Labels> {
+    series: Arc<OnceLock<Gauge<f64, AtomicU64>>>,
+    family: Family<Labels, Gauge<f64, AtomicU64>>,
+    labels: Labels,
+}
+
+impl<Labels: Clone + Eq + std::hash::Hash> Lazy<Labels> {
+    fn new(family: &Family<Labels, Gauge<f64, AtomicU64>>, labels: Labels) -> Self {
+        Self { series: Arc::default(), family: family.clone(), labels }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Unix milliseconds fit in 52 bits")]
+    fn set(&self, now_ms: i64) {
+        self.series.get_or_init(|| self.family.get_or_create_owned(&self.labels)).set(now_ms as f64 / 1000.0);
+    }
 }
 
 impl AccountMetrics {
@@ -113,6 +144,32 @@ impl AccountMetrics {
         if let Some(histogram) = self.answer_seconds.get(by as usize) {
             histogram.observe(after.as_secs_f64());
         }
+    }
+
+    /// Counts a refused request.
+    pub fn refused(&self, cause: Cause) {
+        if let Some(counter) = self.refused.get(cause as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a push that was quarantined for the first time, by its `dlq_reason`.
+    pub fn quarantined(&self, reason: &str) {
+        let counters = QUARANTINED.iter().zip(&self.quarantined);
+        if let Some((_, counter)) = counters.into_iter().find(|(known, _)| **known == reason) {
+            counter.inc();
+        }
+    }
+
+    /// A push was verified and answered `success`, at a Unix time in milliseconds.
+    pub fn pushed(&self, now_ms: i64) {
+        self.last_push.set(now_ms);
+    }
+
+    /// A handshake was answered or refused, at a Unix time in milliseconds.
+    pub fn greeted(&self, accepted: bool, now_ms: i64) {
+        let [accepts, refusals] = &self.handshakes;
+        if accepted { accepts } else { refusals }.set(now_ms);
     }
 
     /// Counts an event that became safe for the first time.
@@ -143,6 +200,17 @@ impl Metrics {
                     (event_type, self.events.get_or_create_owned(&labels))
                 })
                 .collect(),
+            refused: Cause::ALL.map(|cause| {
+                let labels = RefusalLabels { account: Arc::clone(account), cause: cause.label() };
+                self.refused.get_or_create_owned(&labels)
+            }),
+            quarantined: QUARANTINED.map(|reason| {
+                self.quarantined.get_or_create_owned(&QuarantineLabels { account: Arc::clone(account), reason })
+            }),
+            last_push: Lazy::new(&self.last_push_seconds, AccountLabels { account: Arc::clone(account) }),
+            handshakes: ["accepted", "refused"].map(|result| {
+                Lazy::new(&self.handshake_seconds, CallbackLabels { account: Arc::clone(account), result })
+            }),
         }
     }
 }
@@ -161,5 +229,35 @@ mod tests {
             assert!(metrics.text().contains(&line), "{line}");
         }
         assert!(metrics.text().contains("cardhook_answer_seconds_count{answered_by=\"disk\"} 12\n"));
+    }
+
+    #[test]
+    fn each_cause_and_reason_counts_under_its_own_label() {
+        let metrics = Metrics::new();
+        let account = metrics.of_account(&"shop".into(), []);
+        for cause in Cause::ALL {
+            account.refused(cause);
+            let line = format!("cardhook_refused_total{{account=\"shop\",cause=\"{}\"}} 1\n", cause.label());
+            assert!(metrics.text().contains(&line), "{line}");
+        }
+        for reason in QUARANTINED {
+            account.quarantined(reason);
+            let line = format!("cardhook_quarantined_total{{account=\"shop\",reason=\"{reason}\"}} 1\n");
+            assert!(metrics.text().contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_no_series_before_it_first_is() {
+        let metrics = Metrics::new();
+        let account = metrics.of_account(&"shop".into(), []);
+        assert!(!metrics.text().contains("timestamp_seconds{"), "{}", metrics.text());
+        account.pushed(1_700_000_000_500);
+        account.greeted(false, 1_700_000_001_000);
+        let text = metrics.text();
+        assert!(text.contains("cardhook_last_push_timestamp_seconds{account=\"shop\"} 1700000000.5\n"), "{text}");
+        let handshake = "cardhook_handshake_timestamp_seconds{account=\"shop\",result=\"refused\"} 1700000001.0\n";
+        assert!(text.contains(handshake), "{text}");
+        assert!(!text.contains("result=\"accepted\"} 17"), "{text}");
     }
 }

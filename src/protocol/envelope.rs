@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::xml::BLANKS;
-use super::{AesKey, AppId, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
+use super::{AesKey, AppId, AppIdText, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
 
 /// How an account receives its pushes, as chosen in WeChat's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    fn tokens(&self) -> impl Iterator<Item = &Token> {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &Token> {
         std::iter::once(&self.token).chain(&self.previous_token)
     }
 
@@ -102,12 +102,27 @@ pub enum VerifyError {
 /// Why a verified push cannot be read: quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The ciphertext does not decrypt, or there is nothing to read beside it.
+    /// The ciphertext does not decrypt.
     #[error("cannot be decrypted with the account's current or previous EncodingAESKey")]
     Decrypt,
+    /// Only `signature` counts, and there is nothing but `Encrypt` to read: the account's mode is not the console's. No key was
+    /// tried.
+    #[error(
+        "encrypted_push: the account is in plaintext mode here and gets encrypted pushes: set its mode to \"secure\" with the \
+         EncodingAESKey and the AppID, or choose 明文模式 in WeChat's console"
+    )]
+    EncryptedPush,
+    /// Only `signature` was sent, and the body has no clear fields to read.
+    #[error("nothing to read: no clear fields beside ToUserName and Encrypt, and no msg_signature in the query")]
+    NothingToRead,
     /// It decrypts, but for another AppID.
-    #[error("decrypted, but made for another AppID")]
-    AppId,
+    #[error("decrypted, but made for another AppID: {}", ids(*found, *expected))]
+    AppId {
+        /// What stands behind the message; `None` when that has not the form of an AppID: it may be a part of the message.
+        found: Option<AppIdText>,
+        /// The account's, when it has that form.
+        expected: Option<AppIdText>,
+    },
     /// The body with the clear fields cannot be read. A decrypted document is not looked at here.
     #[error("malformed: {0}")]
     Malformed(#[from] XmlError),
@@ -118,8 +133,8 @@ impl OpenError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Decrypt => "decrypt",
-            Self::AppId => "app_id",
+            Self::Decrypt | Self::EncryptedPush | Self::NothingToRead => "decrypt",
+            Self::AppId { .. } => "app_id",
             Self::Malformed(_) => "malformed",
         }
     }
@@ -223,7 +238,8 @@ impl<'a> VerifiedPush<'a> {
                 let document = Document::parse(body)?;
                 let beside = |tag: &str| !["ToUserName", "Encrypt"].iter().any(|own| own.eq_ignore_ascii_case(tag));
                 if !document.children.iter().any(|child| beside(&child.tag)) {
-                    return Err(OpenError::Decrypt);
+                    let sealed = document.first("Encrypt").is_some() && credentials.mode == Mode::Plaintext;
+                    return Err(if sealed { OpenError::EncryptedPush } else { OpenError::NothingToRead });
                 }
                 Cow::Borrowed(body)
             }
@@ -273,8 +289,13 @@ fn required<'q>(value: Option<&'q str>, name: &'static str) -> Result<&'q str, Q
     value.ok_or(QueryError::Missing(name))
 }
 
+fn ids(found: Option<AppIdText>, expected: Option<AppIdText>) -> String {
+    let shown = |id: Option<AppIdText>| id.map_or_else(|| "no AppID".to_owned(), |id| id.to_string());
+    format!("it says {}, and app_id is {}", shown(found), shown(expected))
+}
+
 /// The text of the body's `Encrypt`. A body that cannot be read has none.
-fn encrypted(body: &[u8]) -> Option<Cow<'_, str>> {
+pub(super) fn encrypted(body: &[u8]) -> Option<Cow<'_, str>> {
     let document = Document::parse(body).ok()?;
     let encrypt = document.children.into_iter().find(|child| child.tag.eq_ignore_ascii_case("Encrypt"))?;
     match encrypt.value {

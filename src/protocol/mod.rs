@@ -5,16 +5,20 @@
 //! `sign` stands beside `verify` and `seal` beside `open`, so that tests and the simulator make real pushes;
 //! `compose` writes the envelopes around them.
 
+mod age;
 mod callback;
 mod cipher;
 mod compose;
 mod envelope;
+mod evidence;
 mod signature;
 mod xml;
 
+pub use age::{Age, age};
 pub use callback::{Query, QueryError};
-pub use cipher::{AesKey, AppId, KeyError, open, seal};
+pub use cipher::{AesKey, AppId, AppIdText, KeyError, open, seal};
 pub use compose::{compat_body, secure_body};
 pub use envelope::{Callback, Credentials, Message, Mode, OpenError, VerifiedPush, VerifyError};
+pub use evidence::{Evidence, Shape, Vouched, begins_as_xml, is_damaged};
 pub use signature::{Digest, Token, sign};
-pub use xml::{Child, Document, Value, XmlError};
+pub use xml::{Child, Document, MAX_BYTES, Value, XmlError};

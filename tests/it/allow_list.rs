@@ -129,7 +129,7 @@ fn neither_the_app_secret_nor_an_access_token_is_shown_anywhere() {
     let (setup, api) = (setup(APP_SECRET), WeChatApi::start(&["101.226.103.0/25"]));
     let service = setup.serve_with(|command| api.lead(command));
     wait_known(&service);
-    let checked = run(&["check", "--config", &setup.write().display().to_string()]);
+    let checked = run(&["check", "--print", "--config", &setup.write().display().to_string()]);
     let printed = String::from_utf8(checked.stdout).unwrap();
     assert!(printed.contains("\napp_secret = \"[redacted]\"\n"), "{printed}");
     let kept = std::fs::read_to_string(setup.spool().join("wechat-addresses.json")).unwrap_or_default();

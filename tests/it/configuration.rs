@@ -74,7 +74,7 @@ fn a_missing_file_is_a_configuration_error() {
 #[test]
 fn check_prints_the_effective_configuration_without_secrets() {
     let setup = Setup::without_brokers();
-    let output = run(&["check", "--config", &setup.write().display().to_string()]);
+    let output = run(&["check", "--print", "--config", &setup.write().display().to_string()]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains("wechat.card.events"), "{printed}");

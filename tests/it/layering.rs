@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 5] = [
+const LAYERS: [Layer; 6] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -31,13 +31,18 @@ const LAYERS: [Layer; 5] = [
     },
     Layer {
         name: "http",
-        ours: &["protocol", "event", "delivery", "http", "metrics", "clock", "telemetry"],
+        ours: &["protocol", "event", "delivery", "unverified", "http", "metrics", "clock", "telemetry"],
         banned: &["rdkafka", "rusqlite"],
     },
     Layer {
         name: "wechat_api",
         ours: &["wechat_api", "clock"],
         banned: &["actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite"],
+    },
+    Layer {
+        name: "unverified",
+        ours: &["unverified", "clock"],
+        banned: &["tokio", "actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite", "reqwest"],
     },
 ];
 

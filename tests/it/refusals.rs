@@ -127,7 +127,7 @@ fn a_record_too_large_for_the_dlq_topic_too_is_parked_and_the_next_one_passes() 
         (service.metric("cardhook_spool_parked", "") == 1).then_some(())
     });
     post(&service, &single("000000000002"));
-    post(&service, "<xml>no event");
+    post(&service, "<xml>no event</lmx>");
     eventually("the parked record alone is left", Duration::from_mins(1), || {
         (service.metric("cardhook_spool_records", "") == 1).then_some(())
     });

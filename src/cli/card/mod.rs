@@ -135,7 +135,8 @@ impl AccountArgs {
                 return Err(misconfigured(&key, "is missing, and WeChat's API needs it", cure));
             }
         };
-        let kept = config.spool.path.join(format!("wechat-tokens-{}.json", account.name));
+        let kept =
+            crate::delivery::spool_folder(&config.spool.path).join(format!("wechat-tokens-{}.json", account.name));
         Ok((api.sharing(kept.clone(), &app_id).repeating(), account, kept))
     }
 

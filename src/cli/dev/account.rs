@@ -21,7 +21,7 @@ use crate::{
 pub(super) const NAME: &str = "dev";
 pub(super) const PATH: &str = "/wechat/dev";
 pub(super) const ACCOUNT_ID: &str = "gh_51b0cardhook";
-const APP_ID: &str = "wx51b0000000000dev";
+const APP_ID: &str = "wx51b00000000000de";
 
 /// An account whose secrets live as long as the folder.
 pub(super) struct TestAccount {

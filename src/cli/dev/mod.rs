@@ -30,7 +30,7 @@ use crate::{
     app::App,
     config::{
         Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
-        WeChatApi,
+        Unverified, WeChatApi,
     },
     telemetry,
     wechat_api::BASE,
@@ -155,6 +155,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
         wechat_api: WeChatApi { base_url: BASE.to_owned() },
+        unverified: Unverified { window: Duration::from_hours(1), max_bytes: 1 << 20 },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }
 }

@@ -10,9 +10,9 @@ pub(super) fn spool_path(folder: &Path) -> PathBuf {
 }
 
 /// The configuration for files in `folder`.
-pub(super) fn config(answers: &Answers, folder: &Path, spool: PathBuf) -> String {
+pub(super) fn config(answers: &Answers, folder: &Path, spool: &Path) -> String {
     let name = &answers.account;
-    config_with_secrets(answers, &folder.join(format!("{name}.token")), &folder.join(format!("{name}.aes_key")), &spool)
+    config_with_secrets(answers, &folder.join(format!("{name}.token")), &folder.join(format!("{name}.aes_key")), spool)
 }
 
 /// The configuration with the secrets' files at these places.

@@ -40,7 +40,7 @@ pub(super) struct InitArgs {
     /// Print token and EncodingAESKey into a pipe or a file too, not only on a terminal
     #[arg(long)]
     show: bool,
-    /// The language of the questions and of the page; the environment's (LC_ALL, LC_MESSAGES, LANG) when not given
+    /// The language of the questions and of the page; the environment's (`LC_ALL`, `LC_MESSAGES`, `LANG`) when not given
     #[arg(long, value_enum)]
     lang: Option<Language>,
 }
@@ -123,7 +123,7 @@ impl Files {
         let contents = [
             format!("{}\n", secrets.token),
             format!("{}\n", secrets.aes_key),
-            file::config(answers, folder, file::spool_path(folder)),
+            file::config(answers, folder, &file::spool_path(folder)),
         ];
         let mut written: Vec<&Path> = Vec::new();
         for ((path, content), mode) in self.all().into_iter().zip(contents).zip([0o600, 0o600, 0o644]) {

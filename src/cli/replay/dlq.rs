@@ -20,6 +20,7 @@ use rdkafka::{
 use super::round::{Item, places};
 use crate::{
     cli::{
+        complaint::no_answer,
         kafka_client::{ANSWER_WITHIN, client_config, partitions},
         note,
     },
@@ -52,7 +53,9 @@ impl Dlq {
     /// When no broker answers, or the topic does not exist.
     pub(super) fn open(kafka: &Kafka) -> anyhow::Result<Self> {
         let topic = kafka.dlq_topic.clone();
-        let consumer: StreamConsumer = client_config(kafka)
+        let client = client_config(kafka);
+        let consumer: StreamConsumer = client
+            .clone()
             .set("group.id", GROUP)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -61,9 +64,7 @@ impl Dlq {
             .set("allow.auto.create.topics", "false")
             .create()
             .context("the client's properties are refused")?;
-        let metadata = consumer
-            .fetch_metadata(Some(&topic), ANSWER_WITHIN)
-            .with_context(|| format!("no answer from the brokers {}", kafka.brokers.join(", ")))?;
+        let metadata = consumer.fetch_metadata(Some(&topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
         let mut asked = TopicPartitionList::new();
         for partition in partitions(&metadata, &topic)? {
             asked.add_partition(&topic, partition);

@@ -9,6 +9,7 @@ mod report;
 mod reprocess;
 mod retention;
 mod round;
+mod unverified;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = "Examples:
   cardhook replay --config cardhook.toml
   cardhook replay --config cardhook.toml --reason decrypt --timestamp now
+  cardhook replay --config cardhook.toml --unverified
 
 Reads kafka.dlq_topic from where the last run came to, up to what is its end now. What can be read is published under
 the event id that it would have had at once; what still cannot goes to the end of the DLQ topic again, unchanged, for a
@@ -44,15 +46,24 @@ write to the DLQ topic is trusted.
 Ctrl-C stops it, and the next run goes on from there. The place is kept by the brokers as the offsets of the group
 cardhook-replay, moved on after the acks: a killed run sends a few records once more. They forget it after
 offsets.retention.minutes (7 days) without a run, and the next one begins at the beginning, which it says. Run one at a
-time. A running service does not matter: replay does not know which ids it has published (its spool is locked), so
+time.
+
+With --unverified it reads the pushes that were refused with 403 and kept in the spool's folder (unverified.window): after
+a wrong token was corrected, those that verify now are published, in the order in which they came; the others stay there
+until the window ends. What the service has accepted since, because WeChat sent it again, is not published twice.
+
+A running service does not matter: replay does not know which ids it has published (its spool is locked), so
 consumers tell events apart by ce_id, as ever. Replayed events come late: order them by event_time.")]
 pub(super) struct ReplayArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Replay only what was quarantined for this reason; may be repeated [default: all but `nonce_reused`]
-    #[arg(long = "reason", value_name = "REASON")]
+    #[arg(long = "reason", value_name = "REASON", conflicts_with = "unverified")]
     reasons: Vec<Reason>,
+    /// Replay the pushes that failed verification and were kept, with today's tokens
+    #[arg(long)]
+    unverified: bool,
     /// The timestamp of published records [default: event, and events older than the topic's retention.ms, which the
     /// brokers would sweep away at once, go back to the DLQ topic]
     #[arg(long, value_name = "WHICH")]
@@ -72,9 +83,22 @@ enum Timestamp {
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = load_config(&args.config)?;
     if config.kafka.brokers.is_empty() {
-        return Err(Usage("kafka.brokers is empty: there is no DLQ topic to read".to_owned()).into());
+        let problem = if args.unverified {
+            "kafka.brokers is empty: there is no topic to publish to; unverified pushes stay until unverified.window ends"
+        } else {
+            "kafka.brokers is empty: there is no DLQ topic to read"
+        };
+        return Err(Usage(problem.to_owned()).into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if args.unverified {
+        let mut tally = unverified::Tally::default();
+        let replayed = runtime.block_on(unverified::replay(&config, args, &mut tally));
+        runtime.shutdown_background();
+        tally.print()?;
+        replayed?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut report = Report::default();
     let replayed = runtime.block_on(replay(&config, args, &mut report));
     // A commit that the brokers never answer is not waited for.

@@ -41,10 +41,10 @@ fn shown(field: Option<impl AsRef<str>>) -> String {
     field.map_or_else(|| "-".to_owned(), |text| printable(text.as_ref()))
 }
 
-/// What users and campaigns wrote must not steer the terminal: control characters are escaped.
+/// What users and campaigns wrote must not steer the terminal: control characters and line ends are escaped.
 pub(super) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
-        if c.is_control() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             line.extend(c.escape_default());
         } else {
             line.push(c);
@@ -60,12 +60,12 @@ mod tests {
     #[test]
     fn a_line_masks_what_is_personal_and_shows_the_rest() {
         let value = br#"{"event_time":"2026-08-30T10:24:02Z","event_type":"card.received","openid":"oTEST-aBcDeFgHiJkLmNoPqRsT",
-            "code":"012345678901","card_id":"pTEST-card","outer_str":"poster \"7\"\u001b[2J","extra":{}}"#;
+            "code":"012345678901","card_id":"pTEST-card","outer_str":"poster \"7\"\u001b[2J\u2028","extra":{}}"#;
         let event: Event = serde_json::from_slice(value).unwrap();
         assert_eq!(
             event.to_string(),
             "2026-08-30T10:24:02Z card.received          openid=oTE***sT code=012***01 card_id=pTEST-card \
-             outer_str=poster \"7\"\\u{1b}[2J"
+             outer_str=poster \"7\"\\u{1b}[2J\\u{2028}"
         );
     }
 

@@ -15,6 +15,7 @@ use rdkafka::ClientConfig;
 use self::{funnel::Funnel, line::Event};
 use super::{
     Usage,
+    json_line::json_line,
     kafka_client::{Start, TopicReader, client_config},
     load_config, note, signal,
 };
@@ -106,7 +107,7 @@ fn show(value: &[u8], json: bool, funnel: Option<&mut Funnel>) -> anyhow::Result
     let mut out = io::stdout().lock();
     match &event {
         _ if json => {
-            out.write_all(value)?;
+            out.write_all(&json_line(value))?;
             writeln!(out)?;
         }
         Ok(event) => writeln!(out, "{event}")?,

@@ -68,7 +68,7 @@ impl Spool {
 }
 
 /// The buckets that there are: each one found by a step over all rows of the one before.
-fn buckets(connection: &Connection) -> Result<Vec<i64>, SpoolError> {
+pub(super) fn buckets(connection: &Connection) -> Result<Vec<i64>, SpoolError> {
     let mut next = connection.prepare_cached("SELECT min(bucket) FROM bound WHERE bucket > ?")?;
     let (mut buckets, mut last) = (Vec::new(), i64::MIN);
     while let Some(bucket) = next.query_row([last], |row| row.get::<_, Option<i64>>(0))? {
@@ -79,7 +79,7 @@ fn buckets(connection: &Connection) -> Result<Vec<i64>, SpoolError> {
 }
 
 /// Whether a signature is bound to this event; `None` when it is bound to none.
-fn bound_to(
+pub(super) fn bound_to(
     connection: &Connection,
     buckets: &[i64],
     account: i64,

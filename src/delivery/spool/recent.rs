@@ -5,7 +5,10 @@
 //! nearly every page of that second; so they write one row, and once there are many, a pass moves them in the order of their
 //! places, a part with each commit: it writes few pages, and no append waits for the whole.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Bound,
+};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -25,6 +28,24 @@ pub(super) type Place = (i64, [u8; 16], i64);
 /// The place of an id.
 pub(super) fn place(event_time: i64, id: EventId, account: i64) -> Place {
     (event_time, *id.as_bytes(), account)
+}
+
+/// The places of the ids that have not moved yet.
+pub(super) fn recent_places(connection: &Connection) -> Result<HashSet<Place>, SpoolError> {
+    Ok(read_ids::<Vec<_>>(connection)?.into_iter().map(|(place, _)| place).collect())
+}
+
+fn read_ids<Ids: Default + Extend<(Place, Id)>>(connection: &Connection) -> Result<Ids, SpoolError> {
+    let mut commits = connection.prepare("SELECT ids FROM recent")?;
+    let mut commits = commits.query([])?;
+    let mut ids = Ids::default();
+    while let Some(commit) = commits.next()? {
+        let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
+        for id in commit.get_ref(0)?.as_blob().map_err(|_| unreadable())?.chunks(ID_BYTES) {
+            ids.extend([decode(id).ok_or_else(unreadable)?]);
+        }
+    }
+    Ok(ids)
 }
 
 /// The ids of the table `recent`, and the youngest of those that moved.
@@ -73,15 +94,7 @@ impl Recent {
     pub(super) fn read(connection: &Connection) -> Result<Self, SpoolError> {
         let newest = "SELECT max(event_time) FROM remembered";
         let newest: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
-        let mut commits = connection.prepare("SELECT ids FROM recent")?;
-        let mut commits = commits.query([])?;
-        let mut ids = BTreeMap::new();
-        while let Some(commit) = commits.next()? {
-            let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
-            for id in commit.get_ref(0)?.as_blob().map_err(|_| unreadable())?.chunks(ID_BYTES) {
-                ids.extend([decode(id).ok_or_else(unreadable)?]);
-            }
-        }
+        let ids: BTreeMap<Place, Id> = read_ids(connection)?;
         let complete_from = newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
         Ok(Self { unmoved: ids.len(), ids, pass: None, complete_from })
     }

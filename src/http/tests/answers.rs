@@ -159,7 +159,7 @@ fn a_card_event_is_accepted_once_and_its_re_delivery_is_a_duplicate() {
 fn what_is_verified_and_unreadable_is_success_and_quarantined_once() {
     let house = House::open();
     for _ in 0..2 {
-        let answer = house.asks("POST", &signed(""), "<xml><never closed");
+        let answer = house.asks("POST", &signed(""), "<xml><never></closed></xml>");
         assert_eq!((status(&answer), body(&answer)), ("200", "success"));
     }
     let text = house.metrics.text();
@@ -222,6 +222,6 @@ fn without_a_durable_place_a_push_is_503_and_the_handshake_still_answered() {
     assert_eq!((status(&answer), body(&answer)), ("503", ""));
     assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
     assert!(house.metrics.text().contains("result=\"overloaded\"} 1\n"));
-    assert_eq!(status(&house.asks("POST", &signed(""), "<xml><never closed")), "503");
+    assert_eq!(status(&house.asks("POST", &signed(""), "<xml><never></closed></xml>")), "503");
     assert_eq!(status(&house.asks("GET", &signed("&echostr=1"), "")), "200");
 }

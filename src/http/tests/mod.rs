@@ -17,12 +17,13 @@ use actix_web::dev::ServerHandle;
 use super::{
     Account, Doors, Other, Published, Sources,
     admin::{self, Admin, BearerToken},
-    public::{self, Limits},
+    public::{self, Limits, Notes},
 };
 use crate::{
     delivery::{AnswerAfter, Delivery, Running, Settings},
     metrics::Metrics,
     protocol::{Credentials, Mode, Token, sign},
+    unverified::{self, Keeper},
 };
 
 const TOKEN: &str = "a-token-of-tests";
@@ -83,11 +84,16 @@ impl House {
             draining: Arc::clone(&draining),
             token: token.map(BearerToken::new),
         };
+        let bounds = unverified::Bounds { max_bytes: 1 << 20, window_ms: 3_600_000 };
+        let keeper = Keeper::start(spool.path(), bounds, metrics.unverified_kept.clone()).unwrap();
+        let sender = keeper.sender();
         let (counted, handles) = (metrics.clone(), mpsc::sync_channel(1));
         let server = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
+            let notes = Notes { metrics: &counted, unverified: Some(sender) };
+            actix_web::rt::System::new().block_on(async {
                 let public =
-                    public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources).unwrap();
+                    public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources, notes)
+                        .unwrap();
                 let admin = admin::server(admin, shown).unwrap();
                 handles.0.send(vec![public.handle(), admin.handle()]).unwrap();
                 let (public, admin) = futures_util::future::join(public, admin).await;

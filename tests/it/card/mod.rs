@@ -169,10 +169,11 @@ fn what_wechat_would_refuse_is_refused_before_the_call() {
 fn ten_processes_at_once_make_one_request_for_a_token() {
     let api = CardApi::start();
     let setup = setup(&api);
-    setup.write();
-    let children: Vec<_> = (0..10)
-        .map(|_| card_command(&setup, &["get", CODE]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-        .collect();
+    // Each writes the configuration anew: all before the first one starts.
+    let mut commands: Vec<_> = (0..10).map(|_| card_command(&setup, &["get", CODE])).collect();
+    let children =
+        commands.iter_mut().map(|command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let children: Vec<_> = children.collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }

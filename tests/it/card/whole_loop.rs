@@ -28,7 +28,7 @@ fn a_card_is_put_out_claimed_and_redeemed_and_the_topic_tells_its_channel() {
     assert!(wechat.post(service.public, &claimed).is_success());
     let on_topic = |event_type: &str| {
         eventually(event_type, Duration::from_mins(1), || {
-            records(kafka, &topics.events).into_iter().find(|record| record.text("type") == event_type)
+            records(kafka, &topics.events).into_iter().find(|record| record.text("event_type") == event_type)
         })
     };
     let received = on_topic("card.received");

@@ -26,7 +26,7 @@ fn hear(said: &mut Said, args: &[&str]) -> Output {
 /// Those that look into the spool and at the configuration while the broker is away.
 pub fn beside_a_service(setup: &Setup, said: &mut Said) {
     let config = setup.write().display().to_string();
-    assert!(hear(said, &["check", "--config", &config]).status.success());
+    assert!(hear(said, &["check", "--print", "--config", &config]).status.success());
     assert!(hear(said, &["spool", "ls", "--config", &config]).status.success());
     assert!(hear(said, &["spool", "verify", "--config", &config]).status.success());
     // Each waits for the broker a while.

@@ -91,6 +91,19 @@ impl Kafka {
         kafka
     }
 
+    /// A broker of the test's own that tells clients another host's name in place of its own address.
+    pub fn start_advertising(host: &str) -> Self {
+        let mut kafka = Self::reserve();
+        let properties = kafka.properties().replace(
+            &format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", kafka.ports[0]),
+            &format!("advertised.listeners=PLAINTEXT://{host}:{}", kafka.ports[0]),
+        );
+        assert!(properties.contains(host), "{properties}");
+        std::fs::write(kafka.file("server.properties"), properties).unwrap();
+        kafka.run();
+        kafka
+    }
+
     fn formatted(permit: Option<Permit>, secured: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("cardhook-kafka").tempdir().unwrap();
         let secured = secured.then(|| Secured::new(folder.path(), free_port()));

@@ -1,20 +1,30 @@
 //! What a verified body is read as, and what of it is quarantined.
 
 use super::*;
+use crate::protocol::MAX_BYTES;
 
 #[test]
 fn clear_fields_that_are_to_be_read_and_are_not_there_are_quarantined_as_decrypt() {
     let body = secure_body("gh_shop", &sealed_with("b"));
-    for mode in [Mode::Compat, Mode::Plaintext] {
-        for body in [&body, "<xml/>", "<xml><tousername>gh_shop</tousername><ENCRYPT/></xml>"] {
-            assert_eq!(read(&query(Some(&signature("now")), None), body, &credentials(mode)), Err(OpenError::Decrypt));
-        }
+    let sealed = "<xml><tousername>gh_shop</tousername><ENCRYPT/></xml>";
+    for (mode, body, error) in [
+        (Mode::Compat, body.as_str(), OpenError::NothingToRead),
+        (Mode::Compat, sealed, OpenError::NothingToRead),
+        (Mode::Compat, "<xml/>", OpenError::NothingToRead),
+        (Mode::Plaintext, body.as_str(), OpenError::EncryptedPush),
+        (Mode::Plaintext, sealed, OpenError::EncryptedPush),
+        (Mode::Plaintext, "<xml/>", OpenError::NothingToRead),
+    ] {
+        let opened = read(&query(Some(&signature("now")), None), body, &credentials(mode));
+        assert_eq!(opened, Err(error), "{mode:?} {body}");
+        assert_eq!(error.reason(), "decrypt");
+        assert!(!error.to_string().contains("current or previous EncodingAESKey"), "no key is to blame: {error}");
     }
 }
 
 #[test]
 fn a_verified_body_that_cannot_be_read_is_quarantined_as_malformed() {
-    let large = format!("<xml><A>{}</A></xml>", "a".repeat(70_000));
+    let large = format!("<xml><A>{}</A></xml>", "a".repeat(MAX_BYTES));
     for mode in [Mode::Compat, Mode::Plaintext] {
         for body in ["{\"ToUserName\":\"gh_shop\"}", "", "<xml>", &large] {
             for msg_signature in [None, Some("wrong")] {

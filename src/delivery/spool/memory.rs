@@ -1,0 +1,75 @@
+//! What a spool remembers, asked from beside its service: which ids, and which signatures are bound to an event.
+//!
+//! Reads what is committed: an id that was accepted in the last 100 ms may not be there yet.
+
+use std::{collections::HashSet, path::Path};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Reader, SpoolError,
+    bound::{bound_to, buckets},
+    recent::{Place, place, recent_places},
+};
+use crate::event::EventId;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Memory {
+    connection: Connection,
+    recent: HashSet<Place>,
+    buckets: Vec<i64>,
+}
+
+impl Memory {
+    /// Opens the memory of the spool in a folder, beside a running service too.
+    ///
+    /// # Errors
+    /// When there is none, it is of another layout, or does not read.
+    pub fn open(folder: &Path) -> Result<Self, SpoolError> {
+        let Reader { connection, .. } = Reader::open(folder)?;
+        let mut memory = Self { connection, recent: HashSet::new(), buckets: Vec::new() };
+        memory.refresh()?;
+        Ok(memory)
+    }
+
+    /// Takes in what was accepted since.
+    ///
+    /// # Errors
+    /// When the database does not read.
+    pub fn refresh(&mut self) -> Result<(), SpoolError> {
+        self.recent = recent_places(&self.connection)?;
+        self.buckets = buckets(&self.connection)?;
+        Ok(())
+    }
+
+    /// Whether an event is remembered: it was accepted, and is published or waits in the spool. Of a quarantined push the
+    /// event time is 0.
+    ///
+    /// # Errors
+    /// When the database does not read.
+    pub fn knows(&self, account: &str, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
+        let Some(account) = self.number(account)? else { return Ok(false) };
+        // In this order: an id moves from the recent ones to the others.
+        if self.recent.contains(&place(event_time, id, account)) {
+            return Ok(true);
+        }
+        let ask = "SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";
+        let mut ask = self.connection.prepare_cached(ask)?;
+        Ok(ask.exists(params![event_time, id.as_bytes(), account])?)
+    }
+
+    /// Whether a signature of timestamp and nonce is bound to another event than this one.
+    ///
+    /// # Errors
+    /// When the database does not read.
+    pub fn is_bound_to_another(&self, account: &str, signature: &[u8; 20], id: EventId) -> Result<bool, SpoolError> {
+        let Some(account) = self.number(account)? else { return Ok(false) };
+        Ok(bound_to(&self.connection, &self.buckets, account, signature, id)? == Some(false))
+    }
+
+    fn number(&self, account: &str) -> Result<Option<i64>, SpoolError> {
+        let mut ask = self.connection.prepare_cached("SELECT id FROM account WHERE name = ?")?;
+        Ok(ask.query_row([account], |row| row.get(0)).optional()?)
+    }
+}
