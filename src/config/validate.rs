@@ -60,7 +60,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_accounts(&accounts, &mut errors);
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
-    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, unverified, wechat_api, log };
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, wechat_api, unverified, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 

@@ -242,10 +242,10 @@ impl Api {
     /// # Errors
     /// See [`ApiError`].
     pub(super) async fn held_card_ticket(&mut self) -> Result<Held, ApiError> {
-        if let Some(kept) = &self.kept {
-            if let Some(held) = kept.lock().await?.valid(Kind::CardTicket) {
-                return Ok(held);
-            }
+        if let Some(kept) = &self.kept
+            && let Some(held) = kept.lock().await?.valid(Kind::CardTicket)
+        {
+            return Ok(held);
         }
         let query = [("type", "wx_card")];
         let TicketAnswer { ticket, expires_in } = self.get("/cgi-bin/ticket/getticket", &query).await?;

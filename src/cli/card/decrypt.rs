@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{AccountArgs, or_stdin};
 
-/// Decode a redirect link's encrypt_code
+/// Decode a redirect link's `encrypt_code`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cardhook card decrypt 'XXIzTtMqCxwOaawoE91+VJdsFmv7b8g0VZIZkqf4GWA=' --config cardhook.toml

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{AccountArgs, or_stdin};
 use crate::wechat_api::redirect::{Link, LinkSignature};
 
-/// Read a redirect link that WeChat opened: encrypt_code, card_id, openid, outer_str
+/// Read a redirect link that WeChat opened: `encrypt_code`, `card_id`, `openid`, `outer_str`
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 where the link's signature is wrong. Quote the link: & has a meaning in shells.
 

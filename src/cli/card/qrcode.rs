@@ -49,7 +49,7 @@ pub(super) struct QrcodeArgs {
     /// Write the QR code as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// One QR code for each line of a CSV with the columns channel and (optional) card_id
+    /// One QR code for each line of a CSV with the columns `channel` and (optional) `card_id`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["outer_str", "code", "openid", "unique", "expires", "png", "svg"])]
     from: Option<PathBuf>,
     /// The folder of --from: PNGs, and index.csv of what was made

@@ -54,7 +54,7 @@ struct AddArgs {
 
 #[derive(Debug, Args)]
 struct ChooseArgs {
-    /// The shop (location_id)
+    /// The shop (`location_id`)
     #[arg(long, default_value = "", hide_default_value = true)]
     location_id: String,
     /// One card only

@@ -14,7 +14,7 @@ use crate::{clock, protocol::AppId};
   cardhook card token --config cardhook.toml
   cardhook card token --ticket --json --config cardhook.toml    # the api_ticket of card signatures")]
 pub(super) struct TokenArgs {
-    /// The api_ticket (wx_card) in place of the access token
+    /// The `api_ticket` (`wx_card`) in place of the access token
     #[arg(long)]
     ticket: bool,
     /// Print the token: whoever reads it can call in the account's name until it ends
@@ -37,12 +37,13 @@ pub(super) async fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let kind = if args.ticket { "api_ticket" } else { "access_token" };
     let mut value =
         json!({ "kind": kind, "account": account.name, "app_id": app_id, "expires_in": seconds, "kept_in": kept_in });
-    let mut lines = format!("{kind} of account {} ({app_id})\nlives    {lives}\nkept in  {kept_in}", account.name);
+    let mut text = format!("{kind} of account {} ({app_id})\nlives    {lives}\nkept in  {kept_in}", account.name);
     if args.show {
-        lines.push_str(&format!("\nvalue    {}", lease.expose()));
+        text.push_str("\nvalue    ");
+        text.push_str(lease.expose());
         if let Some(object) = value.as_object_mut() {
             object.insert("value".to_owned(), lease.expose().into());
         }
     }
-    args.account.print(&value, &lines)
+    args.account.print(&value, &text)
 }

@@ -75,10 +75,11 @@ impl CardApi {
     }
 
     fn offer(&self, body: &Value, host: &str) -> Value {
-        let info = &body["action_info"];
-        let card = if info["card"].is_object() { &info["card"] } else { &info["multiple_card"]["card_list"][0] };
-        let Some(card_id) = card["card_id"].as_str() else { return refusal(41_012, "missing card_id") };
-        let outer_str = card["outer_str"].as_str().map(str::to_owned);
+        let one = body.pointer("/action_info/card");
+        let card = one.or_else(|| body.pointer("/action_info/multiple_card/card_list/0"));
+        let field = |name| card.and_then(|card| card.get(name)).and_then(Value::as_str);
+        let Some(card_id) = field("card_id") else { return refusal(41_012, "missing card_id") };
+        let outer_str = field("outer_str").map(str::to_owned);
         let mut known = self.known();
         let ticket = format!("DEVTICKET{}", known.offers.len() + 1);
         known.offers.insert(ticket.clone(), Offer { card_id: card_id.to_owned(), outer_str });
@@ -86,7 +87,7 @@ impl CardApi {
     }
 
     fn code(&self, body: &Value) -> Value {
-        let Some(claimed) = body["code"].as_str().and_then(|code| self.known().claimed.get(code).cloned()) else {
+        let Some(claimed) = text(body, "code").and_then(|code| self.known().claimed.get(code).cloned()) else {
             return refusal(40_056, "invalid serial code");
         };
         json!({
@@ -99,14 +100,14 @@ impl CardApi {
     async fn consume(&self, body: &Value) -> Value {
         let claimed = {
             let mut known = self.known();
-            let claimed = body["code"].as_str().and_then(|code| known.claimed.get_mut(code));
+            let claimed = text(body, "code").and_then(|code| known.claimed.get_mut(code));
             let Some(claimed) = claimed else { return refusal(40_056, "invalid serial code") };
             if std::mem::replace(&mut claimed.is_consumed, true) {
                 return refusal(40_099, "this code has consumed");
             }
             claimed.clone()
         };
-        self.tell(EventType::Consumed, &claimed, body["outer_str"].as_str()).await;
+        self.tell(EventType::Consumed, &claimed, text(body, "outer_str")).await;
         json!({
             "errcode": 0, "errmsg": "ok", "card": { "card_id": claimed.offer.card_id }, "openid": claimed.customer.openid,
         })
@@ -132,7 +133,7 @@ async fn claim(api: web::Data<CardApi>, ticket: web::Path<String>) -> HttpRespon
 async fn call(api: web::Data<CardApi>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     if request.path() == "/cgi-bin/stable_token" {
-        let is_ours = body["secret"].as_str() == Some(api.secret.as_str());
+        let is_ours = text(&body, "secret") == Some(api.secret.as_str());
         let token = json!({ "access_token": ACCESS_TOKEN, "expires_in": 7200 });
         return HttpResponse::Ok().json(if is_ours { token } else { refusal(40_125, "invalid appsecret") });
     }
@@ -147,6 +148,11 @@ async fn call(api: web::Data<CardApi>, request: HttpRequest, body: web::Bytes) -
         _ => refusal(48_001, "cardhook dev does not have this call"),
     };
     HttpResponse::Ok().json(answer)
+}
+
+/// A text field of a body.
+fn text<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    body.get(name).and_then(Value::as_str)
 }
 
 fn refusal(errcode: i64, errmsg: &str) -> Value {
