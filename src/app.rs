@@ -36,7 +36,7 @@ use crate::{
     },
     metrics::Metrics,
     unverified::{Bounds, Keeper},
-    wechat_api::{self, Api},
+    wechat_api::Api,
 };
 
 /// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
@@ -227,7 +227,7 @@ fn warn_of_volatile_spool(config: &Config) {
 fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<AllowList>> {
     let caller = config.api_caller().filter(|_| config.server.allow_from.contains(&Source::WeChat));
     let Some(caller) = caller else { return Ok(None) };
-    let api = Api::new(wechat_api::BASE.parse()?, caller.clone())?;
+    let api = Api::new(config.wechat_api.base_url.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
     Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
 }

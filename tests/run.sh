@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stage() { printf '\n== %s\n' "$*"; }
 
 stage "Debian packages"
-packages=(kcat nginx libssl-dev pkg-config build-essential python3-venv)
+packages=(kcat nginx zbar-tools libssl-dev pkg-config build-essential python3-venv)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -2,6 +2,7 @@
 //!
 //! The only place that turns an outcome into an exit code: 0 done, 1 failed at run time, 2 usage, 78 configuration.
 
+mod card;
 mod check;
 mod complaint;
 mod dev;
@@ -55,6 +56,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Topics(topics::TopicsArgs),
+    Card(card::CardArgs),
     Send(Box<send::SendArgs>),
     Tail(tail::TailArgs),
     Spool(spool::SpoolArgs),
@@ -97,6 +99,7 @@ impl Command {
             Self::Serve(args) => serve::run(args),
             Self::Check(args) => check::run(args),
             Self::Topics(args) => topics::run(args),
+            Self::Card(args) => card::run(args),
             Self::Send(args) => send::run(args),
             Self::Tail(args) => tail::run(args),
             Self::Spool(args) => spool::run(args),

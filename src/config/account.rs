@@ -3,7 +3,7 @@
 //! As everywhere in this folder a value stands in for what is wrong, so that one error does not hide the next; the
 //! error list keeps such a half account from ever leaving.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{Account, ConfigError, forward, raw::Value, section::Section, values};
 use crate::{
@@ -28,8 +28,9 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let other = forward::other(&mut section);
     let upstream = forward::upstream(&mut section, other);
     let app_secret = app_secret(&mut section, &mut credentials);
+    let access_token_file = access_token_file(&mut section, app_secret.is_some());
     errors.extend(section.finish());
-    Account { name, path, account_id, credentials, max_age, other, upstream, app_secret }
+    Account { name, path, account_id, credentials, max_age, other, upstream, app_secret, access_token_file }
 }
 
 fn credentials(section: &mut Section) -> Credentials {
@@ -60,6 +61,19 @@ fn app_secret(section: &mut Section, credentials: &mut Credentials) -> Option<Ap
         credentials.app_id = required(section, "app_id", app_id, "app_secret needs it; copy it from WeChat's console");
     }
     Some(secret)
+}
+
+fn access_token_file(section: &mut Section, has_secret: bool) -> Option<PathBuf> {
+    let file = section.optional(
+        "access_token_file",
+        values::text,
+        "write the path of the file that your token server keeps",
+    )?;
+    if has_secret {
+        let problem = "stands beside app_secret: both say where access tokens come from";
+        section.fail("access_token_file", problem, "keep either app_secret or access_token_file");
+    }
+    Some(PathBuf::from(file))
 }
 
 /// Adds an error where a required key was not written. Where it was written wrongly there is one already.

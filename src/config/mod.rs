@@ -71,6 +71,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[dedup]`
     pub dedup: Dedup,
+    /// `[wechat_api]`
+    pub wechat_api: WeChatApi,
     /// `[unverified]`
     pub unverified: Unverified,
     /// `[log]`
@@ -189,6 +191,8 @@ pub struct Account {
     pub upstream: Option<Upstream>,
     /// Of WeChat's own API. With it there is an AppID.
     pub app_secret: Option<AppSecret>,
+    /// A file that a token server keeps: `cardhook card` calls with its access token, in place of one of the AppSecret.
+    pub access_token_file: Option<PathBuf>,
 }
 
 /// `kafka.format`
@@ -250,6 +254,13 @@ pub struct Dedup {
     pub window: Duration,
     /// Bound of the remembered ids, bytes.
     pub max_bytes: u64,
+}
+
+/// `[wechat_api]`
+#[derive(Debug, Clone)]
+pub struct WeChatApi {
+    /// Where WeChat's API is called, without a slash at its end.
+    pub base_url: String,
 }
 
 /// `[unverified]`: pushes that failed verification.

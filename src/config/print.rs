@@ -39,6 +39,8 @@ impl Config {
         page.section("[dedup]");
         page.text("window", show_duration(self.dedup.window));
         page.text("max_bytes", show_size(self.dedup.max_bytes));
+        page.section("[wechat_api]");
+        page.text("base_url", &self.wechat_api.base_url);
         page.section("[unverified]");
         page.text("window", show_duration(self.unverified.window));
         page.text("max_bytes", show_size(self.unverified.max_bytes));
@@ -126,6 +128,9 @@ impl Page {
             self.upstream(upstream);
         }
         self.secret("app_secret", account.app_secret.is_some());
+        if let Some(file) = &account.access_token_file {
+            self.text("access_token_file", file.display());
+        }
     }
 
     /// The URL's query may hold a secret.

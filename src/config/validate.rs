@@ -14,15 +14,15 @@ use ipnet::IpNet;
 
 use super::{
     Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Format, Kafka, Log, LogFormat, Secret, Server,
-    Source, Spool, Unverified, account, kafka_options,
+    Source, Spool, Unverified, WeChatApi, account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
 };
-use crate::protocol::MAX_BYTES;
+use crate::{protocol::MAX_BYTES, wechat_api::BASE};
 
-const SECTIONS: [&str; 9] =
-    ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "unverified", "log"];
+const SECTIONS: [&str; 10] =
+    ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "unverified", "wechat_api", "log"];
 const ANSWERS: [(&str, AnswerAfter); 3] =
     [("kafka", AnswerAfter::Kafka), ("disk", AnswerAfter::Disk), ("kafka_only", AnswerAfter::KafkaOnly)];
 const LEVELS: [(&str, tracing::Level); 5] = [
@@ -49,6 +49,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     let spool = spool(section("spool"), &mut errors);
     let delivery = delivery(section("delivery"), &kafka, &mut errors);
     let dedup = dedup(section("dedup"), &mut errors);
+    let wechat_api = wechat_api(section("wechat_api"), &mut errors);
     let unverified = unverified(section("unverified"), &mut errors);
     let log = log(section("log"), &mut errors);
     for name in raw.sections.keys() {
@@ -60,7 +61,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
     upstreams_lead_elsewhere(server.listen, &accounts, &mut errors);
-    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, unverified, log };
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, wechat_api, unverified, log };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
@@ -234,6 +235,13 @@ fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {
     let max_bytes = section.get("max_bytes", 6 << 30, values::size(values::STORE_SIZES), SIZE);
     errors.extend(section.finish());
     Dedup { window, max_bytes }
+}
+
+fn wechat_api(mut section: Section, errors: &mut Vec<ConfigError>) -> WeChatApi {
+    let base_url =
+        section.get("base_url", BASE.to_owned(), values::base_url, "write one such as \"https://api.weixin.qq.com\"");
+    errors.extend(section.finish());
+    WeChatApi { base_url }
 }
 
 fn unverified(mut section: Section, errors: &mut Vec<ConfigError>) -> Unverified {

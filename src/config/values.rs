@@ -119,6 +119,19 @@ pub(super) fn show_duration(duration: Duration) -> String {
     show(milliseconds, &DURATION_UNITS).unwrap_or_else(|| format!("{milliseconds}ms"))
 }
 
+/// `http://` or `https://`, a host, and nothing behind it but a path.
+pub(super) fn base_url(value: &Value) -> Result<String, String> {
+    let written = text(value)?;
+    let rest = written.strip_prefix("https://").or_else(|| written.strip_prefix("http://"));
+    let legal = |byte: u8| byte.is_ascii_graphic() && !b"?#@".contains(&byte);
+    match rest {
+        Some(host) if !host.is_empty() && !host.starts_with('/') && host.bytes().all(legal) => {
+            Ok(written.trim_end_matches('/').to_owned())
+        }
+        _ => Err("is no http:// or https:// address without a user, a query and a fragment".into()),
+    }
+}
+
 /// As [`size`] reads it, in the largest unit that keeps it whole.
 pub(super) fn show_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS).unwrap_or_else(|| bytes.to_string())

@@ -1,16 +1,23 @@
-//! WeChat's own API (`api.weixin.qq.com`), called in an account's name: access tokens, and where callbacks come from.
+//! WeChat's own API (`api.weixin.qq.com`), called in an account's name: tokens, card calls, signatures and redirect links.
 //!
-//! It refuses to know what the answers are used for, and imports nothing of the pipeline.
+//! Does not depend on the pipeline, nor on what the answers are used for.
 
+pub mod card;
 mod client;
+pub mod codes;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod redirect;
+mod sign;
 #[cfg(test)]
 mod tests;
+mod tokens;
+pub mod user_agent;
 
 pub use client::{Api, BASE};
-pub use error::ApiError;
+pub use error::{ApiError, Words};
+pub use sign::{CardExt, ChooseCard, sign_card_ext, sign_choose_card, sign_jsapi};
 
 use zeroize::Zeroizing;
 
@@ -25,7 +32,7 @@ impl AppSecret {
         Self(Zeroizing::new(secret.into()))
     }
 
-    fn expose(&self) -> &str {
+    pub(super) fn expose(&self) -> &str {
         &self.0
     }
 }

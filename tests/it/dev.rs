@@ -81,3 +81,33 @@ fn dev_stands_in_front_of_a_real_application_and_shows_what_it_answers() {
     assert!(application.said().contains("user_get_card"), "{}", application.said());
     assert!(String::from_utf8(dev.stdout).unwrap().contains("card.received"));
 }
+
+#[test]
+fn dev_closes_the_loop_with_the_lines_that_it_offers() {
+    let mut dev = cardhook(&["dev"]).spawn().unwrap();
+    let mut banner = BufReader::new(dev.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let events = BufReader::new(dev.stdout.take().unwrap());
+    let qrcode = banner.find(|line| line.contains(" card qrcode ")).unwrap();
+    let curl = banner.next().unwrap();
+    let consume = banner.next().unwrap();
+    let bash = |line: &str| {
+        let ran = Command::new("bash").args(["-c", line]).output().unwrap();
+        assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let made = bash(&qrcode);
+    let url = made.lines().find_map(|line| line.strip_prefix("url ")).unwrap().trim();
+    let claimed = bash(&curl.replace("THE_URL_IT_PRINTS", url));
+    let code = claimed.trim().rsplit(' ').next().unwrap();
+    assert!(bash(&consume.replace("THE_CODE_CURL_PRINTS", code)).starts_with("redeemed"));
+    let mut left = vec![("card.received", "outer_str=poster-7"), ("card.consumed", "outer_str=till-2")];
+    for line in events.lines().map(Result::unwrap).take(500) {
+        left.retain(|(event_type, channel)| !(line.contains(event_type) && line.contains(channel)));
+        if left.is_empty() {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "not seen: {left:?}");
+    Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().unwrap();
+    assert!(dev.wait().unwrap().success());
+}

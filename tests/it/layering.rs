@@ -60,7 +60,7 @@ const LAYERS: [Layer; 6] = [
     },
     Layer {
         name: "wechat_api",
-        ours: &["wechat_api"],
+        ours: &["wechat_api", "clock"],
         banned: &["actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite"],
     },
     Layer {

@@ -12,6 +12,7 @@
 
 mod abuse;
 mod allow_list;
+mod card;
 mod causes;
 mod changed_cluster;
 mod check;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 
+use super::card_api;
 use crate::{
     cli::{
         letters::letters,
@@ -46,6 +47,9 @@ pub(super) struct TestAccount {
     token_file: PathBuf,
     aes_key_file: PathBuf,
     push_file: PathBuf,
+    app_secret: String,
+    app_secret_file: PathBuf,
+    config_file: PathBuf,
 }
 
 impl TestAccount {
@@ -61,6 +65,8 @@ impl TestAccount {
         };
         let token_file = file(&given.token_file, "token", letters::<32>()?)?;
         let aes_key_file = file(&given.aes_key_file, "aes_key", letters::<43>()?)?;
+        let app_secret = letters::<32>()?;
+        let app_secret_file = file(&None, "app_secret", app_secret.clone())?;
         Ok(Self {
             token: Token::new(secret(&token_file)?),
             aes_key: AesKey::parse(&secret(&aes_key_file)?)
@@ -69,6 +75,9 @@ impl TestAccount {
             token_file,
             aes_key_file,
             push_file: folder.join("push.xml"),
+            app_secret,
+            app_secret_file,
+            config_file: folder.join("cardhook.toml"),
         })
     }
 
@@ -91,6 +100,25 @@ impl TestAccount {
             credentials: self.credentials(),
             to_user: ACCOUNT_ID.to_owned(),
         }
+    }
+
+    /// Of the card API's double.
+    pub(super) fn app_secret(&self) -> &str {
+        &self.app_secret
+    }
+
+    /// Writes the configuration for `cardhook card …`, with its own state folder beside the receiver's spool.
+    pub(super) fn write_config(&self, card_api: SocketAddr, spool: &Path) -> anyhow::Result<()> {
+        let shown = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
+        let text = format!(
+            "[[account]]\nname = {NAME:?}\napp_id = {APP_ID:?}\ntoken_file = {}\naes_key_file = {}\napp_secret_file = {}\n\n\
+             [kafka]\nbrokers = []\n\n[spool]\npath = {}\n\n[wechat_api]\nbase_url = \"http://{card_api}\"\n",
+            shown(&self.token_file),
+            shown(&self.aes_key_file),
+            shown(&self.app_secret_file),
+            shown(&spool.with_extension("card")),
+        );
+        Ok(fs::write(&self.config_file, text)?)
     }
 
     /// What runs where, and how to send one's own; writes the file that the `curl` line posts.
@@ -127,6 +155,7 @@ impl TestAccount {
         )?;
         writeln!(banner, "Read the topic from elsewhere:")?;
         writeln!(banner, "  {program} tail --brokers {brokers} --topic {topic} --from-beginning --json\n")?;
+        writeln!(banner, "{}\n", card_api::lines(&program.to_string(), &self.config_file.display().to_string()))?;
         write!(banner, "Events as they come back from the broker (Ctrl-C stops):")?;
         Ok(banner)
     }

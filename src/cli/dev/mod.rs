@@ -3,6 +3,7 @@
 //! The broker is librdkafka's mock: it speaks Kafka's protocol on a real port and keeps records in memory only.
 
 mod account;
+mod card_api;
 mod traffic;
 
 use std::{
@@ -32,9 +33,10 @@ use crate::{
     app::App,
     config::{
         self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
-        Spool, Unverified, Upstream, UpstreamFailure,
+        Spool, Unverified, Upstream, UpstreamFailure, WeChatApi,
     },
     telemetry,
+    wechat_api::BASE,
 };
 
 const PARTITIONS: i32 = 3;
@@ -82,7 +84,7 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
 /// Receives, sends and prints until the end; then stops in that the receiver's last events are printed too.
 async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) -> anyhow::Result<()> {
     let brokers = config.kafka.brokers.join(",");
-    let topic = config.kafka.topic.clone();
+    let (topic, spool) = (config.kafka.topic.clone(), config.spool.path.clone());
     let upstream = config.accounts.iter().find_map(|account| account.upstream.as_ref()).map(Upstream::shown);
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
@@ -91,6 +93,8 @@ async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) ->
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;
     let traffic = Traffic::new(&wechat, upstream.is_some())?;
+    let card_api = card_api::start(wechat.clone(), getrandom::u64()?, account.app_secret().to_owned())?;
+    account.write_config(card_api, &spool)?;
     note(account.banner(&wechat, &traffic.sample_push(), app.admin_addr(), &brokers, &topic, upstream.as_deref())?);
 
     let stop = signal::first_stops_second_ends()?;
@@ -149,6 +153,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
                 cards: true,
             }),
             app_secret: None,
+            access_token_file: None,
         }],
         kafka: Kafka {
             brokers: brokers.split(',').map(str::to_owned).collect(),
@@ -167,6 +172,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             shutdown_timeout: Duration::from_secs(8),
         },
         dedup: Dedup { window: Duration::from_hours(48), max_bytes: 64 << 20 },
+        wechat_api: WeChatApi { base_url: BASE.to_owned() },
         unverified: Unverified { window: Duration::from_hours(1), max_bytes: 1 << 20 },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const PACE: Duration = Duration::from_millis(400);
-const CARD_ID: &str = "pSIM_ten_yuan_off_a_coffee_1";
+pub(super) const CARD_ID: &str = "pSIM_ten_yuan_off_a_coffee_1";
 const CHANNELS: [&str; 3] = ["poster-metro-3", "newsletter-42", "till-receipt"];
 
 /// One customer each, from first to last event. The four that everybody looks for come within the first five steps.
@@ -111,16 +111,28 @@ impl<'a> Traffic<'a> {
     }
 
     fn push(&self, event_type: EventType, customer: &Customer, outer_str: Option<&str>) -> Push {
-        let (now, to_user) = (clock::unix_millis(), self.wechat.to_user());
-        let choices = Choices { to_user, card_id: CARD_ID, outer_str, create_time: now / 1000 };
-        let clear = Clear {
-            xml: sample(event_type, customer, &choices).to_xml(),
-            to_user: to_user.to_owned(),
-            openid: Some(customer.openid.clone()),
-            timestamp: choices.create_time,
-        };
-        self.wechat.push(clear, self.seed ^ now.unsigned_abs())
+        push(self.wechat, event_type, customer, CARD_ID, outer_str)
     }
+}
+
+/// The push of one event, now.
+pub(super) fn push(
+    wechat: &WeChat,
+    event_type: EventType,
+    customer: &Customer,
+    card_id: &str,
+    outer_str: Option<&str>,
+) -> Push {
+    let (now, to_user) = (clock::unix_millis(), wechat.to_user());
+    let choices = Choices { to_user, card_id, outer_str, create_time: now / 1000 };
+    let clear = Clear {
+        xml: sample(event_type, customer, &choices).to_xml(),
+        to_user: to_user.to_owned(),
+        openid: Some(customer.openid.clone()),
+        timestamp: choices.create_time,
+    };
+    let seed = customer.code.bytes().fold(now.unsigned_abs(), |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
+    wechat.push(clear, seed)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod burst;
+pub mod card_api;
 pub mod cardhook;
 pub mod consume;
 pub mod faults;

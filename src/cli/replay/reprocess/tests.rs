@@ -31,6 +31,7 @@ fn account(aes_key: &str, other: OtherPolicy) -> Account {
         other,
         upstream: None,
         app_secret: None,
+        access_token_file: None,
     }
 }
 
