@@ -5,6 +5,7 @@
 mod check;
 mod dev;
 mod health;
+mod json_line;
 mod kafka_client;
 mod manual;
 mod mask;

@@ -106,8 +106,8 @@ async fn limit_reached(limit: Option<Duration>) {
 /// Prints events until reading or printing fails.
 async fn print(reader: &mut TopicReader) -> anyhow::Result<()> {
     loop {
-        let value = reader.next().await?;
-        if let Some(line) = tail::line(&value) {
+        let record = reader.next().await?;
+        if let Some(line) = tail::line(&record) {
             writeln!(io::stdout().lock(), "{line}")?;
         }
     }
