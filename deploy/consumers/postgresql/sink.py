@@ -30,6 +30,7 @@ def main(brokers, group, topic, database):
             "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "session.timeout.ms": 10_000,  # how long the partitions of a sink that was killed wait for the next one
         }
     )
     consumer.subscribe([topic])
