@@ -431,4 +431,6 @@ def main(cardhook, rust_consumer, tools, *names):
     sys.exit(f"wrong: {', '.join(failed)}" if failed else 0)
 
 
+# Ended from outside, it ends what it started too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
 main(*sys.argv[1:])
