@@ -23,7 +23,7 @@ pub use reload::Reloader;
 use self::allow_list::{AllowList, Pace};
 use crate::{
     config::{self, Config, OtherPolicy, Source},
-    delivery::{Delivery, Running, Settings},
+    delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     http::{
         self, Doors,
         admin::{self, Admin},
@@ -35,6 +35,8 @@ use crate::{
 
 /// Longest wait for requests under way at a stop: each is answered within 4 s of its head.
 const FINISH_REQUESTS: Duration = Duration::from_secs(4);
+/// Connections that the kernel keeps for a listener until they are accepted; it takes `net.core.somaxconn` at most.
+const BACKLOG: i32 = 1024;
 /// What a flush gets at least, however long the requests took.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -49,14 +51,19 @@ pub struct App {
     doors: Doors,
     allow_list: Option<AllowList>,
     running: Running,
+    /// How many connections the limit of open files leaves room for.
+    connections: usize,
 }
 
 impl App {
     /// Opens the spool, starts the delivery and binds both listeners. Kafka may be away.
     ///
     /// # Errors
-    /// When the spool cannot be opened, a Kafka property is refused or an address cannot be bound.
+    /// When the limit of open files is too low, the spool cannot be opened, a Kafka property is refused or an address cannot
+    /// be bound.
     pub fn build(config: Config) -> anyhow::Result<Self> {
+        let connections = files::room_for_connections()?;
+        warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
@@ -64,14 +71,14 @@ impl App {
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
         let doors = Doors::new(accounts, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
-        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, running })
+        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, running, connections })
     }
 
     /// For a configuration that changes while the service runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         let api_callers = self.allow_list.as_ref().map(AllowList::callers);
-        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone() }
+        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone(), metrics: self.metrics.clone() }
     }
 
     /// Where callbacks are received.
@@ -101,11 +108,12 @@ impl App {
             doors,
             allow_list,
             running,
+            connections,
         } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let public = public_server(public, &config, doors, &delivery, published)?;
+        let public = public_server(public, &config, doors, &delivery, published, connections)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -140,11 +148,12 @@ fn public_server(
     doors: Doors,
     delivery: &Delivery,
     wechat: Option<http::Published>,
+    connections: usize,
 ) -> io::Result<Server> {
     let limits = public::Limits {
         max_body_bytes: config.server.max_body_bytes,
         workers: std::thread::available_parallelism().map_or(1, NonZero::get),
-        connections: files::room_for_connections(),
+        connections,
         shutdown_timeout: FINISH_REQUESTS,
     };
     let allow_from = config.server.allow_from.iter().filter_map(|source| match source {
@@ -159,19 +168,34 @@ fn public_server(
     public::server(vec![listener], doors, delivery, limits, sources)
 }
 
+/// A spool in memory is as good as none: what waits in it goes with the machine or the container.
+fn warn_of_volatile_spool(config: &Config) {
+    if config.delivery.answer_after != AnswerAfter::KafkaOnly
+        && let Some(file_system) = volatile_file_system(&config.spool.path)
+    {
+        tracing::warn!(
+            path = %config.spool.path.display(),
+            file_system,
+            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\""
+        );
+    }
+}
+
 /// Where WeChat's own addresses may call: their list. The spool's folder is there by now.
 fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<AllowList>> {
     let caller = config.api_caller().filter(|_| config.server.allow_from.contains(&Source::WeChat));
     let Some(caller) = caller else { return Ok(None) };
     let api = Api::new(wechat_api::BASE.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
-    Ok(Some(AllowList::open(&config.spool.path, api, caller, known, Pace::DAILY)))
+    Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
 }
 
 fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListener)> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?")
-    })?;
+    let failed =
+        || format!("cannot listen on {key} = \"{address}\": is the port taken, or the address not this machine's?");
+    let listener = TcpListener::bind(address).with_context(failed)?;
+    // The standard library asks for 128.
+    rustix::net::listen(&listener, BACKLOG).with_context(failed)?;
     Ok((listener.local_addr()?, listener))
 }
 

@@ -4,10 +4,12 @@
 
 mod account;
 mod process;
+mod text;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
 pub use account::{AccountMetrics, AnsweredBy, CallbackResult};
+pub use text::Format;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -99,6 +101,8 @@ pub struct Metrics {
     pub allow_list_known: Gauge,
     /// `cardhook_kafka_up`
     pub kafka_up: Gauge,
+    /// `cardhook_config_last_reload_successful`
+    pub config_last_reload_successful: Gauge,
 }
 
 impl Default for Metrics {
@@ -137,9 +141,12 @@ impl Metrics {
             dedup_forgotten_early: Counter::default(),
             allow_list_known: Gauge::default(),
             kafka_up: Gauge::default(),
+            config_last_reload_successful: Gauge::default(),
         };
         // Where no list is asked for, none is missing.
         metrics.allow_list_known.set(1);
+        // What a service starts with has been read.
+        metrics.config_last_reload_successful.set(1);
         metrics.register(registry.sub_registry_with_prefix("cardhook"));
         Self { registry: Arc::new(registry), ..metrics }
     }
@@ -195,6 +202,11 @@ impl Metrics {
             self.allow_list_known.clone(),
         );
         registry.register("kafka_up", "1 while Kafka acknowledges, 0 while it counts as away", self.kafka_up.clone());
+        registry.register(
+            "config_last_reload_successful",
+            "1 when the configuration last read is in force, 0 when it was refused and the one before stays",
+            self.config_last_reload_successful.clone(),
+        );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The running release", build);
@@ -207,6 +219,15 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+
+    /// The text of everything registered, for a scrape.
+    #[must_use]
+    pub fn scraped(&self, format: Format) -> String {
+        match format {
+            Format::OpenMetrics => self.text(),
+            Format::Prometheus => text::prometheus(&self.text()),
+        }
     }
 }
 
@@ -245,6 +266,8 @@ mod tests {
             "\nprocess_start_time_seconds ",
             "\nprocess_resident_memory_bytes ",
             "\nprocess_open_fds ",
+            "\nprocess_max_fds ",
+            "cardhook_config_last_reload_successful 1\n",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

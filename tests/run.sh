@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stage() { printf '\n== %s\n' "$*"; }
 
 stage "Debian packages"
-packages=(kcat libssl-dev pkg-config build-essential python3-venv)
+packages=(kcat nginx libssl-dev pkg-config build-essential python3-venv)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
@@ -39,4 +39,11 @@ stage "Apache Kafka's jars (tests/kafka/pom.xml)"
 tests/kafka/fetch.sh
 
 stage "cargo test"
+# A test that finds nothing of what stands above fails; in CI one that finds no right, limit or sample of the machine's too.
+if [[ ${CI:-} == true ]]; then
+  export TESTS_STRICT=all
+else
+  export TESTS_STRICT=installed
+  [[ -e ../shared || -n ${CARDHOOK_SHARED:-} ]] || echo "no ../shared: the tests of the public samples say \"skipped\" and pass"
+fi
 cargo test --locked "$@"

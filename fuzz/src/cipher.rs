@@ -2,7 +2,7 @@
 
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::NoPadding};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use cardhook::protocol::{AppId, OpenError, open, seal};
+use cardhook::protocol::{AppId, AppIdText, OpenError, open, seal};
 
 use super::push::SECRETS;
 
@@ -34,7 +34,9 @@ fn message(data: &[u8]) {
     assert_eq!(open(&SECRETS.key, &SECRETS.app_id, &sealed).as_deref(), Ok(message));
     assert!(open(&SECRETS.previous_key, &SECRETS.app_id, &sealed).is_err(), "another key opens it");
     let other = AppId::new("wx0000000000000fee");
-    assert_eq!(open(&SECRETS.key, &other, &sealed), Err(OpenError::AppId));
+    let of = |app_id: &AppId| AppIdText::of(app_id.as_str().as_bytes());
+    let of_another = OpenError::AppId { found: of(&SECRETS.app_id), expected: of(&other) };
+    assert_eq!(open(&SECRETS.key, &other, &sealed), Err(of_another));
 }
 
 /// A whole number of blocks is encrypted as it is.
@@ -62,8 +64,12 @@ fn slow(plain: &[u8]) -> Result<Vec<u8>, OpenError> {
     if 20 + length > content.len() {
         return Err(OpenError::Decrypt);
     }
-    if &content[20 + length..] != SECRETS.app_id.as_str().as_bytes() {
-        return Err(OpenError::AppId);
+    let expected = SECRETS.app_id.as_str().as_bytes();
+    if &content[20 + length..] != expected {
+        return Err(OpenError::AppId {
+            found: AppIdText::of(&content[20 + length..]),
+            expected: AppIdText::of(expected),
+        });
     }
     Ok(content[20..20 + length].to_vec())
 }

@@ -110,8 +110,10 @@ fn covered(mode: Mode, presented: Presented, has_encrypt: bool) -> Result<bool, 
 fn decrypted(encrypt: &str) -> Result<Vec<u8>, OpenError> {
     let (app_id, keys) = (&SECRETS.app_id, [&SECRETS.key, &SECRETS.previous_key]);
     let opened = keys.map(|key| open(key, app_id, encrypt));
-    let of_another = opened.contains(&Err(OpenError::AppId));
-    let failure = if of_another { OpenError::AppId } else { OpenError::Decrypt };
+    let of_another = |opened: &Result<Vec<u8>, OpenError>| {
+        opened.as_ref().err().copied().filter(|error| *error != OpenError::Decrypt)
+    };
+    let failure = opened.iter().filter_map(of_another).next_back().unwrap_or(OpenError::Decrypt);
     opened.into_iter().find_map(Result::ok).ok_or(failure)
 }
 
@@ -160,7 +162,18 @@ fn side_by_side(xml: &[u8], encrypt: &str) {
     let push = push.expect("it is signed");
     if let Ok(alone) = in_clear(xml) {
         let beside = push.open(credentials(Mode::Compat)).expect("it has the same clear fields");
-        assert_eq!(outcome(&beside), outcome(&alone), "the clear fields beside the ciphertext say something else");
+        // What is written beside the ciphertext here was read before: most of it is clean.
+        let unmarked = |outcome: Result<serde_json::Value, EventError>| {
+            outcome.map(|mut published| {
+                published["text_repaired"] = serde_json::Value::Null;
+                published
+            })
+        };
+        assert_eq!(
+            unmarked(outcome(&beside)),
+            unmarked(outcome(&alone)),
+            "the clear fields beside the ciphertext say something else"
+        );
     }
 }
 

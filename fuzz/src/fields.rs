@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::document::BLANKS;
 
 /// Fields of the envelope, which no element of an event's own is read into.
-const ENVELOPE: [&str; 11] = [
+const ENVELOPE: [&str; 12] = [
     "event_id",
     "event_type",
     "wechat_event",
@@ -17,6 +17,7 @@ const ENVELOPE: [&str; 11] = [
     "account_id",
     "openid",
     "body_authenticated",
+    "text_repaired",
     "extra",
 ];
 

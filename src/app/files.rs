@@ -4,18 +4,36 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// For the spool, Kafka's connections, the admin listener and calls to WeChat.
 const OWN: u64 = 256;
+/// With fewer the spool, Kafka's connections or a listener fail one by one.
+const LEAST: u64 = 128;
 /// More would cost more memory than a service of its kind is given.
 const MOST: u64 = 50_000;
 
+/// Too few files may be open.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this process may have {limit} files open, and cardhook needs {LEAST} at least: raise the limit (`ulimit -n`, \
+     LimitNOFILE= of systemd, --ulimit nofile= of a container)"
+)]
+pub struct TooFewFiles {
+    limit: u64,
+}
+
 /// Raises the limit as far as this process may (systemd starts services with 1,024), and says how many connections it
 /// leaves room for.
-pub(super) fn room_for_connections() -> usize {
+///
+/// # Errors
+/// When the limit leaves too little for the service itself.
+pub(super) fn room_for_connections() -> Result<usize, TooFewFiles> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = if raised.is_ok() { maximum } else { current };
+    if let Some(limit) = limit.filter(|limit| *limit < LEAST) {
+        return Err(TooFewFiles { limit });
+    }
     let connections = connections(limit);
     tracing::info!(open_files = limit, connections, "limits");
-    connections
+    Ok(connections)
 }
 
 /// Half of a limit that is small at least; `None`: there is none.

@@ -5,8 +5,10 @@
 mod check;
 mod dev;
 mod health;
+mod init;
 mod json_line;
 mod kafka_client;
+mod letters;
 mod manual;
 mod mask;
 mod replay;
@@ -47,6 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Dev(dev::DevArgs),
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(&self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Init(args) => init::run(args),
             Self::Dev(args) => dev::run(args),
             Self::Serve(args) => serve::run(args),
             Self::Check(args) => check::run(args),
@@ -122,11 +126,11 @@ fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// What went wrong, from the outside in; rdkafka's errors repeat their causes.
+/// What went wrong, from the outside in; errors that show their causes are not followed by them again.
 fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
-        before if before.ends_with(&cause) => told,
+        before if before.contains(&cause) => told,
         before => format!("{before}: {cause}"),
     })
 }
@@ -191,6 +195,8 @@ mod tests {
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("down").context("fetch: down").context("no answer");
         assert_eq!(told(&error), "no answer: fetch: down");
+        let error = anyhow::anyhow!("refused").context("/spool: refused (cure)");
+        assert_eq!(told(&error), "/spool: refused (cure)");
     }
 
     #[test]

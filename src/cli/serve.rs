@@ -25,7 +25,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             while hangup.recv().await.is_some() {
                 match args.config.load() {
                     Ok(config) => reloader.apply(&config),
-                    Err(error) => tracing::error!("the configuration is wrong and the old one stays: {error:#}"),
+                    Err(error) => reloader.refuse(&error),
                 }
             }
             std::future::pending::<()>().await;

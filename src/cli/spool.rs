@@ -9,7 +9,7 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
-use super::load_config;
+use super::{json_line::json_line, load_config};
 use crate::delivery::{Lane, Reader, Spooled, Stored, Verified, take_out};
 
 /// Look into a spool
@@ -166,10 +166,10 @@ fn print(out: &mut impl Write, page: &[Stored]) -> Result<(), Spooled> {
 fn write_line(out: &mut impl Write, stored: &Stored) -> io::Result<()> {
     let quarantined = stored.record.headers.get("dlq_reason").is_some();
     if quarantined {
-        serde_json::to_writer(&mut *out, &quarantine(stored))?;
+        out.write_all(&json_line(quarantine(stored).to_string().as_bytes()))?;
     } else {
-        // An event's value is one JSON object on one line already.
-        out.write_all(&stored.record.value)?;
+        // An event's value is one JSON object without a line feed already.
+        out.write_all(&json_line(&stored.record.value))?;
     }
     out.write_all(b"\n")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Account, ConfigError, OtherPolicy, raw::Value, section::Section, validate::not_yet, values};
 use crate::{
-    protocol::{AesKey, AppId, Credentials, Mode, Token},
+    protocol::{AesKey, AppId, AppIdText, Credentials, Mode, Token},
     wechat_api::AppSecret,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let name = required(&mut section, "name", name, "give each account a name, such as \"shop\"").unwrap_or_default();
     let path = section.get("path", format!("/wechat/{name}"), path, "write a path such as \"/wechat/shop\"");
     let account_id =
-        section.optional("account_id", opaque, "write the account's original id (原始ID), as in ToUserName");
+        section.optional("account_id", account_id, "write the account's original id (原始ID, gh_…), as in ToUserName");
     let mut credentials = credentials(&mut section);
     let least = Duration::from_secs(1)..=*values::ANY_DURATION.end();
     let max_age =
@@ -34,7 +34,7 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
 
 fn credentials(section: &mut Section) -> Credentials {
     let mode = section.get("mode", Mode::Secure, values::one_of(&MODES), "write the mode that WeChat's console shows");
-    let app_id = section.optional("app_id", opaque, CONSOLE).map(AppId::new);
+    let app_id = section.optional("app_id", app_id, CONSOLE).map(AppId::new);
     let token = section.secret("token", token, CONSOLE);
     let token = required(section, "token", token, "write the token of WeChat's console as token or token_file");
     let previous_token = section.secret("previous_token", self::token, CONSOLE);
@@ -116,6 +116,28 @@ fn opaque(value: &Value) -> Result<String, String> {
         Ok(id)
     } else {
         Err("holds a blank or a character outside ASCII".into())
+    }
+}
+
+fn app_id(value: &Value) -> Result<String, String> {
+    let id = opaque(value)?;
+    if AppIdText::of(id.as_bytes()).is_some() {
+        Ok(id)
+    } else if id.starts_with("gh_") {
+        Err("is an original id (原始ID), which belongs in account_id; an AppID is wx and 16 digits or letters a to f"
+            .into())
+    } else {
+        Err("is no AppID: that is wx and 16 digits or letters a to f, in lower case".into())
+    }
+}
+
+/// An account may have an id of its own choice in place of `gh_…`, but not one of an AppID's form.
+fn account_id(value: &Value) -> Result<String, String> {
+    let id = opaque(value)?;
+    if AppIdText::of(id.to_ascii_lowercase().as_bytes()).is_some() {
+        Err("is an AppID, which belongs in app_id".into())
+    } else {
+        Ok(id)
     }
 }
 

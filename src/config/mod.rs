@@ -107,10 +107,23 @@ impl Config {
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.starts_with(overlay::PREFIX))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, value)| overlay::is_meant(name, value))
         .collect()
+}
+
+/// The language that the environment asks for, such as `zh_CN.UTF-8`: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is
+/// set.
+#[must_use]
+pub fn locale() -> Option<String> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).map(|locale| locale.to_string_lossy().into_owned())
+}
+
+/// Whether systemd hands secrets over to this process (`LoadCredential`): those never change while it runs.
+#[must_use]
+pub fn has_system_credentials() -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
 }
 
 /// `[server]`: the public listener.

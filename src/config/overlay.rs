@@ -9,7 +9,28 @@ use super::{
 };
 
 /// What every variable of cardhook begins with.
-pub(super) const PREFIX: &str = "CARDHOOK__";
+const PREFIX: &str = "CARDHOOK__";
+/// What a variable that means cardhook begins with: another one than [`PREFIX`] is a slip.
+const NEARLY: &str = "CARDHOOK_";
+
+/// Variables that the scripts beside cardhook read, which may be set where it is started.
+const OF_SCRIPTS: [&str; 3] = ["CARDHOOK_BIN", "CARDHOOK_IMAGE", "CARDHOOK_SHARED"];
+
+/// Whether a variable speaks to cardhook.
+pub(super) fn is_meant(variable: &str, value: &str) -> bool {
+    let of_others = || OF_SCRIPTS.contains(&variable) || is_service_link(variable, value);
+    variable.starts_with(PREFIX) || variable.starts_with(NEARLY) && !of_others()
+}
+
+/// Variables that Kubernetes sets in every container for a Service `cardhook` or `cardhook-…` of its namespace.
+fn is_service_link(variable: &str, value: &str) -> bool {
+    let of_a_port = |protocol: &str| value.starts_with(&format!("{protocol}://"));
+    let port_of = |protocol: &str| variable.contains(&format!("_{protocol}"));
+    variable.ends_with("_SERVICE_HOST")
+        || variable.contains("_SERVICE_PORT")
+        || variable.ends_with("_PORT") && ["tcp", "udp", "sctp"].iter().any(|protocol| of_a_port(protocol))
+        || variable.contains("_PORT_") && ["TCP", "UDP", "SCTP"].iter().any(|protocol| port_of(protocol))
+}
 
 /// Keys whose values are secrets.
 const SECRETS: [&str; 6] = ["token", "previous_token", "aes_key", "previous_aes_key", "app_secret", "sasl_password"];
@@ -26,7 +47,7 @@ pub(super) fn environment(
     variables: impl IntoIterator<Item = (String, String)>,
     errors: &mut Vec<ConfigError>,
 ) {
-    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let mut variables: Vec<_> = variables.into_iter().filter(|(name, value)| is_meant(name, value)).collect();
     // The order of an environment is chance; that of accounts, and of errors, is not to be.
     variables.sort_unstable();
     for (variable, value) in variables {
@@ -124,6 +145,9 @@ fn account_section<'a>(raw: &'a mut Raw, name: &str, origin: &Origin) -> &'a mut
     let index = raw.accounts.iter().position(|account| account.key() == key).unwrap_or_else(|| {
         let mut account = Section::new(&key);
         account.set("name", Value::Untyped(name.to_owned()), origin.clone());
+        if let Origin::Environment(variable) = origin {
+            account.made_by(variable);
+        }
         raw.accounts.push(account);
         raw.accounts.len() - 1
     });

@@ -9,6 +9,9 @@ use super::{
     raw::{Origin, Value},
 };
 
+const BOM_FIRST: &str = "begins with a byte order mark";
+const WITHOUT_SLIP: &str = "write it without, such as by printf '%s' SECRET > FILE";
+
 struct Entry {
     value: Value,
     origin: Origin,
@@ -21,11 +24,18 @@ pub(super) struct Section {
     entries: BTreeMap<String, Entry>,
     known: Vec<String>,
     errors: Vec<ConfigError>,
+    /// The variable that alone names this account.
+    made_by: Option<String>,
 }
 
 impl Section {
     pub(super) fn new(key: impl Into<String>) -> Self {
-        Self { key: key.into(), entries: BTreeMap::new(), known: Vec::new(), errors: Vec::new() }
+        Self { key: key.into(), entries: BTreeMap::new(), known: Vec::new(), errors: Vec::new(), made_by: None }
+    }
+
+    /// Says in every error that this account stands in no file: it may be a variable's name written wrongly.
+    pub(super) fn made_by(&mut self, variable: &str) {
+        self.made_by = Some(variable.to_owned());
     }
 
     /// As errors name it.
@@ -112,9 +122,13 @@ impl Section {
             }
             (None, Some(file)) => (self.read_secret_file(&file_name, &file)?, file.origin),
         };
-        match read(&secret) {
+        let slip = slip(&secret);
+        // A byte order mark is part of no secret; a blank may be part of a password.
+        let read = if slip == Some(BOM_FIRST) { Err(String::new()) } else { read(&secret) };
+        match read {
             Ok(read) => Some(read),
             Err(problem) => {
+                let (problem, cure) = slip.map_or((problem.as_str(), cure), |slip| (slip, WITHOUT_SLIP));
                 self.fail(name, format!("{problem} (not shown, {origin})"), cure);
                 None
             }
@@ -156,12 +170,30 @@ impl Section {
             let cure = suggestion(&name, self.known.iter().map(String::as_str));
             self.fail(&name, format!("is no known key ({origin})"), cure);
         }
+        if let Some(variable) = &self.made_by {
+            for error in &mut self.errors {
+                error.problem = format!("{} (no file has this account: {variable} makes it)", error.problem);
+            }
+        }
         self.errors
     }
 
     fn take(&mut self, name: &str) -> Option<Entry> {
         self.known.push(name.to_owned());
         self.entries.remove(name)
+    }
+}
+
+/// What an editor or `echo` puts around a secret, and nobody sees.
+fn slip(secret: &str) -> Option<&'static str> {
+    if secret.starts_with('\u{FEFF}') {
+        Some(BOM_FIRST)
+    } else if secret.ends_with(char::is_whitespace) {
+        Some("has a blank or line break at the end")
+    } else if secret.starts_with(char::is_whitespace) {
+        Some("has a blank or line break at the beginning")
+    } else {
+        None
     }
 }
 

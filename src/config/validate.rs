@@ -19,6 +19,7 @@ use super::{
     section::{Section, suggestion},
     values,
 };
+use crate::protocol::MAX_BYTES;
 
 const SECTIONS: [&str; 8] = ["server", "admin", "kafka", "kafka.options", "spool", "delivery", "dedup", "log"];
 const ANSWERS: [(&str, AnswerAfter); 3] =
@@ -67,7 +68,7 @@ pub(super) fn not_yet(section: &mut Section, name: &str, what: &str, cure: &str)
 
 fn server(mut section: Section, errors: &mut Vec<ConfigError>) -> Server {
     let listen = section.get("listen", SocketAddr::from(([0, 0, 0, 0], 8080)), values::address, ADDRESS);
-    let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=16 << 20), SIZE);
+    let max_body_bytes = section.get("max_body_bytes", 64 << 10, values::size(1 << 10..=MAX_BYTES as u64), SIZE);
     let allow_from = section.get("allow_from", Vec::new(), values::list, NETWORKS);
     let allow_from = allow_from.iter().filter_map(|written| match written.as_str() {
         WECHAT => Some(Source::WeChat),

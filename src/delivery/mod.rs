@@ -37,7 +37,10 @@ use std::{
 pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 pub use properties::producer as producer_properties;
 pub use sink::{is_refusal, kafka_headers};
-pub use spool::{Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, take_out};
+pub use spool::{
+    Counters, FolderError, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, spool_folder, take_out,
+    volatile_file_system,
+};
 
 use crate::{
     clock,

@@ -59,6 +59,10 @@ pub(super) struct Common {
     pub(super) openid: OpenId,
     /// Whether WeChat's signature covered the body.
     pub(super) body_authenticated: bool,
+    /// Whether some text was not UTF-8 XML: U+FFFD stands for each character that could not be read.
+    // Events of older releases have none.
+    #[serde(default)]
+    pub(super) text_repaired: bool,
 }
 
 /// A message or event that is none of the cards'. What a card event requires may be null here: it is published as it came.
@@ -84,6 +88,10 @@ pub struct OtherMessage {
     pub(super) openid: Option<OpenId>,
     /// Whether WeChat's signature covered the body.
     pub(super) body_authenticated: bool,
+    /// Whether some text was not UTF-8 XML: U+FFFD stands for each character that could not be read.
+    // Events of older releases have none.
+    #[serde(default)]
+    pub(super) text_repaired: bool,
     /// What kind of message: `text`, `event`, …; an open set.
     pub(super) msg_type: Option<String>,
     /// What the envelope did not take, under WeChat's tags.

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::protocol::{Document, Message, XmlError};
 
+/// Of a `ToUserName` in an error, in characters: WeChat's own are shorter.
+const LONGEST_SHOWN: usize = 64;
+
 /// What the receiver knows about a push beside its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt<'a> {
@@ -35,8 +38,13 @@ pub enum EventError {
     #[error("{0} is missing or does not read")]
     MissingField(&'static str),
     /// For another `ToUserName` than the configured `account_id`.
-    #[error("for another ToUserName than the account's account_id")]
-    WrongAccount,
+    #[error("for another ToUserName ({found:?}) than the account's account_id ({expected:?})")]
+    WrongAccount {
+        /// The push's `ToUserName`, its first 64 characters.
+        found: String,
+        /// As configured.
+        expected: String,
+    },
 }
 
 impl EventError {
@@ -46,7 +54,7 @@ impl EventError {
         match self {
             Self::Xml(_) | Self::Malformed(_) => "malformed",
             Self::MissingField(_) => "missing_field",
-            Self::WrongAccount => "wrong_account",
+            Self::WrongAccount { .. } => "wrong_account",
         }
     }
 }
@@ -72,9 +80,11 @@ pub(super) fn read_document(
     if let (Some(expected), Some(actual)) = (receipt.account_id, envelope.account_id)
         && expected != actual
     {
-        return Err(EventError::WrongAccount);
+        let found = actual.chars().take(LONGEST_SHOWN).collect();
+        return Err(EventError::WrongAccount { found, expected: expected.to_owned() });
     }
-    let known = Known { event_id: EventId::of(document), body_authenticated, receipt };
+    let text_repaired = document.text_repaired;
+    let known = Known { event_id: EventId::of(document), body_authenticated, text_repaired, receipt };
     match EventType::of_push(envelope.event, &children) {
         Some(event_type) => known.card(event_type, &envelope, children).map(Incoming::Card),
         None => Ok(Incoming::Other(known.other(&envelope, children))),
@@ -109,6 +119,7 @@ impl<'d> Envelope<'d> {
 struct Known<'a> {
     event_id: EventId,
     body_authenticated: bool,
+    text_repaired: bool,
     receipt: Receipt<'a>,
 }
 
@@ -135,6 +146,7 @@ impl Known<'_> {
                 account_id: account_id.to_owned(),
                 openid: OpenId::new(openid),
                 body_authenticated: self.body_authenticated,
+                text_repaired: self.text_repaired,
             },
             fields: Fields::take(event_type, &mut children),
             extra: children.into_extra(),
@@ -153,6 +165,7 @@ impl Known<'_> {
             account_id: envelope.account_id.map(str::to_owned),
             openid: envelope.openid.map(OpenId::new),
             body_authenticated: self.body_authenticated,
+            text_repaired: self.text_repaired,
             msg_type: envelope.msg_type.map(str::to_owned),
             extra: children.into_extra(),
         }

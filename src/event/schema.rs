@@ -94,6 +94,7 @@ fn example(children: &[(&'static str, &'static str)]) -> Result<Value, EventErro
         children: pairs
             .map(|(tag, text)| Child { tag: tag.into(), value: protocol::Value::Text(text.into()) })
             .collect(),
+        text_repaired: false,
     };
     let receipt = Receipt { account: "shop", account_id: None, received_at_ms: 1_767_225_600_345 };
     let record = match read_document(&document, true, receipt)? {

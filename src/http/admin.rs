@@ -1,6 +1,6 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`. Nothing of it stands on the public one.
 //!
-//! It refuses to know callbacks and accounts. On a loopback address it answers only to a local name: a page in a browser
+//! Each answers GET and HEAD. Does not depend on callbacks and accounts. On a loopback address it answers only to a local name: a page in a browser
 //! of this machine whose own name was made to point here (DNS rebinding) gets nothing.
 
 use std::{
@@ -13,16 +13,22 @@ use std::{
 };
 
 use actix_web::{
-    App, Error, HttpRequest, HttpResponse, HttpServer,
+    App, Error, HttpRequest, HttpResponse, HttpServer, Resource, Route,
     body::MessageBody,
     dev::{Server, ServiceRequest, ServiceResponse},
-    http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE},
+    http::{
+        Method,
+        header::{ACCEPT, ALLOW, AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN, VARY, WWW_AUTHENTICATE},
+    },
     middleware::{Next, from_fn},
     web,
 };
 use subtle::ConstantTimeEq as _;
 
-use crate::{delivery::Delivery, metrics::Metrics};
+use crate::{
+    delivery::Delivery,
+    metrics::{Format, Metrics},
+};
 
 /// The Bearer token that `/metrics` asks for. Prints as `[redacted]`.
 #[derive(Clone)]
@@ -73,11 +79,19 @@ pub fn server(listener: TcpListener, admin: Admin) -> io::Result<Server> {
         App::new()
             .app_data(admin.clone())
             .wrap(from_fn(refuse_foreign))
-            .route("/livez", web::get().to(livez))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics))
+            .service(page("/livez", web::get().to(livez), web::head().to(livez)))
+            .service(page("/readyz", web::get().to(readyz), web::head().to(readyz)))
+            .service(page("/metrics", web::get().to(metrics), web::head().to(metrics)))
     });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+/// A page for GET and HEAD; OPTIONS, and every other method, are told so.
+fn page(path: &str, get: Route, head: Route) -> Resource {
+    const ALLOWED: (HeaderName, &str) = (ALLOW, "GET, HEAD, OPTIONS");
+    let options = web::method(Method::OPTIONS).to(async || HttpResponse::Ok().insert_header(ALLOWED).finish());
+    let others = web::route().to(async || HttpResponse::MethodNotAllowed().insert_header(ALLOWED).finish());
+    web::resource(path).route(get).route(head).route(options).default_service(others)
 }
 
 async fn refuse_foreign(
@@ -133,7 +147,10 @@ async fn metrics(request: HttpRequest, admin: web::Data<Admin>) -> HttpResponse 
         return HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, "Bearer")).finish();
     }
     admin.delivery.refresh_gauges();
+    let accept = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(accept);
     HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(admin.metrics.text())
+        .content_type(format.content_type())
+        .insert_header((VARY, "Accept"))
+        .body(admin.metrics.scraped(format))
 }

@@ -5,7 +5,10 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    process::{Resource, getrlimit},
+    time::{ClockId, clock_gettime},
+};
 
 /// See the module. What the kernel does not tell is left out.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ impl Collector for Process {
         }
         if let Some(count) = open_fds() {
             put(&mut encoder, "process_open_fds", "Open file descriptors", &ConstGauge::new(count))?;
+        }
+        if let Some(limit) = max_fds() {
+            put(&mut encoder, "process_max_fds", "Limit of open file descriptors", &ConstGauge::new(limit))?;
         }
         Ok(())
     }
@@ -60,4 +66,9 @@ fn resident_bytes() -> Option<i64> {
 fn open_fds() -> Option<i64> {
     let count = std::fs::read_dir("/proc/self/fd").ok()?.count();
     i64::try_from(count).ok()?.checked_sub(1)
+}
+
+/// `None` where there is no limit.
+fn max_fds() -> Option<i64> {
+    i64::try_from(getrlimit(Resource::Nofile).current?).ok()
 }

@@ -46,8 +46,35 @@ impl AppId {
     }
 }
 
+/// A text of an AppID's form: `wx` and 16 lower-case hexadecimal digits. It is no secret, and may stand in an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AppIdText([u8; 18]);
+
+impl AppIdText {
+    /// `None` for what has another form.
+    #[must_use]
+    pub fn of(text: &[u8]) -> Option<Self> {
+        let text: [u8; 18] = text.try_into().ok()?;
+        let (start, digits) = text.split_first_chunk::<2>()?;
+        let legal = start == b"wx" && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        legal.then_some(Self(text))
+    }
+}
+
+impl std::fmt::Display for AppIdText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
+    }
+}
+
+impl std::fmt::Debug for AppIdText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 /// A decoded EncodingAESKey: 32 bytes; its first 16 are the IV. Prints as `[redacted]`, zeroed on drop.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AesKey(Zeroizing<[u8; KEY]>);
 
 /// Why a text is no EncodingAESKey.
@@ -109,14 +136,15 @@ pub fn seal(key: &AesKey, app_id: &AppId, random: &[u8; 16], message: &[u8]) -> 
 ///
 /// # Errors
 /// [`OpenError::AppId`] when only the AppID behind the message is another; [`OpenError::Decrypt`] for everything else,
-/// without a word on what: it is nobody's business who may have made the ciphertext.
+/// without a word on what: no padding oracle.
 pub fn open(key: &AesKey, app_id: &AppId, encrypted: &str) -> Result<Vec<u8>, OpenError> {
     let mut buffer = decode(encrypted).filter(|buffer| buffer.len() % PADDING_BLOCK == 0).ok_or(OpenError::Decrypt)?;
     let cipher = cbc::Decryptor::<aes::Aes256>::new((&*key.0).into(), &key.iv().into());
     let plain = cipher.decrypt_padded::<NoPadding>(&mut buffer).map_err(|_| OpenError::Decrypt)?;
     let (message, sent_to) = unpadded(plain).and_then(split).ok_or(OpenError::Decrypt)?;
     if sent_to != app_id.as_str().as_bytes() {
-        return Err(OpenError::AppId);
+        let (found, expected) = (AppIdText::of(sent_to), AppIdText::of(app_id.as_str().as_bytes()));
+        return Err(OpenError::AppId { found, expected });
     }
     let length = message.len();
     buffer.drain(..RANDOM + LENGTH);

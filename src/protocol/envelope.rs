@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::xml::BLANKS;
-use super::{AesKey, AppId, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
+use super::{AesKey, AppId, AppIdText, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
 
 /// How an account receives its pushes, as chosen in WeChat's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,13 @@ pub enum OpenError {
     #[error("cannot be decrypted with the account's current or previous EncodingAESKey")]
     Decrypt,
     /// It decrypts, but for another AppID.
-    #[error("decrypted, but made for another AppID")]
-    AppId,
+    #[error("decrypted, but made for another AppID: {}", ids(*found, *expected))]
+    AppId {
+        /// What stands behind the message; `None` when that has not the form of an AppID: it may be a part of the message.
+        found: Option<AppIdText>,
+        /// The account's, when it has that form.
+        expected: Option<AppIdText>,
+    },
     /// The body with the clear fields cannot be read. A decrypted document is not looked at here.
     #[error("malformed: {0}")]
     Malformed(#[from] XmlError),
@@ -119,7 +124,7 @@ impl OpenError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Decrypt => "decrypt",
-            Self::AppId => "app_id",
+            Self::AppId { .. } => "app_id",
             Self::Malformed(_) => "malformed",
         }
     }
@@ -271,6 +276,11 @@ impl fmt::Debug for Message<'_> {
 
 fn required<'q>(value: Option<&'q str>, name: &'static str) -> Result<&'q str, QueryError> {
     value.ok_or(QueryError::Missing(name))
+}
+
+fn ids(found: Option<AppIdText>, expected: Option<AppIdText>) -> String {
+    let shown = |id: Option<AppIdText>| id.map_or_else(|| "no AppID".to_owned(), |id| id.to_string());
+    format!("it says {}, and app_id is {}", shown(found), shown(expected))
 }
 
 /// The text of the body's `Encrypt`. A body that cannot be read has none.

@@ -13,8 +13,8 @@ mod signature;
 mod xml;
 
 pub use callback::{Query, QueryError};
-pub use cipher::{AesKey, AppId, KeyError, open, seal};
+pub use cipher::{AesKey, AppId, AppIdText, KeyError, open, seal};
 pub use compose::{compat_body, secure_body};
 pub use envelope::{Callback, Credentials, Message, Mode, OpenError, VerifiedPush, VerifyError};
 pub use signature::{Digest, Token, sign};
-pub use xml::{Child, Document, Value, XmlError};
+pub use xml::{Child, Document, MAX_BYTES, Value, XmlError};

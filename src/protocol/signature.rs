@@ -11,8 +11,9 @@ pub type Digest = [u8; 20];
 /// Forty lower-case hex digits.
 type HexDigest = [u8; 40];
 
-/// The account's token. Prints as `[redacted]`, zeroed on drop.
-#[derive(Clone)]
+/// The account's token. Prints as `[redacted]`, zeroed on drop. Compared with another configuration's, never with what a request
+/// presents.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token(Zeroizing<String>);
 
 impl Token {

@@ -1,9 +1,12 @@
-//! WeChat's flat XML, read with bounds: 64 KiB, depth 8, 256 elements, no DOCTYPE; direct children of the root only.
+//! WeChat's flat XML, read with bounds: 1 MiB, depth 8, 256 elements, no DOCTYPE; direct children of the root only.
 //!
 //! What it accepts is well-formed XML 1.0 in UTF-8, and beyond that blanks before the declaration and a repeated attribute.
-//! It refuses to know what a tag means. Attributes, comments and character data directly under the root are read past.
+//! Odd characters in character data are repaired (`repair`), in a tag they are an error.
+//! Does not depend on what a tag means. Attributes, comments and character data directly under the root are read past.
 
+mod error;
 mod markup;
+mod repair;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -14,12 +17,16 @@ use std::fmt;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use markup::{attributes_read, declared_encoding, is_name, resolve};
+use markup::{attributes_read, declared_encoding, is_name, number, resolve};
+use repair::{Replacements, is_clean, is_utf_16, repair, replaced};
 use text::{CharacterData, is_blank, normalised};
 
+pub use error::XmlError;
 pub(super) use text::BLANKS;
 
-const MAX_BYTES: usize = 64 * 1024;
+/// Bytes of the largest document that is read, and of the largest body that can be configured (`server.max_body_bytes`).
+pub const MAX_BYTES: usize = 1024 * 1024;
+const BOM: &[u8] = "\u{FEFF}".as_bytes();
 /// The root is the first level.
 const MAX_DEPTH: usize = 8;
 /// The root is counted.
@@ -34,6 +41,8 @@ const USUAL_CHILDREN: usize = 20;
 pub struct Document<'a> {
     /// In document order, repeated tags included.
     pub children: Vec<Child<'a>>,
+    /// Whether some text was not UTF-8 XML and was repaired (contract §1.2).
+    pub text_repaired: bool,
 }
 
 /// One direct child of the root.
@@ -57,55 +66,6 @@ pub enum Value<'a> {
     Elements(Cow<'a, str>),
 }
 
-/// Why bytes are no document. Carries no body bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
-    /// Over 64 KiB.
-    #[error("{found} bytes, at most {limit} are read")]
-    TooLarge {
-        /// The document's bytes.
-        found: usize,
-        /// How many are read.
-        limit: usize,
-    },
-    /// Elements within elements, too many levels of them.
-    #[error("elements nested deeper than {limit}")]
-    TooDeep {
-        /// How many levels are read.
-        limit: usize,
-    },
-    /// Too many elements on all levels together.
-    #[error("more than {limit} elements")]
-    TooManyElements {
-        /// How many are read.
-        limit: usize,
-    },
-    /// The bytes are not UTF-8.
-    #[error("not UTF-8")]
-    NotUtf8,
-    /// The declaration names another encoding.
-    #[error("declares another encoding than UTF-8")]
-    Encoding,
-    /// A control character, U+FFFE or U+FFFF.
-    #[error("has a character that XML forbids")]
-    Character,
-    /// A DOCTYPE, whatever is in it.
-    #[error("has a DOCTYPE")]
-    Doctype,
-    /// A processing instruction that is not the XML declaration.
-    #[error("has a processing instruction")]
-    ProcessingInstruction,
-    /// A reference that is neither one of XML's five nor the number of a character that XML allows.
-    #[error("has an unknown reference")]
-    Reference,
-    /// Any other breach of XML's grammar.
-    #[error("not well-formed XML at byte {at}")]
-    NotWellFormed {
-        /// Where the piece of markup or text begins, counted without a BOM.
-        at: usize,
-    },
-}
-
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,27 +76,35 @@ impl fmt::Debug for Value<'_> {
 }
 
 impl<'a> Document<'a> {
-    /// Reads a document.
+    /// Reads a document. Odd text is repaired, as contract §1.2 says; then nothing is borrowed.
     ///
     /// # Errors
-    /// What is not well-formed, beyond a bound, or holds a DOCTYPE, a processing instruction or an unknown reference.
+    /// What is not well-formed, beyond a bound, in another encoding, or holds a DOCTYPE or a processing instruction.
     pub fn parse(xml: &'a [u8]) -> Result<Self, XmlError> {
         if xml.len() > MAX_BYTES {
             return Err(XmlError::TooLarge { found: xml.len(), limit: MAX_BYTES });
         }
-        let source = std::str::from_utf8(xml).map_err(|_| XmlError::NotUtf8)?;
-        let source = source.strip_prefix('\u{FEFF}').unwrap_or(source);
-        if source.starts_with('\u{FEFF}') {
-            // quick-xml would skip it without counting it.
-            return Err(XmlError::NotWellFormed { at: 0 });
+        let xml = xml.strip_prefix(BOM).unwrap_or(xml);
+        match std::str::from_utf8(xml) {
+            Ok(source) if is_clean(source) => Parser::new(source, &[]).document(),
+            _ if is_utf_16(xml) => Err(XmlError::Encoding),
+            Ok(_) | Err(_) => {
+                let repaired = repair(xml);
+                Parser::new(&repaired.text, &repaired.odd).document().map(Document::into_owned)
+            }
         }
-        // No early end, so that many bytes are looked at together.
-        let control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-        let controls = source.bytes().fold(false, |found, byte| found | control(byte));
-        if controls || !source.is_ascii() && source.contains(['\u{FFFE}', '\u{FFFF}']) {
-            return Err(XmlError::Character);
-        }
-        Parser::new(source).document()
+    }
+
+    fn into_owned(self) -> Document<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let children = self.children.into_iter().map(|child| Child {
+            tag: owned(child.tag),
+            value: match child.value {
+                Value::Text(text) => Value::Text(owned(text)),
+                Value::Elements(inner) => Value::Elements(owned(inner)),
+            },
+        });
+        Document { children: children.collect(), text_repaired: self.text_repaired }
     }
 
     /// The first child of this tag, compared without regard to ASCII case.
@@ -148,6 +116,9 @@ impl<'a> Document<'a> {
 
 struct Parser<'a> {
     source: &'a str,
+    /// Where U+FFFD was put into `source`, ascending.
+    odd: &'a [usize],
+    repaired: bool,
     reader: Reader<&'a [u8]>,
     /// Where the event in hand begins.
     at: usize,
@@ -164,21 +135,29 @@ struct OpenChild<'a> {
     content_at: usize,
     text: CharacterData<'a>,
     has_elements: bool,
+    /// For its inner XML.
+    replacements: Replacements,
 }
 
 impl<'a> Parser<'a> {
-    fn new(source: &'a str) -> Self {
+    fn new(source: &'a str, odd: &'a [usize]) -> Self {
         let mut reader = Reader::from_str(source);
         reader.config_mut().enable_all_checks(true);
         let children = Vec::with_capacity(USUAL_CHILDREN);
-        Self { source, reader, at: 0, depth: 0, elements: 0, markup_seen: false, children, open: None }
+        let repaired = !odd.is_empty();
+        Self { source, odd, repaired, reader, at: 0, depth: 0, elements: 0, markup_seen: false, children, open: None }
     }
 
     fn document(mut self) -> Result<Document<'a>, XmlError> {
+        if self.source.starts_with('\u{FEFF}') {
+            // quick-xml would skip it without counting it.
+            return Err(self.not_well_formed());
+        }
         loop {
             self.at = self.position();
             let event = self.reader.read_event().map_err(|_| self.not_well_formed())?;
             let text = matches!(event, Event::Text(_));
+            self.refuse_odd_markup(&event)?;
             match event {
                 Event::Start(start) => self.open(&start)?,
                 Event::Empty(start) => {
@@ -190,19 +169,69 @@ impl<'a> Parser<'a> {
                 Event::CData(section) => {
                     self.character_data(|text| text.push_section(normalised(section.into_inner())))?;
                 }
-                Event::GeneralRef(reference) => {
-                    let character = resolve(&reference).ok_or(XmlError::Reference)?;
-                    self.character_data(|text| text.push_character(character))?;
-                }
+                Event::GeneralRef(reference) => match resolve(&reference) {
+                    Some(character) => self.character_data(|text| text.push_character(character))?,
+                    None => self.odd_reference(&reference)?,
+                },
                 Event::Comment(_) => {}
                 Event::Decl(_) => self.declaration()?,
                 Event::PI(_) => return Err(XmlError::ProcessingInstruction),
                 Event::DocType(_) => return Err(XmlError::Doctype),
-                Event::Eof if self.root_closed() => return Ok(Document { children: self.children }),
+                Event::Eof if self.root_closed() => {
+                    return Ok(Document { children: self.children, text_repaired: self.repaired });
+                }
                 Event::Eof => return Err(self.not_well_formed()),
             }
             self.markup_seen |= !text;
         }
+    }
+
+    /// Odd characters are repaired in character data, and read past in comments.
+    fn refuse_odd_markup(&self, event: &Event<'_>) -> Result<(), XmlError> {
+        let markup = match event {
+            Event::Start(_) | Event::End(_) | Event::Empty(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+                true
+            }
+            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::GeneralRef(_) | Event::Eof => false,
+        };
+        if markup && !self.odd.is_empty() {
+            let next = self.odd.get(self.odd.partition_point(|odd| *odd < self.at));
+            if next.is_some_and(|odd| *odd < self.position()) {
+                return Err(XmlError::Character { at: self.at });
+            }
+        }
+        Ok(())
+    }
+
+    /// A reference that XML does not know is its own text; the number of a character that XML forbids is U+FFFD, unless it is
+    /// the first half of a surrogate pair and the reference behind it the second.
+    fn odd_reference(&mut self, reference: &str) -> Result<(), XmlError> {
+        self.repaired = true;
+        let start = self.at;
+        let Some(unit) = number(reference) else {
+            let own = self.source.get(start..self.position()).unwrap_or_default();
+            return self.text(Cow::Borrowed(own));
+        };
+        let character = match self.pair(unit) {
+            Some(character) => {
+                self.reader.read_event().map_err(|_| self.not_well_formed())?;
+                character
+            }
+            None => char::REPLACEMENT_CHARACTER,
+        };
+        let end = self.position();
+        if let Some(child) = &mut self.open {
+            child.replacements.push((start..end, character));
+        }
+        self.character_data(|text| text.push_character(character))
+    }
+
+    /// The character of a surrogate pair whose first half was read just now.
+    fn pair(&self, high: u32) -> Option<char> {
+        let (next, _) = self.source.get(self.position()..)?.strip_prefix('&')?.split_once(';')?;
+        let units = [u16::try_from(high).ok()?, u16::try_from(number(next)?).ok()?];
+        // Two halves only: the first alone is an error, the second alone cannot follow it.
+        char::decode_utf16(units).next()?.ok().filter(|pair| pair.len_utf16() == units.len())
     }
 
     fn declaration(&self) -> Result<(), XmlError> {
@@ -229,7 +258,7 @@ impl<'a> Parser<'a> {
         }
         if self.depth == CHILD {
             let (content_at, text) = (self.position(), CharacterData::default());
-            self.open = Some(OpenChild { tag, content_at, text, has_elements: false });
+            self.open = Some(OpenChild { tag, content_at, text, has_elements: false, replacements: Vec::new() });
         } else if let Some(child) = &mut self.open {
             child.has_elements = true;
         }
@@ -241,9 +270,13 @@ impl<'a> Parser<'a> {
         if self.depth == CHILD
             && let Some(child) = self.open.take()
         {
-            let value = if child.has_elements {
-                let inner = self.source.get(child.content_at..content_end).unwrap_or_default();
+            let content = child.content_at..content_end;
+            let value = if child.has_elements && child.replacements.is_empty() {
+                let inner = self.source.get(content).unwrap_or_default();
                 Value::Elements(Cow::Borrowed(inner.trim_matches(BLANKS)))
+            } else if child.has_elements {
+                let inner = replaced(self.source, content, child.replacements);
+                Value::Elements(Cow::Owned(inner.trim_matches(BLANKS).to_owned()))
             } else {
                 Value::Text(child.text.finish())
             };

@@ -201,6 +201,8 @@ def expected(body):
         "event_time": instant(seconds),
         "event_time_ms": seconds * 1000,
         "account_id": read["tousername"],
+        # A fixture that is not clean XML in UTF-8 does not come this far: expat refuses it.
+        "text_repaired": False,
         "openid": read["fromusername"],
     }
     for field in fields:

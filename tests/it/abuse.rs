@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
 
 use crate::support::{
+    Lacks,
     cardhook::{Service, Setup},
     http::get,
+    skip,
     wechat::{Account, Mode, Push, fixture},
 };
 
@@ -60,10 +62,23 @@ fn files() -> u64 {
 }
 
 #[test]
+fn a_burst_of_connections_waits_while_none_is_accepted() {
+    let allowed: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let burst = 1000.min(allowed);
+    let service = Setup::without_brokers().serve();
+    service.signal(Signal::STOP);
+    let waiting: Vec<_> =
+        (0..burst).map(|_| TcpStream::connect_timeout(&service.public, Duration::from_secs(5))).collect();
+    service.signal(Signal::CONT);
+    assert_eq!(waiting.iter().filter(|connection| connection.is_ok()).count(), burst);
+}
+
+#[test]
 fn ten_thousand_idle_connections_hold_up_no_push_and_cost_little_memory() {
     let files = files();
     if files < IDLE as u64 + 1000 {
-        return println!("skipped: this machine allows {files} open files, and ten thousand connections take more");
+        let few = format!("this machine allows {files} open files, and ten thousand connections take more");
+        return skip(Lacks::OfTheMachine(&few));
     }
     let service = Setup::without_brokers().serve_with(with_few_files);
     service.wait_ready();

@@ -7,13 +7,14 @@ use std::{
 };
 
 use crate::support::{
+    Lacks,
     burst::{Burst, accepted, codes_in_order},
     cardhook::{Service, Setup, Topics},
     consume::records,
     eventually,
     http::Answer,
     kafka::Kafka,
-    unix_seconds,
+    skip, unix_seconds,
     wechat::{Account, Mode, claim, fixture},
 };
 
@@ -28,7 +29,7 @@ impl Tmpfs {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(at.to_owned()));
         }
-        println!("skipped: mounting a tmpfs needs root");
+        skip(Lacks::OfTheMachine("mounting a tmpfs needs root"));
         None
     }
 

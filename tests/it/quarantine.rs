@@ -52,11 +52,23 @@ fn each_reason_stands_in_the_header_of_the_body_as_received() {
 }
 
 #[test]
-fn a_doctype_a_foreign_reference_and_depth_are_malformed() {
+fn a_doctype_another_encoding_broken_markup_and_depth_are_malformed_and_the_detail_says_which() {
     let account = Account::of(Mode::Secure);
+    let details = [
+        "has a DOCTYPE",
+        "is in another encoding than UTF-8",
+        "not well-formed XML at byte 15",
+        "has bytes in a tag at byte 5",
+        "nested deeper than 8",
+        "more than 256 elements",
+        "a third-party platform's push",
+        "",
+    ];
     let bodies = [
         "<!DOCTYPE xml [<!ENTITY a \"b\">]><xml><CardId>&a;</CardId></xml>".to_owned(),
-        "<xml><CardId>&nbsp;</CardId></xml>".to_owned(),
+        "<?xml version=\"1.0\" encoding=\"GBK\"?><xml><CardId>1</CardId></xml>".to_owned(),
+        "<xml><CardId>a & b</CardId></xml>".to_owned(),
+        "<xml><CardId\u{1}>1</CardId\u{1}></xml>".to_owned(),
         format!("<xml>{}{}</xml>", "<a>".repeat(9), "</a>".repeat(9)),
         format!("<xml>{}</xml>", "<a/>".repeat(300)),
         "<xml><AppId>wx1</AppId><InfoType>component_verify_ticket</InfoType></xml>".to_owned(),
@@ -65,5 +77,8 @@ fn a_doctype_a_foreign_reference_and_depth_are_malformed() {
     let pushes: Vec<Push> = bodies.iter().map(|body| account.push(body)).collect();
     let records = quarantined(&pushes, "");
     assert_eq!(records.len(), bodies.len());
-    assert!(records.iter().all(|record| record.header("dlq_reason") == Some("malformed")), "{records:?}");
+    for (record, detail) in records.iter().zip(details) {
+        assert_eq!(record.header("dlq_reason"), Some("malformed"));
+        assert!(record.header("dlq_detail").unwrap().contains(detail), "{detail} in {record:?}");
+    }
 }

@@ -57,10 +57,7 @@ fn altered(signature: &str) -> String {
 
 #[test]
 fn every_public_vector_verifies_and_decrypts_and_the_negative_ones_are_refused() {
-    let Some(path) = shared("vectors.json") else {
-        println!("skipped: no shared/vectors.json");
-        return;
-    };
+    let Some(path) = shared("vectors.json") else { return };
     let vectors: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     for vector in vectors.iter().map(Vector) {
         let checks = check_signature(&vector) + check_message(&vector) + check_cipher(&vector) + check_card(&vector);
@@ -127,7 +124,7 @@ fn check_cipher(vector: &Vector) -> u32 {
     let key = AesKey::parse(vector.text("key"));
     let opened = |app_id: &AppId| key.as_ref().map(|key| open(key, app_id, encrypt));
     assert_eq!(opened(&app_id), Ok(Ok(plaintext.as_bytes().to_vec())), "{id}");
-    assert_eq!(opened(&AppId::new("wx0")), Ok(Err(OpenError::AppId)), "{id}");
+    assert!(matches!(opened(&AppId::new("wx0")), Ok(Err(OpenError::AppId { .. }))), "{id}");
     let random = vector.text("random").as_bytes().first_chunk();
     let sealed = key.as_ref().ok().zip(random).map(|(key, random)| seal(key, &app_id, random, plaintext.as_bytes()));
     assert_eq!(sealed.as_deref(), Some(encrypt), "{id}");
@@ -147,10 +144,7 @@ fn check_card(vector: &Vector) -> u32 {
 
 #[test]
 fn every_public_sample_that_is_well_formed_is_read_and_the_others_are_refused() {
-    let Some(folder) = shared("fixtures") else {
-        println!("skipped: no shared/fixtures");
-        return;
-    };
+    let Some(folder) = shared("fixtures") else { return };
     let index = std::fs::read_to_string(folder.join("INDEX.tsv")).unwrap();
     for line in index.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();

@@ -10,14 +10,17 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cli::simulator::{Push, Target, WeChat},
+    cli::{
+        letters::letters,
+        simulator::{Push, Target, WeChat},
+    },
     protocol::{AesKey, AppId, Credentials, Mode, Token},
 };
 
 pub(super) const NAME: &str = "dev";
 pub(super) const PATH: &str = "/wechat/dev";
 pub(super) const ACCOUNT_ID: &str = "gh_51b0cardhook";
-const APP_ID: &str = "wx51b0000000000dev";
+const APP_ID: &str = "wx51b00000000000de";
 
 /// An account whose secrets live as long as the folder.
 pub(super) struct TestAccount {
@@ -94,25 +97,5 @@ impl TestAccount {
         writeln!(banner, "  {program} tail --brokers {brokers} --topic {topic} --from-beginning --json\n")?;
         write!(banner, "Events as they come back from the broker (Ctrl-C stops):")?;
         Ok(banner)
-    }
-}
-
-/// A secret of letters and digits, as WeChat's console makes them.
-fn letters<const N: usize>() -> anyhow::Result<String> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut random = [0; N];
-    getrandom::fill(&mut random).context("the system gives no random numbers")?;
-    let letters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()));
-    Ok(letters.copied().map(char::from).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_have_the_length_that_wechat_gives_them() {
-        assert_eq!(letters::<43>().unwrap().len(), 43);
-        assert_ne!(letters::<32>().unwrap(), letters::<32>().unwrap());
     }
 }

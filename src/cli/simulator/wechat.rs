@@ -1,7 +1,9 @@
 //! Signs, encrypts and posts one push, in WeChat's wire form, and delivers it again as WeChat does.
 
 use std::{
+    error::Error,
     fmt::{self, Display},
+    io,
     time::{Duration, Instant},
 };
 
@@ -42,8 +44,45 @@ pub(in crate::cli) enum Answer {
     Status(u16),
     /// None within five seconds.
     Timeout,
-    /// The connection was refused, cut, or not understood.
+    /// The URL's host has no address.
+    NameNotFound,
+    /// Nothing listens there.
+    Refused,
+    /// TLS came as far as the certificate: not signed by anybody known, for another name, or not valid now.
+    CertificateNotTrusted,
+    /// What answers does not speak TLS, or not as this client does.
+    TlsFailed,
+    /// The connection was cut, or what came is no HTTP.
     NoConnection,
+}
+
+impl Answer {
+    /// Why there is no answer.
+    fn missing(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        // The libraries below give most causes no types of their own.
+        let mut told = String::new();
+        let mut cause = error.source();
+        while let Some(known) = cause {
+            if known.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
+            }
+            told += &known.to_string();
+            cause = known.source();
+        }
+        let says = |words: &str| told.contains(words);
+        if says("dns error") {
+            Self::NameNotFound
+        } else if says("certificate verify failed") {
+            Self::CertificateNotTrusted
+        } else if says("SSL") || says("TLS") {
+            Self::TlsFailed
+        } else {
+            Self::NoConnection
+        }
+    }
 }
 
 impl Display for Answer {
@@ -51,8 +90,15 @@ impl Display for Answer {
         match self {
             Self::Accepted => f.write_str("200 success"),
             Self::IllegalReply => f.write_str("200, but another body"),
+            Self::Status(404) => f.write_str("404 (the URL's path is not that of an account: see account.path)"),
             Self::Status(status) => write!(f, "{status}"),
             Self::Timeout => f.write_str("none in 5 s"),
+            Self::NameNotFound => f.write_str("none: name not found (has the URL's host a DNS record?)"),
+            Self::Refused => f.write_str("none: connection refused (nothing listens at the URL's host and port)"),
+            Self::CertificateNotTrusted => f.write_str(
+                "none: certificate not trusted (it must be for this name, valid now, and come with its full chain)",
+            ),
+            Self::TlsFailed => f.write_str("none: TLS failed (does that port speak plain http?)"),
             Self::NoConnection => f.write_str("no connection"),
         }
     }
@@ -126,10 +172,7 @@ impl WeChat {
         let mut attempts = Vec::with_capacity(1);
         for _ in 0..DELIVERIES {
             let started = Instant::now();
-            let answer = self
-                .post(&address, push.body.clone())
-                .await
-                .unwrap_or_else(|error| if error.is_timeout() { Answer::Timeout } else { Answer::NoConnection });
+            let answer = self.post(&address, push.body.clone()).await.unwrap_or_else(|error| Answer::missing(&error));
             attempts.push(Attempt { answer, latency: started.elapsed() });
             if answer == Answer::Accepted {
                 break;

@@ -197,6 +197,7 @@ fn times_and_sizes_have_limits() {
         "[dedup]\nwindow = \"1s\"",
         "[spool]\nmax_bytes = \"64KiB\"",
         "[server]\nmax_body_bytes = \"1KiB\"",
+        "[server]\nmax_body_bytes = \"1MiB\"",
     ] {
         assert_eq!(keys_after(line), [""; 0], "{line}");
     }
@@ -212,7 +213,7 @@ fn times_and_sizes_have_limits() {
         ("spool", "max_bytes = -1"),
         ("spool", "path = \"\""),
         ("server", "max_body_bytes = 0"),
-        ("server", "max_body_bytes = \"1GiB\""),
+        ("server", "max_body_bytes = 1048577"),
         ("log", "level = \"loud\""),
         ("log", "format = \"xml\""),
         ("delivery", "answer_after = \"later\""),
@@ -269,6 +270,27 @@ fn a_max_age_is_off_or_at_least_a_second() {
     assert_eq!(config.accounts[0].max_age, Some(Duration::from_hours(48)));
     assert!(config.effective().contains("max_age = \"48h\"\n"));
     assert_eq!(keys_with("name", "max_age = \"0s\"\nname"), ["account.shop.max_age"]);
+}
+
+#[test]
+fn an_app_id_and_an_original_id_are_told_apart_by_their_form() {
+    for (line, problem) in [
+        ("app_id = \"gh_0123456789ab\"", "is an original id (原始ID)"),
+        ("app_id = \"WX5F3C0123456789AB\"", "is no AppID"),
+        ("app_id = \"wx5f3c0123456789\"", "is no AppID"),
+        ("app_id = \"wx5f3c0123456789ag\"", "is no AppID"),
+        ("account_id = \"wx5f3c0123456789ab\"", "is an AppID, which belongs in app_id"),
+        ("account_id = \"WX5F3C0123456789AB\"", "is an AppID, which belongs in app_id"),
+    ] {
+        let errors = load(&LEAST.replace("name", &format!("{line}\nname"))).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].problem.contains(problem), "{errors:?}");
+    }
+    for line in
+        ["app_id = \"wx5f3c0123456789ab\"", "account_id = \"gh_0123456789ab\"", "account_id = \"own_id_of_the_shop\""]
+    {
+        assert_eq!(keys_with("name", &format!("{line}\nname")), [""; 0], "{line}");
+    }
 }
 
 #[test]

@@ -130,6 +130,27 @@ fn a_secret_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn what_an_editor_puts_around_a_secret_is_named() {
+    for (content, problem) in [
+        ("\u{FEFF}s3cretT0ken\n", "begins with a byte order mark"),
+        ("s3cretT0ken\n\n", "has a blank or line break at the end"),
+        ("s3cretT0ken \n", "has a blank or line break at the end"),
+        (" s3cretT0ken", "has a blank or line break at the beginning"),
+        ("s3cret-T0ken", "is not 3 to 32 letters and digits"),
+    ] {
+        let token = file(content);
+        let path = format!("token_file = {:?}", token.path().display().to_string());
+        let errors = load(&LEAST.replace("token = \"s3cretT0ken\"", &path)).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].problem.starts_with(problem) && !errors[0].to_string().contains("s3cret"), "{errors:?}");
+    }
+    let password = file("\u{FEFF}pass");
+    let path = format!("[kafka]\nsasl_password_file = {:?}", password.path().display().to_string());
+    let errors = load(&LEAST.replace("[kafka]", &path)).unwrap_err();
+    assert!(errors[0].problem.starts_with("begins with a byte order mark"), "{errors:?}");
+}
+
+#[test]
 fn a_secret_beside_its_file_is_an_error() {
     let token = file("s3cretT0ken");
     let both = format!("token = \"s3cretT0ken\"\ntoken_file = {:?}", token.path().display().to_string());

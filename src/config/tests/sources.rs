@@ -88,10 +88,46 @@ fn variables_that_speak_of_nothing_are_errors_and_those_of_others_are_not() {
         ("CARDHOOK__ACCOUNT__SHOP__NAME", "account.shop.name"),
         ("CARDHOOK__ACCOUNT__SHOP__TOKN", "account.shop.tokn"),
         ("CARDHOOK__server__listen", "CARDHOOK__server__listen"),
+        ("CARDHOOK_SERVER__LISTEN", "CARDHOOK_SERVER__LISTEN"),
+        ("CARDHOOK_LISTEN", "CARDHOOK_LISTEN"),
+        ("CARDHOOK_", "CARDHOOK_"),
     ] {
         assert_eq!(keys(load_with(LEAST, &[(variable, "x")], &[])), [key], "{variable}");
     }
     assert!(load_with(LEAST, &[("PATH", "/bin"), ("CARDHOOK", "x"), ("CARDHOOKS__A__B", "x")], &[]).is_ok());
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_of_this_name_and_those_of_scripts_are_not_ours() {
+    for (variable, value) in [
+        ("CARDHOOK_SERVICE_HOST", "10.96.0.7"),
+        ("CARDHOOK_SERVICE_PORT", "80"),
+        ("CARDHOOK_SERVICE_PORT_HTTP", "80"),
+        ("CARDHOOK_PORT", "tcp://10.96.0.7:80"),
+        ("CARDHOOK_PORT_80_TCP", "tcp://10.96.0.7:80"),
+        ("CARDHOOK_PORT_80_TCP_ADDR", "10.96.0.7"),
+        ("CARDHOOK_ADMIN_SERVICE_HOST", "10.96.0.8"),
+        ("CARDHOOK_ADMIN_PORT_9090_TCP_PROTO", "tcp"),
+        // Of our own scripts.
+        ("CARDHOOK_IMAGE", "cardhook:1"),
+    ] {
+        assert!(load_with(LEAST, &[(variable, value)], &[]).is_ok(), "{variable}");
+    }
+    assert_eq!(keys(load_with(LEAST, &[("CARDHOOK_PORT", "8080")], &[])), ["CARDHOOK_PORT"], "that one is a slip");
+}
+
+#[test]
+fn an_account_that_a_variable_makes_is_told_as_that_variable() {
+    let errors = load_with(LEAST, &[("CARDHOOK__ACCOUNT__SHOPP__TOKEN", "s3cretT0ken")], &[]).unwrap_err();
+    assert_eq!(
+        errors.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(),
+        ["account.shopp.app_id", "account.shopp.aes_key"]
+    );
+    for error in errors {
+        assert!(error.problem.contains("CARDHOOK__ACCOUNT__SHOPP__TOKEN makes it"), "{error}");
+    }
+    let known = load_with(LEAST, &[("CARDHOOK__ACCOUNT__SHOP__MODE", "secure")], &[]).unwrap_err();
+    assert!(known.iter().all(|error| !error.problem.contains("CARDHOOK__ACCOUNT")), "{known:?}");
 }
 
 #[test]
@@ -110,7 +146,7 @@ fn a_value_that_is_not_utf_8_is_an_error() {
 
 #[test]
 fn the_real_environment_gives_only_what_is_meant_for_cardhook() {
-    assert!(environment().iter().all(|(name, _)| name.starts_with("CARDHOOK__")));
+    assert!(environment().iter().all(|(name, _)| name.starts_with("CARDHOOK_")));
 }
 
 #[test]

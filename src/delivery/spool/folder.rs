@@ -13,7 +13,10 @@ use std::{
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::SpoolError;
+use super::{
+    SpoolError,
+    place::{file_system, is_ours, spool_folder},
+};
 use crate::clock;
 
 /// Freed when the disk is full, so that a removal has room for its WAL frames.
@@ -36,7 +39,7 @@ const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// It cannot be made, opened or written.
-    #[error("{path}: {source} (spool.path must be a folder that this user may write)")]
+    #[error("{path}: {source} (spool.path must be a folder that this user may write, and a spool in it this user's)")]
     Io {
         /// What could not be used.
         path: String,
@@ -82,9 +85,13 @@ impl Folder {
             let path = at.display().to_string();
             move |source| FolderError::Io { path, source }
         };
+        let path = &spool_folder(path);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         refuse_network_file_system(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
+        // The mode of somebody else's folder is his; the files in it are ours alone all the same.
+        if is_ours(path).map_err(failed(path))? {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
+        }
         let lock_path = path.join("lock");
         let lock = private_file(&lock_path).map_err(failed(&lock_path))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -229,9 +236,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 }
 
 fn refuse_network_file_system(path: &Path) -> Result<(), FolderError> {
-    let Ok(stat) = rustix::fs::statfs(path) else { return Ok(()) };
-    // The field's width and sign differ by platform; the numbers fit in 32 bits.
-    let magic = u64::from(u32::try_from(stat.f_type & 0xffff_ffff).unwrap_or_default());
+    let magic = file_system(path).unwrap_or_default();
     match NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic) {
         Some((_, kind)) => Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind }),
         None => Ok(()),

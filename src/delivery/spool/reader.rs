@@ -4,7 +4,10 @@ use std::{path::Path, sync::PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use super::{Counters, FolderError, LAYOUT, SpoolError, folder, lane_range, log::Gate, read_counters, row_id, seq_of};
+use super::{
+    Counters, FolderError, LAYOUT, SpoolError, folder, lane_range, log::Gate, place::spool_folder, read_counters,
+    row_id, seq_of,
+};
 use crate::{
     delivery::Lane,
     event::{Headers, Record},
@@ -63,6 +66,7 @@ impl Reader {
     /// # Errors
     /// When there is none, or it is of another layout.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
+        let folder = &spool_folder(folder);
         let database = folder::database(folder);
         if database.is_file() {
             Self::open_file(&database)

@@ -1,6 +1,7 @@
 //! Tests of the whole module; the helpers here make documents without XML.
 
 mod fixtures;
+mod odd_text;
 mod publishing;
 mod reading;
 mod schemas;
@@ -20,7 +21,7 @@ pub(super) fn nested<'a>(tag: &'a str, inner_xml: &'a str) -> Child<'a> {
 }
 
 pub(super) fn document<'a>(children: &[(&'a str, &'a str)]) -> Document<'a> {
-    Document { children: children.iter().map(|(tag, value)| text(tag, value)).collect() }
+    Document { children: children.iter().map(|(tag, value)| text(tag, value)).collect(), text_repaired: false }
 }
 
 /// An event of an invented user at 2016-08-30T10:24:02Z, with these children of its own.

@@ -40,6 +40,7 @@ fn a_whole_claim_is_the_json_of_the_contract() {
         "account_id": "gh_invented",
         "openid": "oUser1",
         "body_authenticated": true,
+        "text_repaired": false,
         "card_id": "pCard1",
         "code": "000123",
         "outer_str": null,
@@ -228,7 +229,10 @@ fn a_third_party_platforms_push_is_malformed() {
 fn a_push_for_another_account_is_refused_whatever_it_is() {
     let strict = Receipt { account_id: Some("gh_other"), ..RECEIPT };
     for event in ["user_del_card", "subscribe"] {
-        assert_eq!(read_document(&push(event, &[]), true, strict), Err(EventError::WrongAccount));
+        assert_eq!(
+            read_document(&push(event, &[]), true, strict),
+            Err(EventError::WrongAccount { found: "gh_invented".into(), expected: "gh_other".into() })
+        );
     }
     let right = Receipt { account_id: Some("gh_invented"), ..RECEIPT };
     assert!(read_document(&push("user_del_card", &[]), true, right).is_ok());

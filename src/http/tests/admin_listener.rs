@@ -20,9 +20,30 @@ fn health_is_open_and_metrics_ask_for_the_token() {
     }
     let shown = ask("/metrics", "authorization: Bearer s3cret\r\n");
     assert_eq!(status(&shown), "200");
+    assert!(shown.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{shown}");
+    assert!(shown.contains("\n# TYPE cardhook_callbacks_total counter\n") && !shown.contains("# EOF"), "{shown}");
+    let shown = ask("/metrics", "authorization: Bearer s3cret\r\naccept: application/openmetrics-text\r\n");
     assert!(shown.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{shown}");
-    assert!(shown.ends_with("# EOF\n"), "{shown}");
+    assert!(shown.contains("\n# TYPE cardhook_callbacks counter\n") && shown.ends_with("# EOF\n"), "{shown}");
     assert_eq!(status(&ask("/wechat/shop", "")), "404");
+}
+
+#[test]
+fn each_page_answers_head_without_a_body_and_names_its_methods() {
+    let house = House::open();
+    let ask = |method: &str, path: &str| exchange(house.admin, &request(method, path, "", "connection: close\r\n"));
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let head = ask("HEAD", path);
+        assert_eq!((status(&head), body(&head)), ("200", ""), "{path}");
+        let typed = |answer: &str| answer.lines().find(|line| line.starts_with("content-type:")).map(str::to_owned);
+        assert!(typed(&head).is_some() && typed(&head) == typed(&ask("GET", path)), "{head}");
+        for (method, code) in [("OPTIONS", "200"), ("POST", "405"), ("DELETE", "405")] {
+            let answer = ask(method, path);
+            assert_eq!((status(&answer), body(&answer)), (code, ""), "{method} {path}");
+            assert!(answer.contains("allow: GET, HEAD, OPTIONS\r\n"), "{answer}");
+        }
+    }
+    assert_eq!(status(&ask("HEAD", "/elsewhere")), "404");
 }
 
 #[test]

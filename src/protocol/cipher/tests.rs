@@ -129,9 +129,10 @@ fn a_length_that_points_past_the_end_is_refused_and_one_that_moves_the_appid_is_
     };
     assert_eq!(app_id().as_str().len(), 18);
     assert_eq!(open_with(10), Ok(vec![b'm'; 10]));
-    assert_eq!(open_with(11), Err(OpenError::AppId));
-    assert_eq!(open_with(9), Err(OpenError::AppId));
-    assert_eq!(open_with(28), Err(OpenError::AppId), "an empty AppID is another one");
+    let no_app_id = Err(OpenError::AppId { found: None, expected: AppIdText::of(app_id().as_str().as_bytes()) });
+    assert_eq!(open_with(11), no_app_id);
+    assert_eq!(open_with(9), no_app_id, "a part of the message is not shown");
+    assert_eq!(open_with(28), no_app_id, "an empty AppID is another one");
     for length in [29, 1000, u32::MAX] {
         assert_eq!(open_with(length), Err(OpenError::Decrypt), "{length}");
     }
@@ -141,7 +142,13 @@ fn a_length_that_points_past_the_end_is_refused_and_one_that_moves_the_appid_is_
 fn another_appid_is_named_only_when_all_else_is_right() {
     let other = AppId::new("wx00000000000000bb");
     let sealed = seal(&key(), &other, RANDOM_BYTES, b"<xml/>");
-    assert_eq!(open(&key(), &app_id(), &sealed), Err(OpenError::AppId));
+    assert_eq!(
+        open(&key(), &app_id(), &sealed),
+        Err(OpenError::AppId {
+            found: AppIdText::of(other.as_str().as_bytes()),
+            expected: AppIdText::of(app_id().as_str().as_bytes())
+        })
+    );
     assert_eq!(open(&AesKey::parse(&"A".repeat(43)).unwrap(), &app_id(), &sealed), Err(OpenError::Decrypt));
 }
 

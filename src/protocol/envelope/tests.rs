@@ -185,7 +185,11 @@ fn the_previous_token_and_key_serve_while_rotating_and_each_with_either() {
     // Another AppID is named with the previous key too.
     let encrypt = seal(&key("c"), &AppId::new("wx00000000000000bb"), RANDOM, INNER.as_bytes());
     let query = query(None, Some(&msg_signature("now", &encrypt)));
-    assert_eq!(read(&query, &secure_body("gh_shop", &encrypt), &rotating(Mode::Secure)), Err(OpenError::AppId));
+    let error = read(&query, &secure_body("gh_shop", &encrypt), &rotating(Mode::Secure)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "decrypted, but made for another AppID: it says wx00000000000000bb, and app_id is wx00000000000000aa"
+    );
 }
 
 #[test]

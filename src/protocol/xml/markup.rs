@@ -1,6 +1,6 @@
 //! The grammar that quick-xml leaves to its caller: names, attributes, the declaration, references.
 
-use super::text::BLANKS;
+use super::{repair::is_character, text::BLANKS};
 
 const DEFAULT_ENCODING: &str = "UTF-8";
 
@@ -32,15 +32,18 @@ pub(super) fn resolve(reference: &str) -> Option<char> {
         "amp" => Some('&'),
         "apos" => Some('\''),
         "quot" => Some('"'),
-        _ => {
-            let number = reference.strip_prefix('#')?;
-            let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
-            // from_str_radix would take a sign.
-            let value = digits.chars().all(|digit| digit.is_digit(radix)).then_some(digits)?;
-            let character = char::from_u32(u32::from_str_radix(value, radix).ok()?)?;
-            matches!(character, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..).then_some(character)
-        }
+        _ => char::from_u32(number(reference)?).filter(|character| is_character(*character)),
     }
+}
+
+/// The number of a numeric reference, whether or not it is a character's; one that is too large is the largest.
+pub(super) fn number(reference: &str) -> Option<u32> {
+    let number = reference.strip_prefix('#')?;
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    // from_str_radix would take a sign.
+    let digits =
+        digits.chars().all(|digit| digit.is_digit(radix)).then_some(digits).filter(|digits| !digits.is_empty())?;
+    Some(u32::from_str_radix(digits, radix).unwrap_or(u32::MAX))
 }
 
 /// Whether the rest of a tag, behind its name, is attributes. Whether one stands twice is not looked at.

@@ -1,5 +1,6 @@
 //! The rules of contract §1.2 about text, and what may stand around it.
 
+mod odd;
 mod refused;
 
 use proptest::prelude::*;
@@ -7,7 +8,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn children(xml: &str) -> Vec<(String, Result<String, String>)> {
-    let document = Document::parse(xml.as_bytes()).unwrap_or_else(|error| panic!("{error}: {xml}"));
+    read(Document::parse(xml.as_bytes()).unwrap_or_else(|error| panic!("{error}: {xml}")))
+}
+
+fn read(document: Document<'_>) -> Vec<(String, Result<String, String>)> {
     let pairs = document.children.into_iter().map(|child| {
         let value = match child.value {
             Value::Text(text) => Ok(text.into_owned()),

@@ -45,7 +45,7 @@ fn reported(report: &str, what: &str) -> usize {
 }
 
 /// Puts claims into the quarantine, as a plaintext account's service would have done.
-fn quarantine(broker: &str, topics: &Topics, reason: &'static str, bodies: &[String]) {
+fn quarantine(broker: &str, topics: &Topics, reason: &'static str, bodies: &[impl AsRef<[u8]>]) {
     let account = Account::of(Mode::Plaintext);
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", broker).create().unwrap();
     for body in bodies {
@@ -190,6 +190,28 @@ fn what_still_cannot_be_read_goes_back_unchanged_and_a_later_run_finds_it() {
     assert_eq!((reported(&report, "read"), reported(&report, "returned")), (3, 3), "{report}");
     assert_eq!(contents(&behind(records(kafka, &topics.dlq), before.len() + 3)), contents(&returned));
     assert_eq!(records(kafka, &topics.events).len(), 2);
+}
+
+#[test]
+fn what_an_older_release_quarantined_for_an_odd_character_is_published_repaired() {
+    let kafka = shared_broker();
+    let topics = Topics::create(kafka);
+    let odd: Vec<Vec<u8>> = claims(4)
+        .iter()
+        .zip([b"cut \xE5\x8D".as_slice(), b"a\x1D", b"]]>&nbsp;<![CDATA[", b"\0"])
+        .map(|(claim, odd)| {
+            let (before, behind) = claim.split_once("harness").unwrap();
+            [before.as_bytes(), odd, behind.as_bytes()].concat()
+        })
+        .collect();
+    quarantine(&kafka.bootstrap(), &topics, "malformed", &odd);
+
+    let (report, _) = replay(&Setup::new(kafka, &topics), &[]);
+    assert_eq!((reported(&report, "published"), reported(&report, "returned")), (4, 0), "{report}");
+    let events = records(kafka, &topics.events);
+    let channels: BTreeSet<String> = events.iter().map(|event| event.text("outer_str")).collect();
+    assert_eq!(channels, ["cut \u{FFFD}", "a\u{FFFD}", "&nbsp;", "\u{FFFD}"].map(str::to_owned).into());
+    assert!(events.iter().all(|event| event.json()["text_repaired"] == true));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // Faults of the machine for one process, by LD_PRELOAD: a slow or failing fsync, pages that a failed fsync lost, and a wall
 // clock that jumps.
-// `faults.rs` shares the numbers below with it through the file that CARDHOOK_TEST_FAULTS names.
+// `faults.rs` shares the numbers below with it through the file that TESTS_FAULTS_OF_CARDHOOK names.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ __attribute__((constructor)) static void start(void) {
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
-  const char *path = getenv("CARDHOOK_TEST_FAULTS");
+  const char *path = getenv("TESTS_FAULTS_OF_CARDHOOK");
   int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
   if (file < 0) abort();
   void *shared = mmap(NULL, sizeof(struct faults), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);

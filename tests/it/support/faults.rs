@@ -40,7 +40,7 @@ impl Faults {
 
     /// Puts a command under these faults.
     pub fn apply_to(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.library).env("CARDHOOK_TEST_FAULTS", &self.shared);
+        command.env("LD_PRELOAD", &self.library).env("TESTS_FAULTS_OF_CARDHOOK", &self.shared);
     }
 
     /// Every fsync takes this much longer from now on.

@@ -39,8 +39,29 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     if shared.exists() {
         return Some(shared);
     }
-    println!("skipped: {} is not there", shared.display());
+    skip(Lacks::OfTheMachine(&format!("{} is not there", shared.display())));
     None
+}
+
+/// Why a test cannot run here.
+#[derive(Debug, Clone, Copy)]
+pub enum Lacks<'a> {
+    /// A program that `tests/run.sh` installs.
+    Installed(&'a str),
+    /// Rights, limits or files that only the machine can give.
+    OfTheMachine(&'a str),
+}
+
+/// Says that a test does not run here. In the gate that fails: `TESTS_STRICT` is `installed` under `tests/run.sh`,
+/// and `all` there in CI.
+pub fn skip(lacks: Lacks<'_>) {
+    let strict = std::env::var_os("TESTS_STRICT").unwrap_or_default();
+    let (why, fails) = match lacks {
+        Lacks::Installed(why) => (why, strict == "installed" || strict == "all"),
+        Lacks::OfTheMachine(why) => (why, strict == "all"),
+    };
+    assert!(!fails, "a skip fails here: {why}");
+    println!("skipped: {why}");
 }
 
 /// Now, in Unix seconds.

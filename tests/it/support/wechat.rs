@@ -45,23 +45,25 @@ impl Account {
     }
 
     /// Signs and wraps a clear document at a timestamp of now with a nonce of its own.
-    pub fn push(&self, xml: &str) -> Push {
+    pub fn push(&self, xml: &(impl AsRef<[u8]> + ?Sized)) -> Push {
         let (timestamp, nonce) = (unix_seconds().to_string(), nonce());
         self.push_at(xml, &timestamp, &nonce)
     }
 
     /// Signs and wraps a clear document.
-    pub fn push_at(&self, xml: &str, timestamp: &str, nonce: &str) -> Push {
+    pub fn push_at(&self, xml: &(impl AsRef<[u8]> + ?Sized), timestamp: &str, nonce: &str) -> Push {
+        let xml: &[u8] = xml.as_ref();
         let token = Token::new(self.token);
         let signature = sign(&token, &[timestamp, nonce]);
         let clear = format!("/wechat/{}?signature={signature}&timestamp={timestamp}&nonce={nonce}", self.name);
         if self.mode == Mode::Plaintext {
-            return Push { target: clear, body: xml.as_bytes().to_vec() };
+            return Push { target: clear, body: xml.to_vec() };
         }
         let encrypt = self.seal(xml);
         let msg_signature = sign(&token, &[timestamp, nonce, &encrypt]);
         let envelope = match self.mode {
-            Mode::Compat => compat_envelope(xml, &encrypt),
+            // The clear fields beside a ciphertext are not read.
+            Mode::Compat => compat_envelope(&String::from_utf8_lossy(xml), &encrypt),
             Mode::Secure | Mode::Plaintext => secure_envelope(&encrypt),
         };
         let target = format!("{clear}&encrypt_type=aes&msg_signature={msg_signature}");
@@ -69,13 +71,13 @@ impl Account {
     }
 
     /// The base64 text of an `Encrypt` element.
-    pub fn seal(&self, xml: &str) -> String {
+    pub fn seal(&self, xml: &(impl AsRef<[u8]> + ?Sized)) -> String {
         let key = AesKey::parse(self.aes_key).unwrap();
-        seal(&key, &AppId::new(self.app_id), b"0f1e2d3c4b5a6978", xml.as_bytes())
+        seal(&key, &AppId::new(self.app_id), b"0f1e2d3c4b5a6978", xml.as_ref())
     }
 
     /// Wraps and posts over a connection of its own, as WeChat does.
-    pub fn post(&self, to: SocketAddr, xml: &str) -> Answer {
+    pub fn post(&self, to: SocketAddr, xml: &(impl AsRef<[u8]> + ?Sized)) -> Answer {
         self.push(xml).post(to)
     }
 }

@@ -1,6 +1,7 @@
 //! What a verified body is read as, and what of it is quarantined.
 
 use super::*;
+use crate::protocol::MAX_BYTES;
 
 #[test]
 fn clear_fields_that_are_to_be_read_and_are_not_there_are_quarantined_as_decrypt() {
@@ -14,7 +15,7 @@ fn clear_fields_that_are_to_be_read_and_are_not_there_are_quarantined_as_decrypt
 
 #[test]
 fn a_verified_body_that_cannot_be_read_is_quarantined_as_malformed() {
-    let large = format!("<xml><A>{}</A></xml>", "a".repeat(70_000));
+    let large = format!("<xml><A>{}</A></xml>", "a".repeat(MAX_BYTES));
     for mode in [Mode::Compat, Mode::Plaintext] {
         for body in ["{\"ToUserName\":\"gh_shop\"}", "", "<xml>", &large] {
             for msg_signature in [None, Some("wrong")] {

@@ -13,16 +13,11 @@ fn is_ill_formed(xml: &str) {
 }
 
 #[test]
-fn other_references_are_refused_wherever_they_stand() {
-    let unknown = ["&nbsp;", "&x;", "&LT;", "&#0;", "&#xD800;", "&#xFFFE;", "&#x110000;", "&#8;", "&#;", "&#x;"];
-    let signed = ["&#+65;", "&#-65;", "&#x+41;", "&#X41;", "&# 65;", "&;", "& lt;", "&#99999999999999999999;"];
-    for reference in unknown.into_iter().chain(signed) {
-        assert_eq!(refusal(format!("<xml><A>{reference}</A></xml>")), XmlError::Reference, "{reference}");
-        assert_eq!(refusal(format!("<xml>{reference}</xml>")), XmlError::Reference, "{reference}");
-        assert_eq!(refusal(format!("<xml><A><B>{reference}</B></A></xml>")), XmlError::Reference, "{reference}");
+fn unknown_references_in_attributes_and_ampersands_that_begin_none_are_refused() {
+    for reference in ["&nbsp;", "&LT;", "&#0;", "&#xD800;", "&#xFFFE;", "&#x110000;", "&#;", "&#+65;", "&;"] {
         is_ill_formed(&format!("<xml a=\"{reference}\"/>"));
     }
-    for dangling in ["&", "&amp", "a & b", "&a&amp;"] {
+    for dangling in ["&", "&amp", "a & b", "&a&amp;", "&#55357;&#56838"] {
         is_ill_formed(&format!("<xml><A>{dangling}</A></xml>"));
     }
 }
@@ -156,29 +151,21 @@ fn other_encodings_than_utf_8_are_refused() {
     for encoding in ["GBK", "UTF-16", "ISO-8859-1", "utf8", ""] {
         assert_eq!(refusal(format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?><xml/>")), XmlError::Encoding);
     }
-    let utf16: Vec<u8> = "\u{FEFF}<xml/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for bytes in [b"<xml>\xFF</xml>".as_slice(), b"<xml><A>\xE5\x8D</A></xml>", b"<xml>\xED\xA0\x80</xml>", &utf16] {
-        assert_eq!(refusal(bytes), XmlError::NotUtf8);
-    }
-}
-
-#[test]
-fn characters_that_xml_forbids_are_refused_wherever_they_stand() {
-    for odd in ['\0', '\u{1}', '\u{B}', '\u{1F}', '\u{FFFE}', '\u{FFFF}'] {
-        for xml in
-            ["<xml><A>?</A></xml>", "<xml><A><![CDATA[?]]></A></xml>", "<xml a='?'/>", "<xml/>?", "<xml><!--?--></xml>"]
-        {
-            assert_eq!(refusal(xml.replace('?', &odd.to_string())), XmlError::Character);
+    for bom in ["\u{FEFF}", ""] {
+        let units: Vec<u16> = format!("{bom}<xml/>").encode_utf16().collect();
+        let utf16 = [u16::to_le_bytes, u16::to_be_bytes]
+            .map(|to_bytes| units.iter().copied().flat_map(to_bytes).collect::<Vec<u8>>());
+        for xml in &utf16 {
+            assert_eq!(refusal(xml), XmlError::Encoding);
         }
     }
-    assert_eq!(text("\u{7F}\u{85}\u{FFFD}"), "\u{7F}\u{85}\u{FFFD}");
 }
 
 #[test]
 fn the_bounds_hold_to_the_byte_the_level_and_the_element() {
     let sized = |bytes: usize| format!("<xml><A>{}</A></xml>", "a".repeat(bytes - "<xml><A></A></xml>".len()));
-    assert_eq!(children(&sized(65536)).len(), 1);
-    assert_eq!(refusal(sized(65537)), XmlError::TooLarge { found: 65537, limit: 65536 });
+    assert_eq!(children(&sized(1 << 20)).len(), 1);
+    assert_eq!(refusal(sized((1 << 20) + 1)), XmlError::TooLarge { found: 1_048_577, limit: 1_048_576 });
 
     let nested = |levels: usize| format!("{}{}", "<a>".repeat(levels), "</a>".repeat(levels));
     assert_eq!(children(&nested(8)).len(), 1);
