@@ -125,6 +125,36 @@ impl CardEvent {
         self.common.event_type.as_str()
     }
 
+    /// The type, to match on.
+    #[must_use]
+    pub fn kind(&self) -> EventType {
+        self.common.event_type
+    }
+
+    /// When it was received.
+    #[must_use]
+    pub fn received_at(&self) -> UtcMillis {
+        self.common.received_at
+    }
+
+    /// The configured account's name.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.common.account
+    }
+
+    /// The Official Account.
+    #[must_use]
+    pub fn account_id(&self) -> &str {
+        &self.common.account_id
+    }
+
+    /// Whether WeChat's signature covered the body.
+    #[must_use]
+    pub fn body_authenticated(&self) -> bool {
+        self.common.body_authenticated
+    }
+
     /// The user, or who else caused the event.
     #[must_use]
     pub fn openid(&self) -> &OpenId {

@@ -2,8 +2,10 @@
 //!
 //! Pure and synchronous. It refuses to know HTTP, the spool and the broker; the clock is an argument.
 
+mod avro;
 mod card_event;
 mod children;
+mod encoding;
 mod headers;
 mod identity;
 mod read;
@@ -15,8 +17,10 @@ mod tests;
 mod time;
 mod value;
 
-pub use card_event::{CardEvent, Incoming, OtherMessage};
+pub use avro::{AvroError, avro_schema};
+pub use card_event::{CardEvent, Incoming, Incoming as Event, OtherMessage};
 pub use children::{Extra, ExtraValue};
+pub use encoding::{EncodeError, Encoding, RecordError, SchemaId, record_json};
 pub use headers::Headers;
 pub use identity::EventId;
 pub use read::{EventError, Receipt, read};

@@ -1,5 +1,6 @@
 //! Tests of the whole module; the helpers here make documents without XML.
 
+mod encodings;
 mod fixtures;
 mod odd_text;
 mod publishing;
