@@ -3,7 +3,7 @@
 //! JSON allows U+0085, U+2028 and U+2029 in a string as they are, and some readers of lines (Python's `splitlines`, old
 //! JavaScript) end a line there. Does not depend on what the value says.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// `json`, with line ends and control characters escaped: in JSON they can only stand in strings. Borrowed when there are none.
 pub(super) fn json_line(json: &[u8]) -> Cow<'_, [u8]> {
@@ -19,7 +19,7 @@ pub(super) fn json_line(json: &[u8]) -> Cow<'_, [u8]> {
     let mut line = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if ends_or_steers(c) {
-            line += &format!("\\u{:04x}", u32::from(c));
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
         } else {
             line.push(c);
         }

@@ -55,6 +55,8 @@ impl Start {
 pub(super) struct Read {
     /// Empty for a tombstone.
     pub(super) value: Vec<u8>,
+    /// In the order they stand in the record.
+    pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
 /// All partitions of one topic.
@@ -70,7 +72,7 @@ impl TopicReader {
     ///
     /// # Errors
     /// When no broker answers, or the topic does not exist.
-    pub(super) fn open(mut client: ClientConfig, topic: &str, start: Start) -> anyhow::Result<Self> {
+    pub(super) fn open(mut client: ClientConfig, topic: &str, start: &Start) -> anyhow::Result<Self> {
         let consumer: StreamConsumer = client
             .set("group.id", "cardhook-tail")
             .set("enable.auto.commit", "false")
@@ -84,7 +86,7 @@ impl TopicReader {
             .with_context(|| format!("no answer from the brokers {}", client.get("bootstrap.servers").unwrap_or("")))?;
         let partitions = partitions(&metadata, topic)?;
         let at_time = match start {
-            Start::Time(at) => offsets_at(&consumer, topic, &partitions, at)?,
+            Start::Time(at) => offsets_at(&consumer, topic, &partitions, *at)?,
             _ => HashMap::new(),
         };
         let mut assignment = TopicPartitionList::new();
@@ -126,7 +128,11 @@ impl TopicReader {
         if self.ahead.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             self.ahead.remove(&message.partition());
         }
-        Ok(Read { value: message.payload().unwrap_or_default().to_vec() })
+        let headers = message.headers().into_iter().flat_map(rdkafka::message::Headers::iter);
+        Ok(Read {
+            value: message.payload().unwrap_or_default().to_vec(),
+            headers: headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect(),
+        })
     }
 }
 

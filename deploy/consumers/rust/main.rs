@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use cardhook::event::{CardEvent, EventId};
+use cardhook::event::{Event, Fields, RecordError, record_json};
 use rdkafka::{
     ClientConfig, Message as _,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
+    message::{BorrowedMessage, Headers as _},
 };
 
 /// Ids; in production a table with a unique key.
@@ -30,19 +31,40 @@ struct Totals {
 }
 
 impl Totals {
-    fn count(&mut self, value: Option<&[u8]>) -> Result<(), serde_json::Error> {
+    fn count(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Box<dyn std::error::Error>> {
         self.records += 1;
-        let Some(value) = value else {
+        let Some(value) = record.payload() else {
             self.skipped += 1; // a tombstone
             return Ok(());
         };
-        // A type of a newer cardhook is not one of these types: its common fields read as JSON all the same.
-        let event: serde_json::Value = serde_json::from_slice(value)?;
-        let known: Option<CardEvent> = serde_json::from_slice(value).ok();
-        let id = known.as_ref().map(CardEvent::event_id).map(|id: EventId| id.to_string());
-        let id = id.unwrap_or_else(|| event["event_id"].as_str().unwrap_or_default().to_owned());
+        let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
+        let headers: Vec<_> = headers.map(|header| (header.key, header.value.unwrap_or_default())).collect();
+        match Event::from_record(value, headers.iter().copied()) {
+            Ok(Event::Card(event)) if self.is_first(event.event_id().to_string()) => match event.fields() {
+                Fields::Received(card) => {
+                    let channel = card.outer_str.clone().unwrap_or_else(|| "-".to_owned());
+                    *self.received.entry(channel).or_default() += 1;
+                }
+                Fields::Unknown(_) => self.unknown += 1,
+                _ => (),
+            },
+            Ok(_) => (),
+            // Never an error: new types come without notice. What all events have is there.
+            Err(RecordError::NewType(_)) => {
+                let event = record_json(value, headers)?;
+                if self.is_first(event["event_id"].as_str().unwrap_or_default().to_owned()) {
+                    self.unknown += 1;
+                }
+            }
+            Err(wrong) => return Err(wrong.into()),
+        }
+        Ok(())
+    }
+
+    /// Whether the event did not come before.
+    fn is_first(&mut self, id: String) -> bool {
         if !self.seen.insert(id.clone()) {
-            return Ok(());
+            return false;
         }
         self.order.push_back(id);
         if self.order.len() > REMEMBERED
@@ -51,15 +73,7 @@ impl Totals {
             self.seen.remove(&oldest);
         }
         self.events += 1;
-        match known.as_ref().map_or("card.unknown", CardEvent::event_type) {
-            "card.received" => {
-                let channel = event["outer_str"].as_str().unwrap_or("-").to_owned();
-                *self.received.entry(channel).or_default() += 1;
-            }
-            "card.unknown" => self.unknown += 1,
-            _ => (),
-        }
-        Ok(())
+        true
     }
 }
 
@@ -78,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut batch = 0;
         while batch < BATCH {
             let Some(record) = consumer.poll(Duration::from_millis(200)) else { break };
-            totals.count(record?.payload())?;
+            totals.count(&record?)?;
             batch += 1;
         }
         if batch == 0 {

@@ -73,7 +73,7 @@ async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) ->
     let topic = config.kafka.topic.clone();
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
-    let mut reader = TopicReader::open(client, &topic, Start::Beginning)?;
+    let mut reader = TopicReader::open(client, &topic, &Start::Beginning)?;
     telemetry::init(&config.log);
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;

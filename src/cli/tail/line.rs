@@ -42,10 +42,18 @@ const COLUMNS: [&str; 12] = [
 pub(super) struct Event(Map<String, Value>);
 
 impl Event {
-    /// Reads a value; `None` for what is no event.
+    /// Takes a record's JSON; `None` for what is no event.
+    pub(super) fn new(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(fields) if fields.get("event_type").is_some_and(Value::is_string) => Some(Self(fields)),
+            _ => None,
+        }
+    }
+
+    /// Reads JSON.
+    #[cfg(test)]
     pub(super) fn read(value: &[u8]) -> Option<Self> {
-        let fields: Map<String, Value> = serde_json::from_slice(value).ok()?;
-        fields.get("event_type")?.is_string().then_some(Self(fields))
+        Self::new(serde_json::from_slice(value).ok()?)
     }
 
     /// A field's text; `None` when it is absent, null or no string.

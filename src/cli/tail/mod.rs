@@ -30,6 +30,7 @@ use super::{
     kafka_client::{Read, TopicReader, client_config},
     load_config, note, signal,
 };
+use crate::event::record_json;
 
 /// How often the funnel is drawn again on a terminal.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -108,7 +109,7 @@ pub(super) fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     let (client, topic) = source(args)?;
     let start = place::start(args.from_beginning, args.since, &args.offset);
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let reader = TopicReader::open(client, &topic, start)?;
+        let reader = TopicReader::open(client, &topic, &start)?;
         if args.funnel { count(reader, args).await } else { follow(reader, args).await }
     })?;
     Ok(ExitCode::SUCCESS)
@@ -241,13 +242,8 @@ fn draw(funnel: &Funnel, drawn: usize) -> anyhow::Result<usize> {
 
 /// The event of a record, whichever way it is encoded.
 fn event(record: &Read) -> Option<Event> {
-    let event = Event::read(&record.value);
-    // CloudEvents in structured mode: the event is the document's `data`.
-    event.or_else(|| {
-        let document: serde_json::Value = serde_json::from_slice(&record.value).ok()?;
-        document.get("specversion")?;
-        Event::read(document.get("data")?.to_string().as_bytes())
-    })
+    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    Event::new(record_json(&record.value, headers).ok()?)
 }
 
 /// One event as a masked line for people; `None` for what is no event.
@@ -263,8 +259,9 @@ mod tests {
     fn a_structured_cloud_event_is_read_as_its_data() {
         let value =
             br#"{"specversion":"1.0","id":"e1","type":"x","data":{"event_type":"card.deleted","card_id":"p1"}}"#;
-        let read = event(&Read { value: value.to_vec() }).unwrap();
+        let headers = vec![("content-type".to_owned(), b"application/cloudevents+json".to_vec())];
+        let read = event(&Read { value: value.to_vec(), headers: headers.clone() }).unwrap();
         assert_eq!((read.text("event_type"), read.text("card_id")), (Some("card.deleted"), Some("p1")));
-        assert!(event(&Read { value: br#"{"specversion":"1.0"}"#.to_vec() }).is_none());
+        assert!(event(&Read { value: br#"{"specversion":"1.0"}"#.to_vec(), headers }).is_none());
     }
 }

@@ -112,9 +112,13 @@ mod tests {
     fn a_median_is_exact_below_a_thousand_seconds_and_has_three_digits_above() {
         let mut counts = Counts::default();
         assert_eq!(counts.median_wait(), None);
-        [10, 999, 123_456].into_iter().for_each(|seconds| counts.waited(seconds));
+        for seconds in [10, 999, 123_456] {
+            counts.waited(seconds);
+        }
         assert_eq!(counts.median_wait(), Some(999));
-        [123_456, 123_999, 200_000].into_iter().for_each(|seconds| counts.waited(seconds));
+        for seconds in [123_456, 123_999, 200_000] {
+            counts.waited(seconds);
+        }
         assert_eq!(counts.median_wait(), Some(123_000));
     }
 
