@@ -34,6 +34,8 @@ use crate::event::record_json;
 
 /// How often the funnel is drawn again on a terminal.
 const REDRAW: Duration = Duration::from_secs(1);
+/// How many rows a screen has room for; all are printed at the end.
+const ROWS_DRAWN: usize = 20;
 
 /// Read the topic and print its events
 #[derive(Debug, Args)]
@@ -205,7 +207,6 @@ async fn count(reader: TopicReader, args: &TailArgs) -> anyhow::Result<()> {
     let live = !json && io::stdout().is_terminal();
     let mut redraw = interval(REDRAW);
     redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut drawn = 0;
     let stop = signal::first_stops_second_ends()?;
     tokio::pin!(stop);
     loop {
@@ -215,29 +216,25 @@ async fn count(reader: TopicReader, args: &TailArgs) -> anyhow::Result<()> {
                 Some(event) => funnel.count(&event),
                 None => break,
             },
-            _ = redraw.tick(), if live && events.reader.at_end() => drawn = draw(&funnel, drawn)?,
+            _ = redraw.tick(), if live && events.reader.at_end() => draw(&funnel)?,
         }
     }
-    if json {
-        write!(io::stdout().lock(), "{}", funnel.json())?;
-    } else {
-        draw(&funnel, drawn)?;
-    }
+    let whole = if json { funnel.json() } else { funnel.table() };
+    write!(io::stdout().lock(), "{whole}")?;
     funnel.remarks().iter().for_each(note);
     Ok(())
 }
 
-/// Draws the table over one of `drawn` lines; the number of its lines. A table longer than the screen is drawn below.
-fn draw(funnel: &Funnel, drawn: usize) -> anyhow::Result<usize> {
+/// Draws the table's first rows on a cleared screen, as watch(1) does: lines may wrap, and nothing of the last one stays.
+fn draw(funnel: &Funnel) -> anyhow::Result<()> {
     let table = funnel.table();
     let mut out = io::stdout().lock();
-    if drawn > 0 {
-        // Up so many lines, and everything below cleared (ECMA-48).
-        write!(out, "\x1b[{drawn}F\x1b[J")?;
+    // The cursor to the top left, and everything behind it cleared (ECMA-48).
+    write!(out, "\x1b[H\x1b[J")?;
+    for row in table.lines().take(ROWS_DRAWN + 1) {
+        writeln!(out, "{row}")?;
     }
-    write!(out, "{table}")?;
-    out.flush()?;
-    Ok(table.lines().count())
+    Ok(out.flush()?)
 }
 
 /// The event of a record, whichever way it is encoded.
