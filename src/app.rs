@@ -2,6 +2,7 @@
 
 mod allow_list;
 mod files;
+mod registration;
 mod reload;
 
 use std::{
@@ -20,10 +21,14 @@ use anyhow::Context as _;
 
 pub use reload::Reloader;
 
-use self::allow_list::{AllowList, Pace};
+use self::{
+    allow_list::{AllowList, Pace},
+    registration::Registration,
+};
 use crate::{
     config::{self, Config, OtherPolicy, Source},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
+    event::Encoding,
     http::{
         self, Doors,
         admin::{self, Admin},
@@ -50,6 +55,7 @@ pub struct App {
     delivery: Delivery,
     doors: Doors,
     allow_list: Option<AllowList>,
+    registration: Option<Registration>,
     running: Running,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
@@ -67,11 +73,12 @@ impl App {
         let metrics = Metrics::new();
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
-        let (delivery, running) = Delivery::start(settings(&config), metrics.clone())?;
+        let (encodings, registration) = registration::encodings(&config.kafka)?;
+        let (delivery, running) = Delivery::start(settings(&config, encodings), metrics.clone())?;
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account));
         let doors = Doors::new(accounts, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
-        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, running, connections })
+        Ok(Self { public, admin, config, metrics, delivery, doors, allow_list, registration, running, connections })
     }
 
     /// For a configuration that changes while the service runs.
@@ -107,6 +114,7 @@ impl App {
             delivery,
             doors,
             allow_list,
+            registration,
             running,
             connections,
         } = self;
@@ -118,6 +126,7 @@ impl App {
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
+        let registering = registration.map(|registration| actix_web::rt::spawn(registration.run()));
         let keeping = allow_list.map(|list| actix_web::rt::spawn(list.keep()));
         tracing::info!(public = %public_addr, admin = %admin_addr, "listening");
         for account in &config.accounts {
@@ -128,8 +137,8 @@ impl App {
         tracing::info!("stopping");
         let until = Instant::now() + config.delivery.shutdown_timeout;
         draining.store(true, Ordering::Relaxed);
-        if let Some(keeping) = keeping {
-            keeping.abort();
+        for task in keeping.into_iter().chain(registering) {
+            task.abort();
         }
         public_handle.stop(true).await;
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
@@ -214,7 +223,7 @@ fn door(index: usize, account: &config::Account) -> http::Account {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, encodings: [Encoding; 3]) -> Settings {
     let kafka = &config.kafka;
     let producer = (!kafka.brokers.is_empty()).then(|| client_properties(kafka));
     Settings {
@@ -230,6 +239,7 @@ fn settings(config: &Config) -> Settings {
             .map(|account| (account.name.clone(), account.credentials.mode.name()))
             .collect(),
         producer,
+        encodings,
         topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
     }
 }

@@ -231,6 +231,7 @@ fn settings(folder: &Path) -> Settings {
         accounts: vec![("shop".to_owned(), "secure")],
         producer: None,
         topics: ["events", "dlq", "other"].map(Arc::from),
+        encodings: Default::default(),
     }
 }
 

@@ -194,6 +194,17 @@ pub enum OtherPolicy {
     Publish,
 }
 
+/// `kafka.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON, CloudEvents in binary mode.
+    Json,
+    /// CloudEvents in structured mode.
+    CloudEvents,
+    /// Avro in a schema registry's framing.
+    Avro,
+}
+
 /// `[kafka]`
 #[derive(Debug, Clone)]
 pub struct Kafka {
@@ -205,6 +216,10 @@ pub struct Kafka {
     pub dlq_topic: String,
     /// Topic of other messages.
     pub other_topic: String,
+    /// How values are written.
+    pub format: Format,
+    /// The schema registry's address, with [`Format::Avro`]; it can hold a password.
+    pub schema_registry: Option<Secret>,
     /// `sasl.password`
     pub sasl_password: Option<Secret>,
     /// Further librdkafka properties, validated against the reserved ones (stack.md).

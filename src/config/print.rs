@@ -5,7 +5,7 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    Account, AnswerAfter, Config, LogFormat, OtherPolicy, kafka_options,
+    Account, AnswerAfter, Config, Format, LogFormat, OtherPolicy, kafka_options,
     values::{show_duration, show_size},
 };
 use crate::protocol::AppId;
@@ -52,7 +52,8 @@ impl Config {
         page.text("topic", &kafka.topic);
         page.text("dlq_topic", &kafka.dlq_topic);
         page.text("other_topic", &kafka.other_topic);
-        page.text("format", "json");
+        page.text("format", kafka_format(kafka.format));
+        page.secret("schema_registry", kafka.schema_registry.is_some());
         page.secret("sasl_password", kafka.sasl_password.is_some());
         page.section("[kafka.options]");
         for (name, value) in &kafka.options {
@@ -126,6 +127,14 @@ fn other(other: OtherPolicy) -> &'static str {
     match other {
         OtherPolicy::Ignore => "ignore",
         OtherPolicy::Publish => "publish",
+    }
+}
+
+fn kafka_format(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::CloudEvents => "cloudevents",
+        Format::Avro => "avro",
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Kafka, Log, LogFormat, Secret, Server, Source,
-    Spool, account, kafka_options,
+    Account, Admin, AnswerAfter, Config, ConfigError, Dedup, Delivery, Format, Kafka, Log, LogFormat, Secret, Server,
+    Source, Spool, account, kafka_options,
     raw::{Raw, Value},
     section::{Section, suggestion},
     values,
@@ -143,23 +143,42 @@ fn kafka(mut section: Section, options: Section, errors: &mut Vec<ConfigError>) 
             );
         }
     }
-    format(&mut section);
+    let (format, schema_registry) = format(&mut section);
     let sasl_password = section.secret("sasl_password", password, "write the password, or remove the key");
     if sasl_password.is_some() && options.has("sasl.password") {
         section.fail("sasl_password", "stands beside kafka.options.\"sasl.password\"", "keep one of them");
     }
     errors.extend(section.finish());
-    Kafka { brokers, topic, dlq_topic, other_topic, sasl_password, options: kafka_options::read(options, errors) }
+    let options = kafka_options::read(options, errors);
+    Kafka { brokers, topic, dlq_topic, other_topic, format, schema_registry, sasl_password, options }
 }
 
-fn format(section: &mut Section) {
-    let choices = [("json", true), ("cloudevents", false), ("avro", false)];
-    if !section.get("format", true, values::one_of(&choices), "write \"json\"") {
-        not_yet(section, "format", "every format other than \"json\"", "write \"json\", or leave it out");
+/// The format, and the registry that Avro needs.
+fn format(section: &mut Section) -> (Format, Option<Secret>) {
+    let choices = [("json", Format::Json), ("cloudevents", Format::CloudEvents), ("avro", Format::Avro)];
+    let format =
+        section.get("format", Format::Json, values::one_of(&choices), "write \"json\", \"cloudevents\" or \"avro\"");
+    let written = section.has("schema_registry");
+    let address = "write its address, such as \"http://127.0.0.1:8081\"";
+    let registry = section.optional("schema_registry", values::text, address);
+    match (format, &registry) {
+        (Format::Avro, None) if !written => {
+            section.fail("schema_registry", "is missing: the format \"avro\" needs one", address)
+        }
+        (Format::Avro, Some(url)) if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            // Not shown: it can hold a password.
+            section.fail("schema_registry", "begins with neither http:// nor https:// (not shown)", address);
+        }
+        (Format::Json | Format::CloudEvents, Some(_)) => {
+            section.fail(
+                "schema_registry",
+                "stands beside a format that has none",
+                "remove it, or write format = \"avro\"",
+            );
+        }
+        _ => {}
     }
-    if section.optional("schema_registry", values::text, "remove it").is_some() {
-        not_yet(section, "schema_registry", "the format \"avro\"", "remove it");
-    }
+    (format, registry.map(Secret::new))
 }
 
 fn password(secret: &str) -> Result<Secret, String> {

@@ -103,7 +103,8 @@ impl Delivery {
     pub fn start(settings: Settings, metrics: Metrics) -> Result<(Self, Running), StartError> {
         let properties =
             settings.producer.as_deref().map(|options| properties::producer(options, settings.answer_after));
-        let connect = properties.map(|properties| Arc::new(sink::Kafka(properties)) as Arc<dyn Connect>);
+        let encodings = settings.encodings.clone();
+        let connect = properties.map(|config| Arc::new(sink::Kafka { config, encodings }) as Arc<dyn Connect>);
         Self::start_with(settings, metrics, connect)
     }
 

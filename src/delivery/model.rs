@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::event::{EventId, Record};
+use crate::event::{Encoding, EventId, Record};
 
 /// Which topic a record is for. The discriminants stand in the spool: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +57,8 @@ pub struct Settings {
     pub producer: Option<Vec<(String, String)>>,
     /// Topic of each lane: events, dlq, other.
     pub topics: [Arc<str>; 3],
+    /// How each lane's values are written; dead letters are always as they came.
+    pub encodings: [Encoding; 3],
 }
 
 impl std::fmt::Debug for Settings {

@@ -19,11 +19,12 @@ use rdkafka::{
 use serde::Deserialize;
 
 use super::{
+    Lane,
     lane::Shared,
     properties::linger,
     state::{Failure, Item},
 };
-use crate::event::Record;
+use crate::event::{EncodeError, Encoding, Record};
 
 /// An event's, and room for one more.
 const HEADERS: usize = 9;
@@ -55,8 +56,11 @@ pub(super) trait Connect: Send + Sync {
     fn linger(&self) -> Duration;
 }
 
-/// librdkafka properties. Without `Debug`: passwords are among them.
-pub(super) struct Kafka(pub(super) ClientConfig);
+/// librdkafka properties, and how each lane's values are written. Without `Debug`: passwords are among them.
+pub(super) struct Kafka {
+    pub(super) config: ClientConfig,
+    pub(super) encodings: [Encoding; 3],
+}
 
 impl Connect for Kafka {
     fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError> {
@@ -66,7 +70,7 @@ impl Connect for Kafka {
             distrusted: AtomicBool::new(false),
             producer: OnceLock::new(),
         };
-        let producer: Arc<BaseProducer<Context>> = Arc::new(self.0.create_with_context(context)?);
+        let producer: Arc<BaseProducer<Context>> = Arc::new(self.config.create_with_context(context)?);
         // Set before the first poll, so before the first report.
         producer.context().producer.get_or_init(|| Arc::downgrade(&producer));
         let stop = Arc::new(AtomicBool::new(false));
@@ -79,31 +83,38 @@ impl Connect for Kafka {
             })
         };
         let polling = polling.map_err(|_| KafkaError::ClientCreation("no thread for polling".into()))?;
-        Ok(Box::new(KafkaSink { producer, lane: Arc::clone(lane), stop, polling: Some(polling) }))
+        let encoding = Lane::FORWARDED.iter().position(|forwarded| *forwarded == lane.lane);
+        let encoding = encoding.and_then(|place| self.encodings.get(place)).cloned().unwrap_or_default();
+        Ok(Box::new(KafkaSink { producer, lane: Arc::clone(lane), encoding, stop, polling: Some(polling) }))
     }
 
     fn linger(&self) -> Duration {
-        linger(&self.0)
+        linger(&self.config)
     }
 }
 
 struct KafkaSink {
     producer: Arc<BaseProducer<Context>>,
     lane: Arc<Shared>,
+    encoding: Encoding,
     stop: Arc<AtomicBool>,
     polling: Option<JoinHandle<()>>,
 }
 
 impl Sink for KafkaSink {
     fn send(&self, item: &Item) -> Result<(), NotTaken> {
-        let record = &item.record;
+        let record = self.encoding.encode(&item.record).map_err(|error| {
+            let failure = unencoded(error);
+            self.lane.count(failure);
+            NotTaken::Failed(failure)
+        })?;
         // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
         let seq = usize::try_from(item.seq).unwrap_or(usize::MAX);
         let mut send = BaseRecord::with_opaque_to(&self.lane.topic, seq)
             .payload(record.value.as_slice())
             // librdkafka takes 0 for "now".
             .timestamp(record.timestamp_ms.max(1))
-            .headers(kafka_headers(record));
+            .headers(kafka_headers(&record));
         if let Some(key) = record.key.as_deref() {
             send = send.key(key.as_bytes());
         }
@@ -241,7 +252,7 @@ pub fn is_refusal(error: &KafkaError) -> bool {
 }
 
 /// Every label of `cardhook_publish_errors_total`.
-pub(super) const REASONS: [&str; 9] = [
+pub(super) const REASONS: [&str; 10] = [
     "too_large",
     "invalid_record",
     "unknown_topic",
@@ -249,9 +260,18 @@ pub(super) const REASONS: [&str; 9] = [
     "cluster_authorization_failed",
     "authentication_failed",
     "tls_failed",
+    "schema_registry_unavailable",
     "fatal",
     "other",
 ];
+
+/// What it means for a record, and for those behind it, that it was not encoded.
+fn unencoded(error: EncodeError) -> Failure {
+    match error {
+        EncodeError::NoSchemaId => Failure::Topic("schema_registry_unavailable"),
+        EncodeError::NotAnEvent => Failure::Refused("invalid_record"),
+    }
+}
 
 /// What an error code means for the record and for those behind it. An unlisted code ends in a new producer and another try.
 fn classify(code: Option<RDKafkaErrorCode>) -> Failure {

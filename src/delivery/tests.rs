@@ -143,6 +143,7 @@ impl Bench {
             accounts: vec![("shop".to_owned(), "secure")],
             producer: None,
             topics: ["events".into(), "dlq".into(), "other".into()],
+            encodings: Default::default(),
         };
         Delivery::start_with(settings, self.metrics.clone(), Some(Arc::new(Arc::clone(&self.broker)))).unwrap()
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure and synchronous. It refuses to know HTTP, the spool and the broker; the clock is an argument.
 
+mod asyncapi;
 mod avro;
 mod card_event;
 mod children;
@@ -17,6 +18,7 @@ mod tests;
 mod time;
 mod value;
 
+pub use asyncapi::asyncapi;
 pub use avro::{AvroError, avro_schema};
 pub use card_event::{CardEvent, Incoming, Incoming as Event, OtherMessage};
 pub use children::{Extra, ExtraValue};

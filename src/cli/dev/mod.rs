@@ -27,7 +27,9 @@ use super::{
 };
 use crate::{
     app::App,
-    config::{Account, Admin, AnswerAfter, Config, Dedup, Delivery, Kafka, Log, LogFormat, OtherPolicy, Server, Spool},
+    config::{
+        Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server, Spool,
+    },
     telemetry,
 };
 
@@ -136,6 +138,8 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             topic: "wechat.card.events".to_owned(),
             dlq_topic: "wechat.card.dlq".to_owned(),
             other_topic: "wechat.other".to_owned(),
+            format: Format::Json,
+            schema_registry: None,
             sasl_password: None,
             options: Vec::new(),
         },

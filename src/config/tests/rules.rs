@@ -294,11 +294,25 @@ fn an_app_id_and_an_original_id_are_told_apart_by_their_form() {
 }
 
 #[test]
+fn avro_needs_a_registry_and_the_other_formats_have_none() {
+    let keys = |lines: &str| keys_with("[kafka]", &format!("[kafka]\n{lines}"));
+    let registry = "kafka.schema_registry";
+    for (lines, wrong) in [
+        ("format = \"json\"", None),
+        ("format = \"cloudevents\"", None),
+        ("format = \"avro\"\nschema_registry = \"https://u:p@r/apis/ccompat/v7\"", None),
+        ("format = \"avro\"", Some(registry)),
+        ("format = \"avro\"\nschema_registry = \"r:8081\"", Some(registry)),
+        ("schema_registry = \"http://r\"", Some(registry)),
+        ("format = \"xml\"", Some("kafka.format")),
+    ] {
+        assert_eq!(keys(lines), Vec::from_iter(wrong), "{lines}");
+    }
+}
+
+#[test]
 fn parts_that_come_later_say_so() {
     for (old, new, key) in [
-        ("[kafka]", "[kafka]\nformat = \"cloudevents\"", "kafka.format"),
-        ("[kafka]", "[kafka]\nformat = \"avro\"", "kafka.format"),
-        ("[kafka]", "[kafka]\nschema_registry = \"http://r\"", "kafka.schema_registry"),
         ("name", "other = \"forward\"\nname", "account.shop.other"),
         ("name", "upstream = \"http://u\"\nname", "account.shop.upstream"),
         ("name", "forward_cards = true\nname", "account.shop.forward_cards"),
@@ -308,6 +322,5 @@ fn parts_that_come_later_say_so() {
         assert_eq!(errors[0].key, key);
         assert!(errors[0].problem.contains("comes with a later release"), "{errors:?}");
     }
-    assert_eq!(keys_with("[kafka]", "[kafka]\nformat = \"xml\""), ["kafka.format"]);
     assert_eq!(keys_with("name", "other = \"publish\"\nname"), [""; 0]);
 }

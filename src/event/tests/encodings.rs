@@ -96,8 +96,14 @@ fn a_torn_or_foreign_record_is_an_error_that_shows_no_value() {
     let told = |value: &[u8]| read(value).unwrap_err().to_string();
     assert_eq!(told(b"<xml>oUser1</xml>"), "the value is not JSON: line 1, column 1");
     assert_eq!(told(br#"{"openid":"oUser1"}"#), "the value has no event_type: it is not an event of cardhook");
-    assert_eq!(told(br#"{"event_type":"card.new"}"#), "the event_type \"card.new\" is newer than this release of cardhook");
-    assert_eq!(told(br#"{"event_type":"card.viewed","openid":7}"#), "a field of card.viewed is missing, or not of its type");
+    assert_eq!(
+        told(br#"{"event_type":"card.new"}"#),
+        "the event_type \"card.new\" is newer than this release of cardhook"
+    );
+    assert_eq!(
+        told(br#"{"event_type":"card.viewed","openid":7}"#),
+        "a field of card.viewed is missing, or not of its type"
+    );
     let headers: [(&str, &[u8]); 1] = [("content-type", b"text/xml; charset=utf-8")];
     let error = Incoming::from_record(b"{}", headers).unwrap_err();
     assert!(matches!(error, RecordError::ContentType(found) if found == "text/xml"));

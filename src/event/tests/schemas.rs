@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{document, published, push};
 use crate::event::{
-    EventType,
+    EventType, asyncapi, avro_schema,
     schema::{examples, schema},
 };
 
@@ -32,6 +32,89 @@ fn assert_stands(name: &str, generated: &Value) {
 #[test]
 fn the_schema_stands_in_its_file() {
     assert_stands("cardhook-events.v1.schema.json", &schema());
+}
+
+#[test]
+fn the_asyncapi_document_and_the_avro_schema_stand_in_their_files() {
+    assert_stands("cardhook-events.v1.asyncapi.json", &asyncapi().unwrap());
+    assert_stands("cardhook-events.v1.avsc", &avro_schema());
+}
+
+fn released(name: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas/released").join(name);
+    serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+/// What of the older JSON Schema a reader relies on and the newer one breaks.
+fn broken_promises(older: &Value, newer: &Value) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (event_type, definition) in older["$defs"].as_object().unwrap() {
+        let now = &newer["$defs"][event_type];
+        for (field, property) in definition["properties"].as_object().unwrap() {
+            let now = &now["properties"][field];
+            for keyword in ["type", "const", "format", "additionalProperties"] {
+                if now[keyword] != property[keyword] {
+                    broken.push(format!("{event_type}.{field}: {keyword}"));
+                }
+            }
+        }
+        for field in definition["required"].as_array().unwrap() {
+            if !now["required"].as_array().is_some_and(|required| required.contains(field)) {
+                broken.push(format!("{event_type}.{field}: required"));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn a_reader_of_the_last_released_json_schema_reads_todays_events() {
+    let released = released("cardhook-events.v1.schema.json");
+    assert_eq!(broken_promises(&released, &schema()), [""; 0]);
+    assert_eq!(released["$defs"].as_object().unwrap().len(), EventType::ALL.len() + 1);
+}
+
+#[test]
+fn a_field_that_goes_changes_its_type_or_becomes_optional_breaks_the_promise() {
+    let today = schema();
+    let broken = |change: fn(&mut Value)| {
+        let mut changed = today.clone();
+        change(&mut changed["$defs"]["card.viewed"]);
+        broken_promises(&today, &changed)
+    };
+    assert_eq!(
+        broken(|definition| drop(definition["properties"].as_object_mut().unwrap().remove("code"))),
+        ["card.viewed.code: type"]
+    );
+    assert_eq!(
+        broken(|definition| definition["properties"]["code"]["type"] = "integer".into()),
+        ["card.viewed.code: type"]
+    );
+    assert_eq!(
+        broken(|definition| definition["properties"]["openid"]["type"] = serde_json::json!(["string", "null"])),
+        ["card.viewed.openid: type"]
+    );
+    assert_eq!(
+        broken(|definition| drop(definition["required"].as_array_mut().unwrap().remove(0))),
+        ["card.viewed.event_id: required"]
+    );
+    assert_eq!(
+        broken(|definition| definition["properties"]["added"] = serde_json::json!({ "type": "string" })),
+        [""; 0]
+    );
+}
+
+#[test]
+fn the_avro_schema_grows_only_at_its_end_and_by_fields_with_a_default() {
+    let (released, today) = (released("cardhook-events.v1.avsc"), avro_schema());
+    let [older, newer] = [&released, &today].map(|schema| schema["fields"].as_array().unwrap().clone());
+    assert!(older.len() > 40 && newer.len() >= older.len());
+    for (older, newer) in older.iter().zip(&newer) {
+        assert_eq!((&older["name"], &older["type"]), (&newer["name"], &newer["type"]));
+    }
+    for added in &newer[older.len()..] {
+        assert!(added.get("default").is_some(), "{added}");
+    }
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn settings(spool: &tempfile::TempDir, max_bytes: u64) -> Settings {
         accounts: vec![("shop".to_owned(), "plaintext")],
         producer: None,
         topics: ["events", "dlq", "other"].map(Arc::from),
+        encodings: Default::default(),
     }
 }
 

@@ -101,6 +101,7 @@ fn no_configuration_prints_a_secret() {
         accounts: Vec::new(),
         producer: Some(cardhook::app::client_properties(&config.kafka)),
         topics: ["events", "dlq", "other"].map(Arc::from),
+        encodings: Default::default(),
     };
     let mut said = Said::default();
     said.hear("the configuration", format!("{config:?}"));
