@@ -52,7 +52,8 @@ impl Totals {
             // Never an error: new types come without notice. What all events have is there.
             Err(RecordError::NewType(_)) => {
                 let event = record_json(value, headers)?;
-                if self.is_first(event["event_id"].as_str().unwrap_or_default().to_owned()) {
+                let id = event.get("event_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+                if self.is_first(id.to_owned()) {
                     self.unknown += 1;
                 }
             }
