@@ -1,34 +1,35 @@
-//! A JSON value as one line, for every reader's idea of a line.
+//! A JSON value as one line, for every reader's idea of a line, and without what steers a terminal.
 //!
 //! JSON allows U+0085, U+2028 and U+2029 in a string as they are, and some readers of lines (Python's `splitlines`, old
 //! JavaScript) end a line there. Does not depend on what the value says.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
-/// Line ends that are more than one byte of UTF-8, and how JSON escapes them.
-const LINE_ENDS: [(&[u8], &[u8]); 3] =
-    [("\u{85}".as_bytes(), b"\\u0085"), ("\u{2028}".as_bytes(), b"\\u2028"), ("\u{2029}".as_bytes(), b"\\u2029")];
-
-/// `json`, with these line ends escaped: in JSON they can only stand in strings.
+/// `json`, with line ends and control characters escaped: in JSON they can only stand in strings. Borrowed when there are none.
 pub(super) fn json_line(json: &[u8]) -> Cow<'_, [u8]> {
-    // Both bytes begin other characters too; most values have neither.
-    if !json.iter().any(|byte| matches!(byte, 0xC2 | 0xE2)) {
+    let is_plain = |byte: &u8| !matches!(byte, 0x7F | 0xC2 | 0xE2);
+    // Both lead bytes begin other characters too; most values have neither.
+    if json.iter().all(is_plain) {
         return Cow::Borrowed(json);
     }
-    let mut line = Vec::with_capacity(json.len());
-    let mut rest = json;
-    while let Some((first, behind)) = rest.split_first() {
-        if let Some((after, escape)) =
-            LINE_ENDS.iter().find_map(|(end, escape)| Some((rest.strip_prefix(*end)?, escape)))
-        {
-            line.extend_from_slice(escape);
-            rest = after;
+    let Ok(text) = std::str::from_utf8(json) else { return Cow::Borrowed(json) };
+    if !text.contains(ends_or_steers) {
+        return Cow::Borrowed(json);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if ends_or_steers(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
         } else {
-            line.push(*first);
-            rest = behind;
+            line.push(c);
         }
     }
-    Cow::Owned(line)
+    Cow::Owned(line.into_bytes())
+}
+
+/// Whether some reader ends a line there, or a terminal takes it for a command. JSON itself escapes what is below U+0020.
+fn ends_or_steers(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]

@@ -23,12 +23,41 @@ pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
 }
 
 /// Where reading begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Start {
     /// The oldest record that is still there.
     Beginning,
+    /// The first record of each partition whose timestamp is this or later, Unix milliseconds.
+    Time(i64),
+    /// Partition (`None`: every one) and offset; where partitions are named, the others are not read.
+    Offsets(Vec<(Option<i32>, i64)>),
     /// What arrives from now on.
     Now,
+}
+
+impl Start {
+    /// The offset of `partition` to begin with, between `low` and `end`; `None` where it is not to be read.
+    fn first(&self, partition: i32, [low, end]: [i64; 2], at_time: &HashMap<i32, i64>) -> Option<i64> {
+        let first = match self {
+            Self::Beginning => low,
+            Self::Now => end,
+            Self::Time(_) => at_time.get(&partition).copied().unwrap_or(end),
+            Self::Offsets(offsets) => {
+                let named = offsets.iter().find(|(named, _)| *named == Some(partition));
+                named.or_else(|| offsets.iter().find(|(named, _)| named.is_none()))?.1
+            }
+        };
+        Some(first.clamp(low, end))
+    }
+}
+
+/// A record.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// Empty for a tombstone.
+    pub(super) value: Vec<u8>,
+    /// In the order they stand in the record.
+    pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
 /// All partitions of one topic.
@@ -36,6 +65,7 @@ pub(super) struct TopicReader {
     consumer: StreamConsumer,
     /// Partition → what was its end when reading began, where the reader has not come there yet.
     ahead: HashMap<i32, i64>,
+    backlog: u64,
 }
 
 impl TopicReader {
@@ -43,7 +73,7 @@ impl TopicReader {
     ///
     /// # Errors
     /// When no broker answers, or the topic does not exist.
-    pub(super) fn open(mut client: ClientConfig, topic: &str, start: Start) -> anyhow::Result<Self> {
+    pub(super) fn open(mut client: ClientConfig, topic: &str, start: &Start) -> anyhow::Result<Self> {
         let consumer: StreamConsumer = client
             .set("group.id", "cardhook-tail")
             .set("enable.auto.commit", "false")
@@ -53,20 +83,34 @@ impl TopicReader {
             .create()
             .context("the client's properties are refused")?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
+        let partitions = partitions(&metadata, topic)?;
+        let at_time = match start {
+            Start::Time(at) => offsets_at(&consumer, topic, &partitions, *at)?,
+            _ => HashMap::new(),
+        };
         let mut assignment = TopicPartitionList::new();
-        let mut ahead = HashMap::new();
-        for partition in partitions(&metadata, topic)? {
+        let (mut ahead, mut backlog) = (HashMap::new(), 0);
+        for partition in partitions {
             let (low, end) = consumer
                 .fetch_watermarks(topic, partition, ANSWER_WITHIN)
                 .with_context(|| format!("partition {partition} of {topic} does not answer"))?;
-            let first = if start == Start::Beginning { low } else { end };
+            let Some(first) = start.first(partition, [low, end], &at_time) else { continue };
             assignment.add_partition_offset(topic, partition, Offset::Offset(first))?;
             if first < end {
                 ahead.insert(partition, end);
+                backlog += end.abs_diff(first);
             }
         }
+        if assignment.count() == 0 {
+            bail!("{topic} has no partition of those that --offset names");
+        }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer, ahead })
+        Ok(Self { consumer, ahead, backlog })
+    }
+
+    /// How many records there were to read when reading began.
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog
     }
 
     /// Whether everything that was there when reading began has been read.
@@ -74,17 +118,42 @@ impl TopicReader {
         self.ahead.is_empty()
     }
 
-    /// The next record's value; empty for a tombstone. Cancel-safe.
+    /// The next record. Cancel-safe.
     ///
     /// # Errors
     /// When the brokers refuse; what they do not answer in time is asked again by librdkafka.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Vec<u8>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Read> {
         let message = self.consumer.recv().await.context("cannot read the topic")?;
         if self.ahead.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             self.ahead.remove(&message.partition());
         }
-        Ok(message.payload().unwrap_or_default().to_vec())
+        let headers = message.headers().into_iter().flat_map(rdkafka::message::Headers::iter);
+        Ok(Read {
+            value: message.payload().unwrap_or_default().to_vec(),
+            headers: headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect(),
+        })
     }
+}
+
+/// Partition → the offset of its first record that is not older than `at`; absent where there is none.
+fn offsets_at(
+    consumer: &StreamConsumer,
+    topic: &str,
+    partitions: &[i32],
+    at: i64,
+) -> anyhow::Result<HashMap<i32, i64>> {
+    let mut times = TopicPartitionList::new();
+    for partition in partitions {
+        times.add_partition_offset(topic, *partition, Offset::Offset(at))?;
+    }
+    let found =
+        consumer.offsets_for_times(times, ANSWER_WITHIN).context("the brokers do not say where that time is")?;
+    Ok(found
+        .elements()
+        .iter()
+        .filter_map(|place| Some((place.partition(), place.offset().to_raw()?)))
+        .filter(|(_, offset)| *offset >= 0)
+        .collect())
 }
 
 /// The topic's partitions.

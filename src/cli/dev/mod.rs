@@ -88,7 +88,7 @@ async fn show(config: Config, account: &TestAccount, limit: Option<Duration>) ->
     let upstream = config.accounts.iter().find_map(|account| account.upstream.as_ref()).map(Upstream::shown);
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &brokers);
-    let mut reader = TopicReader::open(client, &topic, Start::Beginning)?;
+    let mut reader = TopicReader::open(client, &topic, &Start::Beginning)?;
     telemetry::init(&config.log);
     let app = App::build(config)?;
     let wechat = WeChat::new(account.target(app.public_addr()), false)?;
@@ -123,8 +123,8 @@ async fn limit_reached(limit: Option<Duration>) {
 /// Prints events until reading or printing fails.
 async fn print(reader: &mut TopicReader) -> anyhow::Result<()> {
     loop {
-        let value = reader.next().await?;
-        if let Some(line) = tail::line(&value) {
+        let record = reader.next().await?;
+        if let Some(line) = tail::line(&record) {
             writeln!(io::stdout().lock(), "{line}")?;
         }
     }
