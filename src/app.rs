@@ -19,6 +19,7 @@ use std::{
 use actix_web::dev::Server;
 use anyhow::Context as _;
 
+pub use registration::encodings_at_once;
 pub use reload::Reloader;
 
 use self::{

@@ -33,6 +33,22 @@ pub(super) fn encodings(kafka: &config::Kafka) -> anyhow::Result<([Encoding; 3],
     }
 }
 
+/// The same for a command that sends records at once and has no spool for them to wait in.
+///
+/// # Errors
+/// When the registry is needed and does not answer with an id.
+pub async fn encodings_at_once(kafka: &config::Kafka) -> anyhow::Result<[Encoding; 3]> {
+    let (encodings, registration) = encodings(kafka)?;
+    if let Some(Registration { registry, subjects }) = registration {
+        let schema = avro_schema().to_string();
+        for (subject, id) in &subjects {
+            let registered = registry.register(subject, &schema).await;
+            id.set(registered.with_context(|| format!("the schema registry gives no id for {subject}"))?);
+        }
+    }
+    Ok(encodings)
+}
+
 impl Registration {
     /// Registers subject by subject; ends when the registry has answered for each.
     pub(super) async fn run(self) {

@@ -111,7 +111,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 async fn replay(config: &Config, args: &ReplayArgs, report: &mut Report) -> anyhow::Result<()> {
     let stop = signal::first_stops_second_ends()?.shared();
     let mut dlq = Dlq::open(&config.kafka)?;
-    let mut outbox = Outbox::open(&config.kafka)?;
+    let mut outbox = Outbox::open(&config.kafka).await?;
     let judge = Judge::new(&config.accounts, &args.reasons);
     let mut retention = Retention::ask(config).await?;
 

@@ -2,7 +2,7 @@
 //!
 //! It refuses to know offsets and events.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use rdkafka::{
@@ -16,9 +16,10 @@ use super::{
     round::Item,
 };
 use crate::{
-    app::client_properties,
+    app::{client_properties, encodings_at_once},
     config::Kafka,
     delivery::{AnswerAfter, is_refusal, kafka_headers, producer_properties},
+    event::{Encoding, Record},
 };
 
 /// Between two looks whether the client's queue has room again.
@@ -31,13 +32,15 @@ const EARLIEST: i64 = 1;
 pub(super) struct Outbox<'a> {
     producer: FutureProducer,
     kafka: &'a Kafka,
+    /// Of the events, the dead letters, the other messages.
+    encodings: [Encoding; 3],
 }
 
 impl<'a> Outbox<'a> {
     /// # Errors
-    /// When the client's properties are refused.
-    pub(super) fn open(kafka: &'a Kafka) -> anyhow::Result<Self> {
-        Ok(Self { producer: producer(kafka)?, kafka })
+    /// When the client's properties are refused, or a schema registry is needed and does not answer.
+    pub(super) async fn open(kafka: &'a Kafka) -> anyhow::Result<Self> {
+        Ok(Self { producer: producer(kafka)?, kafka, encodings: encodings_at_once(kafka).await? })
     }
 
     /// Settles all, or as many as it can: what is acknowledged is settled when an error comes back too.
@@ -96,10 +99,13 @@ impl<'a> Outbox<'a> {
     /// Gives the producer what becomes of an item; `None` when nothing is to be sent.
     async fn hand_over(&self, item: &Item) -> Result<Option<DeliveryFuture>, KafkaError> {
         let Item { message, verdict, .. } = item;
+        let encoded;
         let mut record = FutureRecord::<[u8], [u8]>::to(self.topic(verdict));
         match verdict {
             Verdict::Ignore => return Ok(None),
-            Verdict::Publish { record: event, .. } => {
+            Verdict::Publish { record: event, destination, event_type: _ } => {
+                encoded = self.encoded(event, destination);
+                let event = &*encoded;
                 record.key = event.key.as_deref().map(str::as_bytes);
                 record.payload = Some(&event.value);
                 record.timestamp = Some(event.timestamp_ms.max(EARLIEST));
@@ -122,6 +128,16 @@ impl<'a> Outbox<'a> {
                 Err((error, _)) => return Err(error),
             }
         }
+    }
+
+    /// As `kafka.format` says. Every event has an encoding: what has none is no event, and goes as it is.
+    fn encoded<'r>(&self, event: &'r Record, destination: &Destination) -> Cow<'r, Record> {
+        let [events, _, other] = &self.encodings;
+        let encoding = match destination {
+            Destination::Events => events,
+            Destination::Other => other,
+        };
+        encoding.encode(event).unwrap_or(Cow::Borrowed(event))
     }
 
     fn topic(&self, verdict: &Verdict) -> &str {

@@ -43,7 +43,7 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
         note(format_args!("{error}: what the service accepted meanwhile is not known, and may be published twice"));
     }
     let mut judge = Judge::new(&config.accounts, memory.ok());
-    let mut outbox = Outbox::open(&config.kafka)?;
+    let mut outbox = Outbox::open(&config.kafka).await?;
     let mut retention = Retention::ask(config).await?;
     let mut next = kept.next_kept()?;
     while next.is_some() {

@@ -296,3 +296,19 @@ fn one_record_that_is_too_large_holds_up_no_other() {
     assert_eq!(BTreeSet::from_iter(ids(&records(kafka, &topics.events))).len(), 29);
     assert_eq!(behind(records(kafka, &topics.dlq), 30)[0].payload, claims[7]);
 }
+
+#[test]
+fn what_is_replayed_is_written_as_kafka_format_says() {
+    let kafka = shared_broker();
+    let topics = Topics::create(kafka);
+    let setup = Setup::new(kafka, &topics).set("kafka", "format = \"cloudevents\"");
+    quarantine(&kafka.bootstrap(), &topics, "malformed", &claims(2));
+    let (report, _) = replay(&setup, &[]);
+    assert_eq!(reported(&report, "published"), 2, "{report}");
+    let published = records(kafka, &topics.events);
+    assert_eq!(published.len(), 2);
+    for record in published {
+        assert_eq!(record.header("content-type"), Some("application/cloudevents+json"));
+        assert_eq!(record.json()["type"], "com.qq.weixin.card.received.v1");
+    }
+}
