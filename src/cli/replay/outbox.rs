@@ -104,7 +104,7 @@ impl<'a> Outbox<'a> {
         match verdict {
             Verdict::Ignore => return Ok(None),
             Verdict::Publish { record: event, destination, event_type: _ } => {
-                encoded = self.encoded(event, destination);
+                encoded = self.encoded(event, *destination);
                 let event = &*encoded;
                 record.key = event.key.as_deref().map(str::as_bytes);
                 record.payload = Some(&event.value);
@@ -131,7 +131,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// As `kafka.format` says. Every event has an encoding: what has none is no event, and goes as it is.
-    fn encoded<'r>(&self, event: &'r Record, destination: &Destination) -> Cow<'r, Record> {
+    fn encoded<'r>(&self, event: &'r Record, destination: Destination) -> Cow<'r, Record> {
         let [events, _, other] = &self.encodings;
         let encoding = match destination {
             Destination::Events => events,

@@ -118,7 +118,7 @@ fn signatures_are_made_with_the_card_ticket_and_ready_to_paste() {
 fn openssl_sha1(values: &mut [&str]) -> String {
     values.sort_unstable();
     let digest = openssl::hash::hash(openssl::hash::MessageDigest::sha1(), values.concat().as_bytes()).unwrap();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[test]
