@@ -5,6 +5,7 @@
 
 mod aside;
 mod bind;
+mod complaint;
 mod early;
 mod feed;
 mod forget;
@@ -37,6 +38,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use complaint::Complaints;
 pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 pub use properties::producer as producer_properties;
 pub use sink::{is_refusal, kafka_headers};

@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use super::{
     Lane,
+    complaint::Complaints,
     lane::Shared,
     properties::linger,
     state::{Failure, Item},
@@ -68,6 +69,7 @@ impl Connect for Kafka {
         let context = Context {
             lane: Arc::clone(lane),
             generation,
+            complaints: Complaints::default(),
             distrusted: AtomicBool::new(false),
             producer: OnceLock::new(),
         };
@@ -148,6 +150,8 @@ impl Drop for KafkaSink {
 struct Context {
     lane: Arc<Shared>,
     generation: u64,
+    /// Why no broker answers.
+    complaints: Complaints,
     /// A report said delivered that need not be true: the later ones are not believed either.
     distrusted: AtomicBool,
     /// Whose context this is.
@@ -212,10 +216,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.hear(&error, reason);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
                 self.lane.broker_up.store(false, Ordering::Relaxed);
-                self.lane.set_away("all brokers are down");
+                match self.complaints.reason_and_cure() {
+                    Some((reason, cure)) => self.lane.set_away(&format!("all brokers are down: {reason}; {cure}")),
+                    None => self.lane.set_away("all brokers are down"),
+                }
             }
             // No record fails by it, they wait: counted here, once for every line that librdkafka logs.
             code @ Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => self.lane.count(classify(code)),

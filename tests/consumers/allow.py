@@ -1,19 +1,25 @@
-"""Allows a user to write to topics, and to ask for them.
+"""Allows a user to write to topics, and to ask for them; with --describe only to ask for them.
 
-Arguments: bootstrap, user, topic…
+Arguments: [--describe], bootstrap, user, topic…
 """
 
 import sys
 
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
-bootstrap, user, *topics = sys.argv[1:]
+arguments = sys.argv[1:]
+operations = [ACLOperation.DESCRIBE]
+if arguments[0] == "--describe":
+    arguments.pop(0)
+else:
+    operations.append(ACLOperation.WRITE)
+bootstrap, user, *topics = arguments
 admin = KafkaAdminClient(bootstrap_servers=bootstrap)
 answer = admin.create_acls(
     [
         ACL(f"User:{user}", "*", operation, ACLPermissionType.ALLOW, ResourcePattern(ResourceType.TOPIC, topic))
         for topic in topics
-        for operation in (ACLOperation.DESCRIBE, ACLOperation.WRITE)
+        for operation in operations
     ]
 )
 assert not answer["failed"], answer

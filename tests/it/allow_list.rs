@@ -101,7 +101,7 @@ fn a_torn_file_is_not_trusted_and_said_so() {
 fn a_wrong_app_secret_is_named_with_its_cure_and_not_shown() {
     let api = WeChatApi::start(&["101.226.103.0/25"]);
     let service = setup("wrongsecret0042").serve_with(|command| api.lead(command));
-    assert_open_and_said(&service, "errcode 40125: compare app_secret");
+    assert_open_and_said(&service, "errcode 40125: the AppSecret is wrong; compare app_secret");
     assert!(!service.log().contains("wrongsecret0042"), "{}", service.log());
 }
 

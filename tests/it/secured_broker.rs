@@ -10,7 +10,7 @@ use crate::support::{
     eventually,
     kafka::Kafka,
     project,
-    secured::{GUEST, MASTER, User},
+    secured::{GUEST, MASTER, READER, User},
     unix_seconds,
     wechat::{Account, Mode, claim},
 };
@@ -103,8 +103,8 @@ fn a_wrong_password_is_named_and_its_repair_delivers_what_waited() {
         kept_while_not_let_in(&setup, "authentication_failed", "SASL authentication error", "kafka.sasl_password");
     std::fs::write(password_file(&setup), MASTER.password).unwrap();
     service.signal(Signal::HUP);
-    eventually("the log names the key", PATIENCE, || service.log().contains("kafka.sasl_password").then_some(()));
-    assert!(service.log().contains("takes a restart"), "{}", service.log());
+    let takes_a_restart = |line: &str| line.contains("kafka.sasl_password") && line.contains("takes a restart");
+    eventually("the log names the key", PATIENCE, || service.log().lines().any(takes_a_restart).then_some(()));
     post(&service, "000000000002");
     assert!(service.stop(Duration::from_secs(10)).success());
     let service = setup.serve();
@@ -148,4 +148,18 @@ fn a_user_without_rights_is_tried_again_until_it_has_them() {
     service.wait_kafka(true);
     assert_eq!(codes(&topics), ["000000000001", "000000000002"]);
     assert_eq!(check(&setup).0, Some(0));
+}
+
+#[test]
+fn a_user_that_may_ask_for_the_topics_and_write_to_none_fails_the_check() {
+    let topics = Topics::create(broker());
+    let setup = setup(&topics, READER, READER.password, &broker().secured().authority());
+    let Topics { events, dlq, other } = &topics;
+    python("allow.py", &["--describe", &broker().bootstrap(), READER.name, events, dlq, other]);
+    let (code, checked) = check(&setup);
+    assert_eq!(code, Some(1), "{checked}");
+    assert!(
+        checked.contains("no Write on any of the topics") && checked.contains("allow Describe and Write"),
+        "{checked}"
+    );
 }

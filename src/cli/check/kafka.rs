@@ -1,6 +1,10 @@
 //! Brokers, topics and permissions.
 
-use std::{collections::HashMap, time::Duration, time::Instant};
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpStream, ToSocketAddrs as _},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use rdkafka::{
@@ -52,9 +56,11 @@ pub(super) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<(
     };
     let took = begin.elapsed().as_secs_f64() * 1000.0;
     findings.ok("kafka.brokers", format_args!("{} in the cluster, {took:.0} ms", metadata.brokers().len()));
+    if !reach(&metadata, findings) {
+        return Ok(());
+    }
     let topics = topics(config);
     let settings = settings(&client_config.create()?, topics.iter().map(|(_, topic)| *topic));
-    reach(&client, &metadata, &topics, findings);
     for (key, name) in &topics {
         let found = metadata.topics().iter().find(|found| found.name() == *name);
         // Brokers list only what the user may see.
@@ -71,7 +77,9 @@ pub(super) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<(
         Write::Nowhere => {
             findings.fail("kafka permissions", "no Write on any of the topics", "allow Describe and Write on them");
         }
-        Write::NotRefused => findings.ok("kafka permissions", "the brokers gave this user a producer id"),
+        Write::NotRefused => {
+            findings.ok("kafka permissions", "writing is not refused altogether; which topic, is not told");
+        }
     }
     Ok(())
 }
@@ -86,35 +94,27 @@ fn topics(config: &Config) -> Vec<(&'static str, &str)> {
     topics
 }
 
-/// Whether the leaders of the topics are reached at the addresses that the cluster advertises, which may differ from those in
-/// `kafka.brokers`.
-fn reach(client: &BaseProducer<Complaint>, metadata: &Metadata, topics: &[(&str, &str)], findings: &mut Findings) {
-    for (_, topic) in topics {
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == *topic) else { continue };
-        for partition in found.partitions().iter().filter(|partition| partition.leader() >= 0) {
-            // Only the partition's leader answers this.
-            if client.client().fetch_watermarks(topic, partition.id(), SETTINGS_WITHIN).is_ok() {
-                continue;
-            }
-            client.poll(COMPLAINTS_WITHIN);
-            let leader = metadata.brokers().iter().find(|broker| broker.id() == partition.leader());
-            let address = leader.map(|broker| format!("{}:{}", broker.host(), broker.port())).unwrap_or_default();
-            // A user without Read gets no offsets: that is no question of reach.
-            let forbidden = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
-            let connected = std::net::ToSocketAddrs::to_socket_addrs(&address).is_ok_and(|mut addresses| {
-                addresses.any(|address| std::net::TcpStream::connect_timeout(&address, SETTINGS_WITHIN).is_ok())
-            });
-            if connected || client.context().code() == forbidden {
-                break;
-            }
+/// Whether the brokers are reached at the addresses that the cluster advertises, which may differ from those in
+/// `kafka.brokers`; false when none is.
+fn reach(metadata: &Metadata, findings: &mut Findings) -> bool {
+    let mut any = false;
+    for broker in metadata.brokers() {
+        let port = u16::try_from(broker.port()).unwrap_or_default();
+        let connects = |address: &SocketAddr| TcpStream::connect_timeout(address, SETTINGS_WITHIN).is_ok();
+        if (broker.host(), port)
+            .to_socket_addrs()
+            .is_ok_and(|mut addresses| addresses.any(|address| connects(&address)))
+        {
+            any = true;
+        } else {
             findings.fail(
                 "kafka.brokers",
-                format_args!("the cluster advertises {address}, which cannot be reached from here"),
+                format_args!("the cluster advertises {}:{port}, which cannot be reached from here", broker.host()),
                 "correct the brokers' advertised.listeners, or this machine's name resolution",
             );
-            return;
         }
     }
+    any
 }
 
 type Problem = (String, &'static str);

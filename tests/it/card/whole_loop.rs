@@ -33,7 +33,7 @@ fn a_card_is_put_out_claimed_and_redeemed_and_the_topic_tells_its_channel() {
     };
     let received = on_topic("card.received");
     assert_eq!(received.json()["outer_str"], "poster-7");
-    assert_eq!(received.json()["card_code"], CODE);
+    assert_eq!(received.json()["code"], CODE);
 
     done(&setup, &["consume", CODE, "--outer-str", "till-2"]);
     let tag = |xml: &str, name: &str, value: &str| {

@@ -18,6 +18,9 @@ pub const MASTER: User = User { name: "cardhook", password: "scramMASTERpass0042
 /// May do what it is allowed later.
 pub const GUEST: User = User { name: "guest", password: "scramGUESTpass0042" };
 
+/// May ask for topics, and write to none.
+pub const READER: User = User { name: "reader", password: "scramREADERpass0042" };
+
 /// The listener's certificates and port.
 #[derive(Debug)]
 pub struct Secured {
@@ -85,7 +88,7 @@ impl Secured {
     /// Arguments of `kafka-storage format`: the users.
     pub fn users() -> Vec<String> {
         let scram = |User { name, password }| format!("SCRAM-SHA-512=[name={name},password={password}]");
-        [MASTER, GUEST].map(|user| ["--add-scram".to_owned(), scram(user)]).concat()
+        [MASTER, GUEST, READER].map(|user| ["--add-scram".to_owned(), scram(user)]).concat()
     }
 
     fn file(&self, name: &str) -> String {
