@@ -3,6 +3,7 @@
 //! A full run of everything that goes well and wrong, at trace level, in both formats; then a search through all that
 //! was said on the way. `hoard` is the search, `traffic` what is sent, `commands` the other commands.
 
+mod cards;
 mod commands;
 mod hoard;
 mod prints;
