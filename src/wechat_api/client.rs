@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     ApiError, Caller,
-    tokens::{Held, Kind, TokenFile},
+    tokens::{Held, Kind, Locked, TokenFile},
 };
 
 /// Where WeChat's API is.
@@ -211,12 +211,7 @@ impl Api {
         };
         if let Some(kept) = &self.kept {
             let mut open = kept.lock().await?;
-            if let Some(held) = open.valid(Kind::AccessToken) {
-                return Ok(held);
-            }
-            let new = self.new_access_token(caller).await?;
-            open.put(Kind::AccessToken, &new)?;
-            return Ok(new);
+            return self.token_under(&mut open).await;
         }
         let held = match self.token.take().filter(Held::is_valid) {
             Some(held) => held,
@@ -242,19 +237,41 @@ impl Api {
     /// # Errors
     /// See [`ApiError`].
     pub(super) async fn held_card_ticket(&mut self) -> Result<Held, ApiError> {
-        if let Some(kept) = &self.kept
-            && let Some(held) = kept.lock().await?.valid(Kind::CardTicket)
-        {
+        let query = [("type", "wx_card")];
+        let Some(kept) = &self.kept else {
+            let TicketAnswer { ticket, expires_in } = self.get("/cgi-bin/ticket/getticket", &query).await?;
+            return Ok(Held::lasting(ticket, expires_in));
+        };
+        // Under the lock until the answer is there: processes that start at the same time make one request.
+        let mut open = kept.lock().await?;
+        if let Some(held) = open.valid(Kind::CardTicket) {
             return Ok(held);
         }
-        let query = [("type", "wx_card")];
-        let TicketAnswer { ticket, expires_in } = self.get("/cgi-bin/ticket/getticket", &query).await?;
-        let new = Held::lasting(ticket, expires_in);
-        if let Some(kept) = &self.kept {
-            let mut open = kept.lock().await?;
-            // Processes that asked at the same time got the same ticket.
-            open.put(Kind::CardTicket, &new)?;
+        let token = self.token_under(&mut open).await?;
+        let ask = |token: &Held| with_query(url(&self.base, "/cgi-bin/ticket/getticket", &token.value), &query);
+        let mut outcome = self.repeated(Repeat::Safe, || self.client.get(ask(&token))).await;
+        if outcome.as_ref().is_err_and(ApiError::is_of_token) {
+            open.give_up(Kind::AccessToken, &token.value)?;
+            let token = self.token_under(&mut open).await?;
+            outcome = self.repeated(Repeat::Safe, || self.client.get(ask(&token))).await;
         }
+        let TicketAnswer { ticket, expires_in } = outcome?;
+        let new = Held::lasting(ticket, expires_in);
+        open.put(Kind::CardTicket, &new)?;
+        Ok(new)
+    }
+
+    /// The access token, while the file is locked already.
+    async fn token_under(&self, open: &mut Locked<'_>) -> Result<Held, ApiError> {
+        let caller = match &self.source {
+            Source::File(file) => return Held::read_plain(file),
+            Source::Secret(caller) => caller,
+        };
+        if let Some(held) = open.valid(Kind::AccessToken) {
+            return Ok(held);
+        }
+        let new = self.new_access_token(caller).await?;
+        open.put(Kind::AccessToken, &new)?;
         Ok(new)
     }
 

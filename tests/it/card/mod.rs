@@ -181,6 +181,21 @@ fn ten_processes_at_once_make_one_request_for_a_token() {
     assert_eq!(mode(&token_file(&setup)), 0o600);
 }
 
+#[test]
+fn ten_processes_at_once_make_one_request_for_a_ticket() {
+    let api = CardApi::start();
+    let setup = setup(&api);
+    let mut commands: Vec<_> = (0..10).map(|_| card_command(&setup, &["sign", "add", CARD])).collect();
+    let children =
+        commands.iter_mut().map(|command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let children: Vec<_> = children.collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(api.asked("/cgi-bin/ticket/getticket").len(), 1);
+    assert_eq!(api.asked("/cgi-bin/stable_token").len(), 1);
+}
+
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
