@@ -19,7 +19,7 @@ stage "kubernetes: the chart"
 "$helm" lint --strict --quiet "$chart" -f "$chart/ci/shop-values.yaml"
 "$helm" template shop "$chart" -f "$chart/ci/shop-values.yaml" >"$work/all.yaml"
 "$helm" template shop "$chart" -f "$chart/ci/shop-values.yaml" --set ingress.enabled=false --set serviceMonitor.enabled=false \
-  --set networkPolicy.enabled=false --set podDisruptionBudget.enabled=false --set kafka.passwordSecret= --set kafka.caSecret= \
+  --set networkPolicy.enabled=false --set podDisruptionBudget.enabled=false --set kafka.passwordSecret= --set kafka.caSecret= --set kafka.options=null \
   --set replicas=1 >"$work/least.yaml"
 equal "resources with everything on" 9 "$(grep -c '^kind:' "$work/all.yaml")"
 equal "resources with the least" 5 "$(grep -c '^kind:' "$work/least.yaml")"
