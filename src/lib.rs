@@ -30,7 +30,7 @@
 //! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
 //! | [`unverified`] | pushes that failed verification, kept for a while | nothing of ours |
 //! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified` |
-//! | [`wechat_api`] | WeChat's own API: access tokens, and where callbacks come from | nothing of ours |
+//! | [`wechat_api`] | WeChat's own API: tokens, card calls, signatures, where callbacks come from | nothing of ours |
 //! | [`schema_registry`] | registers the Avro schema | nothing of ours |
 //! | [`config`] | file, environment and flags into one validated `Config` | `protocol`, `wechat_api` (their newtypes) |
 //! | [`app`] | wires the parts together, starts and stops them | everything |
