@@ -36,6 +36,7 @@ use crate::{
         public::{self, Notes},
     },
     metrics::Metrics,
+    telemetry::traces::{Exporting, Traces},
     unverified::{Bounds, Keeper},
     wechat_api::Api,
 };
@@ -59,6 +60,8 @@ pub struct App {
     allow_list: Option<AllowList>,
     registration: Option<Registration>,
     unverified: Option<Keeper>,
+    traces: Traces,
+    exporting: Option<Exporting>,
     running: Running,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
@@ -76,6 +79,7 @@ impl App {
         let connections = files::room_for_connections(in_flight)?;
         warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
+        let (traces, exporting) = traces(&config)?;
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
@@ -94,6 +98,8 @@ impl App {
             allow_list,
             registration,
             unverified,
+            traces,
+            exporting,
             running,
             connections,
         })
@@ -134,13 +140,15 @@ impl App {
             allow_list,
             registration,
             unverified,
+            traces,
+            exporting,
             running,
             connections,
         } = self;
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender) };
+        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender), traces };
         let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
@@ -176,6 +184,9 @@ impl App {
         }
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
+        if let Some(exporting) = exporting {
+            tokio::task::spawn_blocking(move || exporting.stop()).await.context("the last traces were not sent")?;
+        }
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
         admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
@@ -231,6 +242,16 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
     let api = Api::new(config.wechat_api.base_url.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
     Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
+}
+
+/// Traces, where OpenTelemetry's variables ask for them.
+fn traces(config: &Config) -> anyhow::Result<(Traces, Option<Exporting>)> {
+    if !config.traces {
+        return Ok((Traces::default(), None));
+    }
+    let (traces, exporting) = Traces::start().context("traces cannot be sent (OTEL_EXPORTER_OTLP_…)")?;
+    tracing::info!("traces of pushes are sent over OTLP");
+    Ok((traces, Some(exporting)))
 }
 
 /// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.

@@ -1,7 +1,9 @@
 //! Logs: set up once, from `[log]`, to standard error. Never a query string, a body, a code or an openid in a line, nor in
 //! what a panic says.
 //!
-//! It refuses to know what is logged.
+//! Does not depend on what is logged. Traces of pushes: [`traces`].
+
+pub mod traces;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

@@ -12,6 +12,7 @@ mod raw;
 mod section;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod validate;
 mod values;
 
@@ -77,6 +78,8 @@ pub struct Config {
     pub unverified: Unverified,
     /// `[log]`
     pub log: Log,
+    /// Whether OpenTelemetry's standard variables ask for traces; its SDK reads the rest of them.
+    pub traces: bool,
 }
 
 impl Config {
@@ -93,9 +96,12 @@ impl Config {
     ) -> Result<Self, Vec<ConfigError>> {
         let mut raw = file.map_or_else(|| Ok(raw::Raw::default()), raw::Raw::read)?;
         let mut errors = Vec::new();
-        overlay::environment(&mut raw, environment, &mut errors);
+        let (of_traces, ours): (Vec<_>, Vec<_>) =
+            environment.into_iter().partition(|(variable, _)| traces::is_meant(variable));
+        overlay::environment(&mut raw, ours, &mut errors);
         overlay::flags(&mut raw, overrides, &mut errors);
-        validate::validate(raw, errors)
+        let traces = traces::are_sent(&of_traces, &mut errors);
+        validate::validate(raw, traces, errors)
     }
 
     /// In whose name WeChat's API is called: the first account with an AppSecret.
@@ -108,13 +114,13 @@ impl Config {
     }
 }
 
-/// The variables of the process that are meant for cardhook. What is not UTF-8 in them becomes U+FFFD, which
+/// The variables of the process that are meant for cardhook or for OpenTelemetry. What is not UTF-8 in them becomes U+FFFD, which
 /// [`Config::load`] refuses.
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .filter(|(name, value)| overlay::is_meant(name, value))
+        .filter(|(name, value)| overlay::is_meant(name, value) || traces::is_meant(name))
         .collect()
 }
 

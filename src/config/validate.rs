@@ -41,7 +41,7 @@ const SIZE: &str = "write bytes, or a text with KiB, MiB, GiB or TiB";
 const DURATION: &str = "write a whole number with ms, s, m or h, in quotes";
 
 /// Judges everything that was written.
-pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Config, Vec<ConfigError>> {
+pub(super) fn validate(mut raw: Raw, traces: bool, mut errors: Vec<ConfigError>) -> Result<Config, Vec<ConfigError>> {
     let mut section = |name: &str| raw.sections.remove(name).unwrap_or_else(|| Section::new(name));
     let server = server(section("server"), &mut errors);
     let admin = admin(section("admin"), &mut errors);
@@ -61,7 +61,7 @@ pub(super) fn validate(mut raw: Raw, mut errors: Vec<ConfigError>) -> Result<Con
     across_listeners(server.listen, admin.listen, &mut errors);
     wechat_can_be_asked(&server, &accounts, &mut errors);
     upstreams_lead_elsewhere(server.listen, &accounts, &mut errors);
-    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, wechat_api, unverified, log };
+    let config = Config { server, admin, accounts, kafka, spool, delivery, dedup, wechat_api, unverified, log, traces };
     if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 

@@ -32,6 +32,7 @@ use crate::{
     clock,
     delivery::{Delivery, Lane, Overloaded, Safe},
     metrics::{CallbackResult, Metrics},
+    telemetry::traces::{self, TRACEPARENT, Traces},
     unverified,
 };
 
@@ -76,6 +77,7 @@ pub fn server(
         delivery: delivery.clone(),
         max_body_bytes: limits.max_body_bytes,
         sources: Arc::new(sources),
+        traces: notes.traces,
     };
     let no_http = Arc::new(NoHttp::new(notes.metrics));
     let workers = limits.workers.clamp(1, 512);
@@ -130,13 +132,15 @@ pub fn server(
     Ok(builder.run())
 }
 
-/// Who is told of refusals.
+/// Who is told of requests.
 #[derive(Debug)]
 pub struct Notes<'a> {
-    /// Counts them.
+    /// Counts refusals.
     pub metrics: &'a Metrics,
     /// Keeps unverified pushes; `None`: nothing is kept.
     pub unverified: Option<unverified::Sender>,
+    /// Makes a span of each request, where traces are sent.
+    pub traces: Traces,
 }
 
 #[derive(Clone)]
@@ -146,6 +150,7 @@ struct Public {
     delivery: Delivery,
     max_body_bytes: usize,
     sources: Arc<Sources>,
+    traces: Traces,
 }
 
 /// One worker thread's part.
@@ -168,11 +173,16 @@ impl Worker {
         let mut payload = request.take_payload();
         let response = if let Some(door) = self.public.doors.at(request.path()) {
             let started = Instant::now();
+            let mut span = self.public.span(door, request.head());
             let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
             let answer = match decision {
                 Decision::Answer(answer) => answer,
                 Decision::Forward => Answer::Ignored,
-                Decision::Deliver { submission, event_type, quarantined, .. } => {
+                Decision::Deliver { mut submission, event_type, quarantined, .. } => {
+                    if let Some(span) = &mut span {
+                        submission.record.headers.push(TRACEPARENT, &span.traceparent());
+                        span.delivers(event_type);
+                    }
                     if let Some(why) = &quarantined {
                         self.public.refusals.quarantined(door, why);
                     }
@@ -190,7 +200,12 @@ impl Worker {
             door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
             let result = answer.result().map(CallbackResult::label);
             tracing::debug!(account = %door.account().name, result, "answered");
-            reply.unwrap_or_else(|| answer.into_response())
+            let answered_by = answer.answered_by();
+            let response = reply.unwrap_or_else(|| answer.into_response());
+            if let Some(span) = span {
+                span.answered(response.status().as_u16(), result, answered_by.label());
+            }
+            response
         } else {
             self.public.refusals.unknown_path(request.path());
             Answer::NotFound.into_response()
@@ -211,6 +226,20 @@ impl Worker {
 }
 
 impl Public {
+    /// The span of a request, where traces are sent. Only a trusted proxy's `traceparent` is believed: anyone may call.
+    fn span(&self, door: &Door, head: &RequestHead) -> Option<Box<traces::Request>> {
+        self.traces.request(|| {
+            let account = door.account();
+            let parent = head.headers.get(TRACEPARENT).filter(|_| self.sources.trusts_peer(head));
+            traces::Asked {
+                method: if head.method == Method::POST { "POST" } else { "GET" },
+                route: account.path.clone(),
+                account: account.name.as_ref().to_owned(),
+                parent: parent.and_then(|parent| parent.to_str().ok()).map(str::to_owned),
+            }
+        })
+    }
+
     async fn decide(
         &self,
         door: &Door,

@@ -44,6 +44,11 @@ impl Sources {
         (source, source.zip(published).map(|(source, published)| within(&published, source)))
     }
 
+    /// Whether a request comes from a trusted proxy.
+    pub(super) fn trusts_peer(&self, head: &RequestHead) -> bool {
+        head.peer_addr.is_some_and(|peer| within(&self.trusted_proxies, peer.ip().to_canonical()))
+    }
+
     /// The peer, or what trusted proxies say of it. Each proxy adds on the right whom it was called by: from there on the
     /// first address that is no trusted proxy's is the source, and what stands left of it is only that one's word.
     fn source(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {

@@ -95,7 +95,8 @@ impl AnsweredBy {
     /// Every value, in the order of the declaration.
     const ALL: [Self; 3] = [Self::Kafka, Self::Disk, Self::Nothing];
 
-    fn label(self) -> &'static str {
+    /// The label's value.
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Disk => "disk",

@@ -175,6 +175,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
         wechat_api: WeChatApi { base_url: BASE.to_owned() },
         unverified: Unverified { window: Duration::from_hours(1), max_bytes: 1 << 20 },
         log: Log { level: tracing::Level::WARN, format: LogFormat::Text },
+        traces: false,
     }
 }
 

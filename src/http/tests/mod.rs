@@ -23,6 +23,7 @@ use crate::{
     delivery::{AnswerAfter, Delivery, Running, Settings},
     metrics::Metrics,
     protocol::{Credentials, Mode, Token, sign},
+    telemetry::traces::Traces,
     unverified::{self, Keeper},
 };
 
@@ -89,7 +90,7 @@ impl House {
         let sender = keeper.sender();
         let (counted, handles) = (metrics.clone(), mpsc::sync_channel(1));
         let server = std::thread::spawn(move || {
-            let notes = Notes { metrics: &counted, unverified: Some(sender) };
+            let notes = Notes { metrics: &counted, unverified: Some(sender), traces: Traces::default() };
             actix_web::rt::System::new().block_on(async {
                 let public =
                     public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources, notes)
