@@ -30,6 +30,7 @@ mod fuzz_corpus;
 mod http_contract;
 mod init;
 mod layering;
+mod logs;
 mod metrics;
 mod modes;
 mod nginx;

@@ -16,10 +16,11 @@ const SHOWN: &str = "127.0.0.1:9092";
 const LATER: [&str; 1] = ["kafka.format"];
 
 /// Every page in English and in Chinese.
-const PAGES: [[&str; 2]; 9] = [
+const PAGES: [[&str; 2]; 10] = [
     ["README.md", "README.zh-CN.md"],
     ["docs/configuration.md", "docs/configuration.zh-CN.md"],
     ["docs/metrics.md", "docs/metrics.zh-CN.md"],
+    ["docs/telemetry.md", "docs/telemetry.zh-CN.md"],
     ["docs/consuming.md", "docs/consuming.zh-CN.md"],
     ["docs/performance.md", "docs/performance.zh-CN.md"],
     ["docs/alerts.md", "docs/alerts.zh-CN.md"],
