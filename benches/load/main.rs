@@ -10,6 +10,7 @@ mod leg;
 mod process;
 mod pushes;
 mod report;
+mod sizing;
 #[path = "../../tests/it/support/mod.rs"]
 #[expect(
     dead_code,
@@ -63,6 +64,12 @@ struct Arguments {
     /// Only what forwarding costs: messages beside a direct call, and card events beside a hanging application
     #[arg(long)]
     forwarding: bool,
+    /// Only what these rates take, in events a second: `10,100,1000,10000`
+    #[arg(long, value_name = "RATES", value_delimiter = ',')]
+    sizing: Vec<usize>,
+    /// With `--sizing`: one connection for each push, as WeChat opens them
+    #[arg(long, requires = "sizing")]
+    one_per_push: bool,
     /// Only with kept-alive connections
     #[arg(long)]
     kept_alive_only: bool,
@@ -83,6 +90,11 @@ fn main() -> anyhow::Result<ExitCode> {
     if arguments.forwarding {
         let met = forwarding::measure(Duration::from_secs(arguments.seconds.into()), arguments.rounds)?;
         return Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if !arguments.sizing.is_empty() {
+        let connections = if arguments.one_per_push { Connections::OnePerPush } else { Connections::KeptAlive };
+        sizing::measure(&arguments.sizing, Duration::from_secs(arguments.seconds.into()), connections)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let report = measure(&arguments)?;
     println!("{report}");

@@ -23,3 +23,10 @@ pub fn peak_memory(id: u32) -> anyhow::Result<f64> {
     let kib: f64 = line.trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
 }
+
+/// Bytes that it made the kernel write to disks.
+pub fn written(id: u32) -> anyhow::Result<u64> {
+    let io = fs::read_to_string(format!("/proc/{id}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).context("write_bytes")?;
+    Ok(line.trim().parse()?)
+}

@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, mem::discriminant};
 
+use strsim::levenshtein;
+
 use super::{
     ConfigError,
     raw::{Origin, Value},
@@ -203,7 +205,7 @@ pub(super) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>
     let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
     let nearest = known
         .iter()
-        .map(|name| (distance(&plain(unknown), &plain(name)), name))
+        .map(|name| (levenshtein(&plain(unknown), &plain(name)), name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= 2 && *distance < name.len());
     match nearest {
@@ -212,35 +214,9 @@ pub(super) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>
     }
 }
 
-/// Levenshtein's distance.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, a) in from.bytes().enumerate() {
-        let mut diagonal = line;
-        let mut left = line + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
-            let cheapest = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, cheapest);
-            left = cheapest;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_distance_counts_insertions_removals_and_exchanges() {
-        for (from, to, expected) in [("", "abc", 3), ("listen", "lisen", 1), ("token", "tokne", 2), ("a", "a", 0)] {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-            assert_eq!(distance(to, from), expected, "{to} {from}");
-        }
-    }
 
     #[test]
     fn a_name_far_from_all_gets_the_whole_list() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{
@@ -10,6 +11,8 @@ use super::{
     time::{UtcMillis, UtcSeconds},
 };
 
+/// All but RFC 3986's unreserved characters: an account's custom id may hold anything.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Brokers refuse records from the future; WeChat's clock may be this much ahead of ours.
 const AHEAD_MS: i64 = 5 * 60 * 1000;
 
@@ -114,7 +117,7 @@ impl CloudEvent<'_> {
         headers.push("ce_specversion", "1.0");
         headers.push("ce_id", self.id.encode(&mut EventId::encode_buffer()));
         headers.push_joined("ce_type", &["com.qq.weixin.", event_type, ".v1"]);
-        headers.push_joined("ce_source", &["/wechat/", &uri_segment(self.account_id)]);
+        headers.push_joined("ce_source", &["/wechat/", &Cow::from(utf8_percent_encode(self.account_id, RESERVED))]);
         if let Some(time) = self.time {
             headers.push("ce_time", &time.to_string());
         }
@@ -129,25 +132,6 @@ impl CloudEvent<'_> {
 /// The URN of a type's schema, in pieces.
 pub(super) fn data_schema(event_type: &str) -> [&str; 3] {
     ["urn:cardhook:", event_type, ":v1"]
-}
-
-/// An account's custom id may hold anything: in a URI reference all but RFC 3986's unreserved characters are escaped.
-fn uri_segment(account_id: &str) -> Cow<'_, str> {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if account_id.bytes().all(unreserved) {
-        return Cow::Borrowed(account_id);
-    }
-    let mut escaped = String::with_capacity(3 * account_id.len());
-    for byte in account_id.bytes() {
-        if unreserved(byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let digits = [byte >> 4, byte & 0x0f].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16));
-            escaped.push('%');
-            escaped.extend(digits.map(|digit| digit.to_ascii_uppercase()));
-        }
-    }
-    Cow::Owned(escaped)
 }
 
 /// A verified push that could not become an event (contract §3.2).

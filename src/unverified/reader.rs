@@ -11,8 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::FlockOperation;
-
 use super::{done, folder, frame, numbers, segment};
 
 /// Where a kept push stands.
@@ -68,7 +66,7 @@ impl Reader {
             lock => Some(lock?),
         };
         if let Some(lock) = &lock {
-            rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive)
+            lock.try_lock()
                 .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another replay reads the kept pushes"))?;
         }
         let ahead = numbers(&folder, "kept")?.into();

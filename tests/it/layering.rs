@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 6] = [
+const LAYERS: [Layer; 12] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -67,6 +67,64 @@ const LAYERS: [Layer; 6] = [
         name: "unverified",
         ours: &["unverified", "clock"],
         banned: &["tokio", "actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite", "reqwest"],
+    },
+    Layer {
+        name: "schema_registry.rs",
+        ours: &["schema_registry"],
+        banned: &["actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite"],
+    },
+    Layer {
+        name: "config",
+        // Their newtypes, and `AnswerAfter`.
+        ours: &["protocol", "wechat_api", "delivery", "config"],
+        banned: &["tokio", "actix_web", "actix_http", "actix_server", "rusqlite", "reqwest"],
+    },
+    Layer {
+        name: "metrics",
+        ours: &["metrics", "clock"],
+        banned: &["tokio", "actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite", "reqwest", "hyper"],
+    },
+    Layer {
+        name: "telemetry",
+        ours: &["event", "clock", "telemetry"],
+        banned: &["tokio", "actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite", "reqwest", "hyper"],
+    },
+    Layer {
+        name: "app",
+        ours: &[
+            "protocol",
+            "event",
+            "delivery",
+            "http",
+            "unverified",
+            "wechat_api",
+            "schema_registry",
+            "config",
+            "metrics",
+            "telemetry",
+            "clock",
+            "app",
+        ],
+        banned: &["rdkafka", "rusqlite", "reqwest", "hyper"],
+    },
+    Layer {
+        name: "cli",
+        ours: &[
+            "protocol",
+            "event",
+            "delivery",
+            "http",
+            "unverified",
+            "wechat_api",
+            "schema_registry",
+            "config",
+            "metrics",
+            "telemetry",
+            "clock",
+            "app",
+            "cli",
+        ],
+        banned: &["rusqlite"],
     },
 ];
 
@@ -191,6 +249,10 @@ fn a_planted_breach_is_caught_however_it_is_written() {
         (3, "use rusqlite as database;", "rusqlite"),
         (3, "use crate::app::App;", "crate::app::App"),
         (4, "use crate::protocol::AppId;", "crate::protocol::AppId"),
+        (7, "use crate::http::Doors;", "crate::http::Doors"),
+        (8, "use crate::config::Config;", "crate::config::Config"),
+        (10, "use crate::cli::run;", "crate::cli::run"),
+        (11, "use rusqlite::Connection;", "rusqlite::Connection"),
     ];
     for (layer, source, breach) in planted {
         let found = breaches(&LAYERS[layer], source);

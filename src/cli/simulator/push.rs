@@ -1,11 +1,13 @@
 //! A clear body into a push: query and body as WeChat writes them in each mode (wire facts §2).
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::customer::Random;
 use crate::protocol::{Credentials, Document, Mode, compat_body, seal, secure_body, sign};
+
+/// All but what may stand in a query as it is (RFC 3986's unreserved characters).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A clear body, and what its push says about it.
 #[derive(Debug, Clone)]
@@ -39,7 +41,7 @@ impl Push {
         let mut query = format!("signature={}&timestamp={timestamp}&nonce={nonce}", sign(token, &[&timestamp, &nonce]));
         if let Some(openid) = openid {
             query.push_str("&openid=");
-            percent_encode(&openid, &mut query);
+            query.extend(utf8_percent_encode(&openid, RESERVED));
         }
         let (Some(key), Some(app_id)) = (&credentials.aes_key, &credentials.app_id) else {
             return Self { query, body: xml.into() };
@@ -68,17 +70,5 @@ impl Push {
         query.push_str("&encrypt_type=aes&msg_signature=");
         query.push_str(&sign(token, &[&timestamp, &nonce, &encrypt]));
         Self { query, body: body.into() }
-    }
-}
-
-/// Leaves what may stand in a query as it is (RFC 3986's unreserved characters).
-fn percent_encode(text: &str, query: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            query.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(query, "%{byte:02X}");
-        }
     }
 }

@@ -25,6 +25,7 @@ struct faults {
   int64_t lose_pages;
   int64_t sync_errno_of;
   int64_t name_octet;
+  int64_t syncs;
 };
 
 // What stood where something was written since the last fsync of the file; the newest first.
@@ -107,6 +108,7 @@ static bool is_struck(int file) {
 
 static int sync_with(int (*real)(int), int file) {
   if (!faults) return real(file);
+  __atomic_fetch_add(&faults->syncs, 1, __ATOMIC_RELAXED);
   if (faults->sync_delay_us > 0) usleep(faults->sync_delay_us);
   if (is_struck(file)) {
     __atomic_fetch_add(&faults->syncs_failed, 1, __ATOMIC_RELAXED);

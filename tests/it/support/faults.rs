@@ -17,6 +17,7 @@ const CLOCK_OFFSET_MS: u64 = 3;
 const LOSE_PAGES: u64 = 4;
 const SYNC_ERRNO_OF: u64 = 5;
 const NAME_OCTET: u64 = 6;
+const SYNCS: u64 = 7;
 
 /// Sets the faults of the process that runs under them.
 #[derive(Debug)]
@@ -66,9 +67,13 @@ impl Faults {
 
     /// How many have failed so far.
     pub fn syncs_failed(&self) -> i64 {
-        let mut bytes = [0; 8];
-        self.numbers.read_exact_at(&mut bytes, SYNCS_FAILED * 8).unwrap();
-        i64::from_ne_bytes(bytes)
+        self.get(SYNCS_FAILED)
+    }
+
+    /// How many there were so far, failed or not.
+    #[allow(dead_code, reason = "benches/load measures with it")]
+    pub fn syncs(&self) -> i64 {
+        self.get(SYNCS)
     }
 
     /// The process's wall clock is this much ahead (or, negative, behind) from now on.
@@ -79,6 +84,12 @@ impl Faults {
     /// The name `app.test` is this address of 127.0.0.0/24 from now on; `None`: no name server answers.
     pub fn app_test_is(&self, octet: Option<u8>) {
         self.set(NAME_OCTET, octet.map_or(-1, i64::from));
+    }
+
+    fn get(&self, place: u64) -> i64 {
+        let mut bytes = [0; 8];
+        self.numbers.read_exact_at(&mut bytes, place * 8).unwrap();
+        i64::from_ne_bytes(bytes)
     }
 
     fn set(&self, place: u64, number: i64) {

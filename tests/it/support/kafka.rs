@@ -30,6 +30,8 @@ pub struct Kafka {
     folder: TempDir,
     ports: [u16; 2],
     secured: Option<Secured>,
+    /// Whether the JVM compiles as little as tests want it to.
+    short_lived: bool,
     running: Option<Running>,
     _permit: Option<Permit>,
 }
@@ -84,6 +86,21 @@ impl Kafka {
         Self::formatted(Some(Permit::take()), false)
     }
 
+    /// As [`Self::start`], with the JVM's optimising compiler: for measurements, once it is warm.
+    #[allow(dead_code, reason = "benches/load measures with it")]
+    pub fn start_as_users_do() -> Self {
+        let mut kafka = Self::reserve();
+        kafka.short_lived = false;
+        kafka.run();
+        kafka
+    }
+
+    /// The running broker's process id.
+    #[allow(dead_code, reason = "benches/load measures with it")]
+    pub fn id(&self) -> u32 {
+        self.running.as_ref().unwrap().pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// As [`shared_broker`], with a listener of TLS and SCRAM beside the plain one.
     pub fn start_secured() -> Self {
         let mut kafka = Self::formatted(None, true);
@@ -107,7 +124,8 @@ impl Kafka {
     fn formatted(permit: Option<Permit>, secured: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("cardhook-kafka").tempdir().unwrap();
         let secured = secured.then(|| Secured::new(folder.path(), free_port()));
-        let kafka = Self { folder, ports: [free_port(), free_port()], secured, running: None, _permit: permit };
+        let ports = [free_port(), free_port()];
+        let kafka = Self { folder, ports, secured, short_lived: true, running: None, _permit: permit };
         std::fs::write(kafka.file("server.properties"), kafka.properties()).unwrap();
         kafka.format("MkU3OEVBNTcwNTJENDM2Qk");
         kafka
@@ -242,7 +260,10 @@ impl Kafka {
         assert!(libs.exists(), "Kafka's jars are missing: run tests/run.sh, which fetches them");
         let mut java = Command::new("java");
         // The optimising compiler would take a core for the first minutes, which is longer than any of these brokers lives.
-        java.args(["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+        if self.short_lived {
+            java.arg("-XX:TieredStopAtLevel=1");
+        }
+        java.args(["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"])
             .arg(format!("-Dlog4j2.configurationFile={}", project("tests/kafka/log4j2.properties").display()))
             .arg("-cp")
             .arg(libs.join("*"))
