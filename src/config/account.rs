@@ -1,4 +1,4 @@
-//! One `[[account]]`, judged. It refuses to know what a token or a key is used for.
+//! One `[[account]]`, judged. Does not depend on what a token or a key is used for.
 //!
 //! As everywhere in this folder a value stands in for what is wrong, so that one error does not hide the next; the
 //! error list keeps such a half account from ever leaving.

@@ -1,6 +1,6 @@
 //! `[kafka.options]`: librdkafka's producer properties as the operator gives them, less those that would undo the promise.
 //!
-//! librdkafka itself is asked about names and values. It refuses to know which properties cardhook sets on its own.
+//! librdkafka itself is asked about names and values. Does not depend on which properties cardhook sets on its own.
 
 use std::fs::File;
 

@@ -1,6 +1,6 @@
 //! File, environment and flags into one validated [`Config`]; every error at once, each with its key and its cure.
 //!
-//! The only place that reads the environment. It refuses to know how a value is used.
+//! The only place that reads the environment. Does not depend on how a value is used.
 
 mod account;
 mod changes;

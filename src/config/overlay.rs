@@ -1,6 +1,6 @@
 //! Environment variables and flags over what the file says. Their texts stay untyped: the key's type reads them later.
 //!
-//! It refuses to know which keys exist, and to read the real environment (see [`super::environment`]).
+//! Does not depend on which keys exist, and to read the real environment (see [`super::environment`]).
 
 use super::{
     ConfigError, kafka_options,

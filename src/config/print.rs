@@ -1,6 +1,6 @@
 //! The effective configuration as TOML, every default written out, every secret as `[redacted]`.
 //!
-//! It refuses to know where a value came from.
+//! Does not depend on where a value came from.
 
 use std::fmt::{Display, Write};
 

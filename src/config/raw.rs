@@ -1,6 +1,6 @@
 //! What was written, before anything is understood: values with the place they came from, by section and key.
 //!
-//! Reads TOML permissively, so that one wrong key does not hide the next. It refuses to know which keys exist.
+//! Reads TOML permissively, so that one wrong key does not hide the next. Does not depend on which keys exist.
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 

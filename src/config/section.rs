@@ -1,6 +1,6 @@
 //! One section of what was written, read key by key: each key names its type once, by the function that reads it.
 //!
-//! What nobody asked for is an unknown key. It refuses to know what the keys mean.
+//! What nobody asked for is an unknown key. Does not depend on what the keys mean.
 
 use std::{collections::BTreeMap, mem::discriminant};
 

@@ -1,6 +1,6 @@
 //! Values by their type: texts, lists, durations, sizes, addresses. Each error says what a value is not, to stand behind it.
 //!
-//! It refuses to know which key has which type.
+//! Does not depend on which key has which type.
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 

@@ -1,6 +1,6 @@
 //! A typed card event, and any other message of the account: contract §1.2 and §3.3.
 //!
-//! Holds what is published. Refuses to know XML (that is [`super::read`]) and Kafka (that is [`super::record`]).
+//! Holds what is published. Does not depend on XML (that is [`super::read`]) and Kafka (that is [`super::record`]).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Handing out a document's children: each goes to one field, and what none took is `extra`.
 //!
-//! It knows the rules of contract §1.2 about tags and repeats, and refuses to know which event has which field.
+//! It knows the rules of contract §1.2 about tags and repeats, and does not depend on which event has which field.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! A record's headers, in one buffer and in the form in which the spool keeps them: per header, a length and a name, a
 //! length and a value. Made once, they are stored and sent without another copy.
 //!
-//! It refuses to know what a header means.
+//! Does not depend on what a header means.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Who an event is: the UUID v5 of contract §1.4.
 //!
-//! Takes every direct child as it is: it refuses to know which field a child becomes.
+//! Takes every direct child as it is: it does not depend on which field a child becomes.
 
 use std::{borrow::Cow, ops::Range};
 

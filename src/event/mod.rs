@@ -1,6 +1,6 @@
 //! The domain: which push is which event, its fields, its identity, its Kafka record.
 //!
-//! Pure and synchronous. It refuses to know HTTP, the spool and the broker; the clock is an argument.
+//! Pure and synchronous. Does not depend on HTTP, the spool and the broker; the clock is an argument.
 
 mod asyncapi;
 mod avro;

@@ -1,6 +1,6 @@
 //! The types a field of contract §1.2 can have, and how each reads its element's text.
 //!
-//! Knows nothing of which event has which field: that is [`super::table`].
+//! Does not depend on which event has which field: that is [`super::table`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

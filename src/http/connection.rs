@@ -2,7 +2,7 @@
 //! the connection it begins; a client that does not read is not read from, and dropped in the end.
 //!
 //! actix's own head timer covers the first request of a connection only, and nothing of its bounds a client that sends
-//! requests without reading answers. This module refuses to know what is asked and answered.
+//! requests without reading answers. This module does not depend on what is asked and answered.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,7 +1,7 @@
 //! The two listeners: public callbacks, and admin (health, metrics).
 //!
 //! `answer` is the one place that maps errors to HTTP. The decision about a push is pure (`receive`); reading the body,
-//! handing over to the delivery and counting stand around it ([`public`]). It refuses to know Kafka and SQLite.
+//! handing over to the delivery and counting stand around it ([`public`]). Does not depend on Kafka and SQLite.
 
 pub mod admin;
 mod answer;

@@ -1,7 +1,7 @@
 //! The public listener: `GET` and `POST` on each account's path, and nothing else.
 //!
 //! Reads requests within their limits, hands records over to the delivery, counts. What is decided about a push stands
-//! in `receive`, what is answered in `answer`. It refuses to know what a card is.
+//! in `receive`, what is answered in `answer`. Does not depend on what a card is.
 
 use std::{
     convert::Infallible,

@@ -1,6 +1,6 @@
 //! What becomes of a callback: from the query and the body to an answer, or to a record that must be safe first.
 //!
-//! Pure and synchronous: the time is an argument, and nothing is delivered here. It refuses to know sockets and actix.
+//! Pure and synchronous: the time is an argument, and nothing is delivered here. Does not depend on sockets and actix.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Where a request comes from, and whether that may call (`server.allow_from`, `server.trusted_proxies`).
 //!
-//! It refuses to know what the request asks.
+//! Does not depend on what the request asks.
 
 use std::{
     net::{IpAddr, SocketAddr},

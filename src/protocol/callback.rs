@@ -1,6 +1,6 @@
 //! The callback's query string: WeChat's seven parameters, read strictly; everything else ignored.
 //!
-//! It refuses to know which parameters a request needs and what their values mean: values are opaque.
+//! Does not depend on which parameters a request needs and what their values mean: values are opaque.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! AES-256-CBC as WeChat does it: 32-byte PKCS#7, a length field, the AppID behind the message.
 //!
-//! CBC carries no proof of origin: [`open`] belongs behind a verified `msg_signature`. It refuses to know what the message is.
+//! CBC carries no proof of origin: [`open`] belongs behind a verified `msg_signature`. Does not depend on what the message is.
 
 use aes::cipher::block_padding::NoPadding;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};

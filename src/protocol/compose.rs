@@ -1,6 +1,6 @@
 //! The sending side of the envelope: bodies as WeChat writes them in compat and secure mode (wire facts §2.4).
 //!
-//! It refuses to know how a ciphertext is made: that is `seal`.
+//! Does not depend on how a ciphertext is made: that is `seal`.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! From a callback to a message: which mode (contract §2.1), verify, open.
 //!
-//! Each stage has only the stage before it as its constructor, so that no check can be left out. It refuses to know what the
+//! Each stage has only the stage before it as its constructor, so that no check can be left out. Does not depend on what the
 //! message says, and answers every failed verification alike.
 
 use std::borrow::Cow;

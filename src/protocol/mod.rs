@@ -1,6 +1,6 @@
 //! WeChat's wire protocol, pure: the query, the signatures, the cipher, the envelope, the XML.
 //!
-//! Everything here is synchronous and total: bytes in, a value or an error out. It refuses to know the clock, randomness,
+//! Everything here is synchronous and total: bytes in, a value or an error out. Does not depend on the clock, randomness,
 //! HTTP, JSON, Kafka and what a card is; time and random bytes are arguments.
 //! `sign` stands beside `verify` and `seal` beside `open`, so that tests and the simulator make real pushes;
 //! `compose` writes the envelopes around them.

@@ -1,6 +1,6 @@
 //! `signature` and `msg_signature`: SHA-1 over the bytewise sorted, concatenated parts.
 //!
-//! It refuses to know what the parts mean: they are opaque, and a signature of another shape is simply wrong.
+//! Does not depend on what the parts mean: they are opaque, and a signature of another shape is simply wrong.
 
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq;

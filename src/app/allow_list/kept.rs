@@ -1,4 +1,4 @@
-//! WeChat's addresses as last learnt, in a file of the spool's folder. It refuses to know where they come from.
+//! WeChat's addresses as last learnt, in a file of the spool's folder. Does not depend on where they come from.
 
 use std::{
     fmt,

@@ -1,7 +1,7 @@
 //! The DLQ topic: from the group's place to what was its end at the start.
 //!
 //! Partitions are assigned, not subscribed to: a run that was killed leaves no member behind whose session the next one
-//! would have to wait out. It refuses to know what the records are.
+//! would have to wait out. Does not depend on what the records are.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! `cardhook replay`: the DLQ topic's records once more, with today's keys and code.
 //!
 //! A round reads some records, decides about each, sends, waits for the acks, and only then commits: whenever it is killed,
-//! the next run finds every record that was not acknowledged. It refuses to know how a push is read.
+//! the next run finds every record that was not acknowledged. Does not depend on how a push is read.
 
 mod dlq;
 mod outbox;

@@ -1,6 +1,6 @@
 //! Sends what a round decided, and settles what is acknowledged. The same promise as the service's: `acks=all`, idempotence.
 //!
-//! It refuses to know offsets and events.
+//! Does not depend on offsets and events.
 
 use std::{borrow::Cow, time::Duration};
 

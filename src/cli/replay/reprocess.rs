@@ -1,6 +1,6 @@
 //! What becomes of one record of the DLQ topic (contract §3.2). Pure.
 //!
-//! It refuses to know how records are read, sent and timed: the stages that a push goes through at its receipt decide here
+//! Does not depend on how records are read, sent and timed: the stages that a push goes through at its receipt decide here
 //! too, from opening on.
 
 use std::str::from_utf8;

@@ -1,6 +1,6 @@
 //! WeChat's side of the wire: makes events with invented ids, signs, encrypts and posts them, and re-delivers as WeChat does.
 //!
-//! Shared by `send` and `dev`. It refuses to know what the receiver makes of a push.
+//! Shared by `send` and `dev`. Does not depend on what the receiver makes of a push.
 
 mod body;
 mod customer;
