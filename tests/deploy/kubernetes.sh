@@ -42,6 +42,7 @@ refused --set 'accounts[0].secret='
 refused --set adminTokenSecret=
 refused --set spool.size=many
 refused --set kafka.broker=a:1
+refused --set-json 'env=[{"value":"x"}]'
 
 stage "kubernetes: cardhook reads the rendered configuration"
 for rendered in all least; do

@@ -44,7 +44,7 @@ equal "the service before there is a configuration" inactive "$(inside systemctl
 configuration
 inside systemctl enable --now cardhook
 eventually 20 "the service is ready" curl -sf "http://127.0.0.1:$admin/readyz"
-inside systemd-analyze security --threshold=20 --no-pager cardhook | tail -1
+inside systemd-analyze security --threshold=15 --no-pager cardhook | tail -1
 equal "verification of the unit" "" "$(inside systemd-analyze verify /lib/systemd/system/cardhook.service 2>&1)"
 
 stage "package: an upgrade keeps what waits in the spool"
