@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use super::AnswerAfter;
+use crate::delivery::AnswerAfter;
 
 /// What makes a record safe and keeps its order: not to be overridden (reserved in `kafka.options`, stack.md).
 const PROMISE: &[(&str, &str)] = &[
@@ -16,6 +16,13 @@ const PROMISE: &[(&str, &str)] = &[
     // A record that times out leaves a gap that idempotence does not close; the spool keeps it anyway.
     ("message.timeout.ms", "0"),
     ("allow.auto.create.topics", "false"),
+];
+
+const ALONE: &[(&str, &str)] = &[
+    ("batch.num.messages", "1"),
+    (LINGER, "0"),
+    // One record of a key is in flight at most: the delivery keeps the order.
+    ("enable.gapless.guarantee", "false"),
 ];
 
 const LINGER: &str = "linger.ms";
@@ -66,6 +73,17 @@ pub fn producer(options: &[(String, String)], answer_after: AnswerAfter) -> Clie
     for (key, value) in PROMISE {
         config.set(*key, *value);
     }
+    config
+}
+
+/// The same for a producer whose batches hold one record: a refusal is surely that record's own, and ends nothing.
+pub(super) fn alone(batches: &ClientConfig) -> ClientConfig {
+    let mut config = batches.clone();
+    for (key, value) in ALONE {
+        config.set(*key, *value);
+    }
+    // Two names of one property, and the last one wins.
+    config.remove(LINGER_ALIAS);
     config
 }
 

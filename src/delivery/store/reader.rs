@@ -5,16 +5,18 @@ use std::{path::Path, sync::PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::{
-    Counters, FolderError, LAYOUT, SpoolError, folder, lane_range, log::Gate, place::spool_folder, read_counters,
+    Counters, FolderError, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate, place::spool_folder, read_counters,
     row_id, seq_of,
 };
 use crate::{
     delivery::Lane,
-    event::{Headers, Record},
+    event::{EventId, Headers, Record},
 };
 
-const PENDING: &str =
-    "SELECT id, account, received_at, timestamp, key, headers, value FROM pending WHERE id > ? AND id <= ?";
+/// What [`stored`] reads.
+pub(super) const COLUMNS: &str = "id, account, received_at, timestamp, key, headers, value, event_time, event_id";
+/// The same of the layout before.
+const COLUMNS_BEFORE: &str = "id, account, received_at, timestamp, key, headers, value, NULL, NULL";
 
 /// One pending record as it stands in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Stored {
     pub received_at_ms: i64,
     /// What goes to Kafka.
     pub record: Record,
+    /// Event time (Unix seconds, 0: none) and id; not known of what a release before layout 5 stored.
+    pub event: Option<(i64, EventId)>,
 }
 
 /// Pending records in order.
@@ -40,6 +44,8 @@ pub struct Page {
     pub complete: bool,
     /// Places that do not read and were passed over: a record each, or as many as stood in a page of the database.
     pub damaged: u64,
+    /// Those of them that are rows, by their seq.
+    pub unreadable: Vec<u64>,
 }
 
 /// What a lane holds.
@@ -58,6 +64,7 @@ pub struct Report {
 pub struct Reader {
     pub(super) connection: Connection,
     gate: Gate,
+    columns: &'static str,
 }
 
 impl Reader {
@@ -95,11 +102,12 @@ impl Reader {
         connection
             .execute_batch("PRAGMA writable_schema = ON; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -2048;")?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found == LAYOUT {
-            Ok(Self { connection, gate: Gate::clone(gate) })
-        } else {
-            Err(SpoolError::Layout { found })
-        }
+        let columns = match found {
+            LAYOUT => COLUMNS,
+            LAYOUT_BEFORE => COLUMNS_BEFORE,
+            _ => return Err(SpoolError::Layout { found }),
+        };
+        Ok(Self { connection, gate: Gate::clone(gate), columns })
     }
 
     /// The counters as committed.
@@ -147,7 +155,7 @@ impl Reader {
 
     /// Reads on behind `after` until the page is full, or the range or what reads of it ends.
     fn read_into(&self, page: &mut Page, after: &mut i64, upto: i64, room: &mut Room) -> Result<(), SpoolError> {
-        let mut statement = self.connection.prepare_cached(&format!("{PENDING} ORDER BY id"))?;
+        let mut statement = self.connection.prepare_cached(&self.pending_rows("ORDER BY id"))?;
         let start = *after;
         let mut rows = statement.query([start, upto])?;
         while room.records > 0 && room.bytes > 0 {
@@ -173,11 +181,16 @@ impl Reader {
                 // It stays, and `cardhook spool verify` shows it.
                 Err(error) => {
                     page.damaged += 1;
+                    page.unreadable.push(seq_of(id));
                     tracing::error!(%error, "passed over");
                 }
             }
         }
         Ok(())
+    }
+
+    fn pending_rows(&self, order: &str) -> String {
+        format!("SELECT {} FROM pending WHERE id > ? AND id <= ? {order}", self.columns)
     }
 
     /// The lowest place behind `after` from which on a row reads, or from which on there is none. It goes on from a place that
@@ -209,7 +222,7 @@ impl Reader {
     }
 
     fn reads_from(&self, place: i64, upto: i64) -> bool {
-        let first = self.connection.prepare_cached(&format!("{PENDING} ORDER BY id LIMIT 1"));
+        let first = self.connection.prepare_cached(&self.pending_rows("ORDER BY id LIMIT 1"));
         first.is_ok_and(|mut first| {
             first
                 .query_row([place - 1, upto], |row| {
@@ -254,7 +267,7 @@ struct Room {
     bytes: usize,
 }
 
-fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {
+pub(super) fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {
     let id: i64 = row.get(0)?;
     let damaged = || SpoolError::Damaged { row: id };
     let key = match row.get_ref(4)?.as_blob_or_null().map_err(|_| damaged())? {
@@ -264,5 +277,9 @@ fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {
     let headers = row.get_ref(5)?.as_blob().ok().and_then(|bytes| Headers::from_bytes(bytes.to_vec()));
     let headers = headers.ok_or_else(damaged)?;
     let record = Record { key, timestamp_ms: row.get(3)?, headers, value: row.get(6)? };
-    Ok(Stored { seq: seq_of(id), account: row.get(1)?, received_at_ms: row.get(2)?, record })
+    let event = match (row.get(7)?, row.get::<_, Option<[u8; 16]>>(8)?) {
+        (Some(event_time), Some(bytes)) => Some((event_time, EventId::from_bytes(bytes))),
+        _ => None,
+    };
+    Ok(Stored { seq: seq_of(id), account: row.get(1)?, received_at_ms: row.get(2)?, record, event })
 }

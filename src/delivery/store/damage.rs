@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{Batch, Entry, Reader, Spool, SpoolError, Stored, read_counters, row_id};
+use super::{Batch, Id, Reader, Row, Spool, SpoolError, Stored, read_counters, row_id};
 use crate::delivery::Lane;
 
 /// How long a start looks for damage among the pending records: a whole check of a large database takes minutes.
@@ -34,7 +34,7 @@ impl SpoolError {
 /// places (for a bounded time) and both ends of what is remembered.
 pub(super) fn look_for_damage(connection: &Connection) -> Result<(), SpoolError> {
     let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'recent', 'bound', 'counters')";
+                  WHERE name IN ('account', 'pending', 'remembered', 'quarantined', 'bound', 'counters')";
     if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
         return Err(SpoolError::Incomplete { what: "a table is missing" });
     }
@@ -103,11 +103,12 @@ fn copy(spool: &mut Spool, accounts: &[String], aside: &Path) -> Result<Taken, S
         loop {
             let page = reader.pending(lane, after, u64::MAX, AT_ONCE, BYTES_AT_ONCE)?;
             let mut batch = spool.batch()?;
-            for Stored { seq, account, received_at_ms, record } in &page.records {
-                // Where it does not read: it only names the account of a record that Kafka refuses.
+            for Stored { seq, account, received_at_ms, record, event } in &page.records {
                 let name = reader.account_name(*account).ok();
-                let account = accounts.iter().position(|known| Some(known) == name.as_ref()).unwrap_or(usize::MAX);
-                batch.adopt(*seq, &Entry { lane, account, received_at_ms: *received_at_ms, record })?;
+                let account = accounts.iter().position(|known| Some(known) == name.as_ref());
+                let id = account.zip(*event);
+                let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
+                batch.adopt(&Row { lane, seq: *seq, account, received_at_ms: *received_at_ms, record, id })?;
             }
             batch.commit()?;
             spool.move_log_when_due()?;
@@ -123,15 +124,15 @@ fn copy(spool: &mut Spool, accounts: &[String], aside: &Path) -> Result<Taken, S
 }
 
 impl Batch<'_> {
-    /// Stores a record of another database in the place that it had there, unless a start before this one has done so.
-    fn adopt(&mut self, seq: u64, entry: &Entry<'_>) -> Result<(), SpoolError> {
-        let place = row_id(entry.lane, seq);
+    /// Stores a record of another database in the place that it had there, unless a start before this one has done so. Its
+    /// id, where that is known, is remembered with it.
+    fn adopt(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
+        let place = row_id(row.lane, row.seq);
         if self.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([place])? {
             return Ok(());
         }
-        self.insert(seq, entry)?;
-        self.counters.last_seq = self.counters.last_seq.max(seq);
-        self.counters.parked += u64::from(entry.lane == Lane::Parked);
+        self.append(row)?;
+        self.counters.last_seq = self.counters.last_seq.max(row.seq);
         Ok(())
     }
 }

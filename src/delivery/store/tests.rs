@@ -4,10 +4,9 @@ mod damaged;
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::*;
+use super::{buckets::Table, *};
 use crate::event::{EventId, Headers, Record};
 
-const ROOM: u64 = 1 << 30;
 /// 2023-11-14T22:13:20Z
 const NOON: i64 = 1_700_000_000;
 
@@ -20,12 +19,29 @@ pub(super) fn record(value: &str) -> Record {
     }
 }
 
-pub(super) fn entry(record: &Record, received_s: i64) -> Entry<'_> {
-    Entry { lane: Lane::Events, account: 0, received_at_ms: received_s * 1000, record }
+pub(super) fn row(record: &Record, seq: u64, id: Id) -> Row<'_> {
+    let received_at_ms = second_of_seq(seq) * 1000;
+    Row { lane: Lane::Events, seq, account: Some(id.account), received_at_ms, record, id: Some(id) }
 }
 
-pub(super) fn id(value: &str) -> EventId {
+pub(super) fn event(value: &str) -> EventId {
     EventId::of_quarantined("shop", value.as_bytes())
+}
+
+pub(super) fn id(value: &str) -> Id {
+    Id { account: 0, event_time: NOON, event_id: event(value) }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appended {
+    New(u64),
+    Pending(u64),
+    Delivered,
+}
+
+fn next_seq(spool: &Spool, received_s: i64) -> u64 {
+    seq_of_second(received_s).max(spool.counters().last_seq + 1)
 }
 
 pub(super) fn open(folder: &tempfile::TempDir) -> Spool {
@@ -37,9 +53,22 @@ pub(super) fn append(spool: &mut Spool, value: &str) -> Appended {
 }
 
 pub(super) fn append_at(spool: &mut Spool, value: &str, event_time: i64, received_s: i64) -> Appended {
+    append_id(spool, value, Id { event_time, ..id(value) }, received_s)
+}
+
+fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appended {
     let record = record(value);
+    let seq = next_seq(spool, received_s);
     let mut batch = spool.batch().unwrap();
-    let appended = batch.append(&entry(&record, received_s), id(value), event_time, ROOM).unwrap();
+    let appended = match batch.known(&id).unwrap() {
+        Some(Known { lane: Some(_), seq }) => Appended::Pending(seq),
+        Some(Known { lane: None, .. }) => Appended::Delivered,
+        None => {
+            batch.append(&row(&record, seq, id)).unwrap();
+            batch.set_last_seq(seq);
+            Appended::New(seq)
+        }
+    };
     batch.commit().unwrap();
     appended
 }
@@ -54,9 +83,10 @@ fn a_record_comes_back_as_it_went_in() {
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
     let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
-    batch.append(&entry(&plain, NOON), id("x"), NOON, ROOM).unwrap();
+    batch.append(&row(&plain, 1, id("x"))).unwrap();
     batch.commit().unwrap();
-    assert_eq!(pending(&folder)[0].record, plain);
+    let stored = &pending(&folder)[0];
+    assert_eq!((&stored.record, stored.event), (&plain, Some((NOON, event("x")))));
 }
 
 #[test]
@@ -65,7 +95,8 @@ fn what_is_not_committed_was_never_there() {
     let mut spool = open(&folder);
     let lost = record("lost");
     let mut batch = spool.batch().unwrap();
-    assert!(matches!(batch.append(&entry(&lost, NOON), id("lost"), NOON, ROOM), Ok(Appended::New(_))));
+    batch.append(&row(&lost, 1, id("lost"))).unwrap();
+    assert!(batch.known(&id("lost")).unwrap().is_some());
     drop(batch);
     assert_eq!(spool.counters(), Counters::default());
     assert!(matches!(append(&mut spool, "lost"), Appended::New(_)), "neither stored nor remembered");
@@ -77,27 +108,12 @@ fn an_id_is_known_per_account_while_pending_and_after() {
     let mut spool = open(&folder);
     let Appended::New(seq) = append(&mut spool, "a") else { panic!("new") };
     assert_eq!(append(&mut spool, "a"), Appended::Pending(seq));
-    let other = record("a");
+    assert!(matches!(append_id(&mut spool, "a", Id { account: 1, ..id("a") }, NOON), Appended::New(_)));
     let mut batch = spool.batch().unwrap();
-    let of_other = batch.append(&Entry { account: 1, ..entry(&other, NOON) }, id("a"), NOON, ROOM).unwrap();
-    assert!(matches!(of_other, Appended::New(_)));
-    batch.remove(Lane::Events, &mut [(seq, size_of(&other))]).unwrap();
+    batch.remove(Lane::Events, &mut [(seq, size_of(&record("a")))]).unwrap();
     batch.commit().unwrap();
     drop(spool);
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered, "after a restart too");
-}
-
-#[test]
-fn a_seq_is_never_given_twice_whatever_the_clock_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut last = 0;
-    for (number, received) in [NOON, NOON - 1_000_000, 0, NOON, -5].into_iter().enumerate() {
-        let Appended::New(seq) = append_at(&mut open(&folder), &number.to_string(), NOON, received) else {
-            panic!("new")
-        };
-        assert!(seq > last, "{seq} after {last}");
-        last = seq;
-    }
 }
 
 #[test]
@@ -132,7 +148,6 @@ fn an_id_is_forgotten_only_when_event_time_and_receipt_are_both_old() {
     append_at(&mut spool, "late", NOON - 3 * day, NOON);
     append_at(&mut spool, "quarantined", 0, NOON);
     append_at(&mut spool, "new", NOON, NOON);
-    spool.move_ids().unwrap();
     let mut batch = spool.batch().unwrap();
     let mut position = Some(Position::default());
     while let Some(from) = position {
@@ -153,7 +168,6 @@ fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
     for (number, value) in (0..10).zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
         append_at(&mut spool, value, NOON + number, NOON);
     }
-    spool.move_ids().unwrap();
     let mut batch = spool.batch().unwrap();
     assert_eq!(batch.forget_early(7 * BYTES_PER_ID, 1000).unwrap(), 3);
     batch.commit().unwrap();
@@ -162,33 +176,21 @@ fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
 }
 
 #[test]
-fn a_seq_that_left_with_a_record_that_was_rolled_back_is_not_given_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    append(&mut spool, "before");
-    let mut batch = spool.batch().unwrap();
-    let (gone, behind) = (record("gone"), record("behind"));
-    let Appended::New(left) = batch.append(&entry(&gone, NOON), id("gone"), NOON, ROOM).unwrap() else { panic!("new") };
-    drop(batch);
-    spool.skip(left);
-    let mut batch = spool.batch().unwrap();
-    let appended = batch.append(&entry(&behind, NOON), id("behind"), NOON, ROOM).unwrap();
-    assert!(matches!(appended, Appended::New(seq) if seq > left), "{appended:?} after {left}");
-}
-
-#[test]
 fn a_parked_record_is_kept_and_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let refused = record("refused");
     let mut batch = spool.batch().unwrap();
-    let seq = batch.store(&Entry { lane: Lane::Dlq, ..entry(&refused, NOON) }).unwrap();
-    batch.park(seq).unwrap();
+    batch.append(&Row { lane: Lane::Dlq, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.remove(Lane::Dlq, &mut [(7, size_of(&refused))]).unwrap();
+    batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
     batch.commit().unwrap();
+    let known = spool.known(&id("refused")).unwrap();
+    assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: 7 }));
     let reader = Reader::open(folder.path()).unwrap();
     assert!(reader.pending(Lane::Dlq, 0, u64::MAX, 10, usize::MAX).unwrap().records.is_empty());
     assert_eq!(reader.pending(Lane::Parked, 0, u64::MAX, 10, usize::MAX).unwrap().records[0].record, refused);
-    assert_eq!(spool.counters().parked, 1);
+    assert_eq!((spool.counters().parked, spool.counters().records, spool.counters().remembered), (1, 1, 1));
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     spool.connection.execute_batch("PRAGMA max_page_count = 12").unwrap();
     let big = record(&"x".repeat(100_000));
     let mut batch = spool.batch().unwrap();
-    let error = batch.append(&entry(&big, NOON), id("big"), NOON, ROOM).unwrap_err();
+    let error = batch.append(&row(&big, 99, id("big"))).unwrap_err();
     assert!(error.is_full(), "{error}");
     drop(batch);
     assert_eq!(pending(&folder).len(), 1);
@@ -253,9 +255,9 @@ fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
 }
 
-fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, bucket: i64) -> bool {
+fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, received_s: i64) -> bool {
     let mut batch = spool.batch().unwrap();
-    let fresh = batch.bind(account, &[signature; 20], id(value), bucket).unwrap();
+    let fresh = batch.bind(account, &[signature; 20], event(value), received_s).unwrap();
     batch.commit().unwrap();
     fresh
 }
@@ -265,18 +267,18 @@ fn a_signature_is_bound_to_its_first_event_per_account_whatever_the_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     assert!(bind(&mut spool, 0, 1, "a", 2000));
-    for bucket in [1000, 2000, 3000] {
-        assert!(bind(&mut spool, 0, 1, "a", bucket), "{bucket}");
-        assert!(!bind(&mut spool, 0, 1, "b", bucket), "{bucket}");
-        assert!(bind(&mut spool, 0, 2, "b", bucket), "{bucket}");
+    for received_s in [1000, 2000, 300_000] {
+        assert!(bind(&mut spool, 0, 1, "a", received_s), "{received_s}");
+        assert!(!bind(&mut spool, 0, 1, "b", received_s), "{received_s}");
+        assert!(bind(&mut spool, 0, 2, "b", received_s), "{received_s}");
     }
     assert!(bind(&mut spool, 1, 1, "b", 2000), "another account's");
     drop(spool);
     let mut spool = open(&folder);
     assert_eq!(spool.counters().bound, 3);
-    assert!(spool.is_bound_to_another(0, &[1; 20], id("b")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[1; 20], id("a")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[3; 20], id("a")).unwrap());
+    assert!(spool.is_bound_to_another(0, &[1; 20], event("b")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[1; 20], event("a")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[3; 20], event("a")).unwrap());
     assert!(!bind(&mut spool, 0, 1, "b", 4000), "after a restart too");
 }
 
@@ -285,8 +287,8 @@ fn a_binding_that_is_not_committed_was_never_there() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
-    assert!(batch.bind(0, &[1; 20], id("lost"), 1000).unwrap());
-    assert!(!batch.bind(0, &[1; 20], id("other"), 1000).unwrap(), "known within the batch");
+    assert!(batch.bind(0, &[1; 20], event("lost"), 1000).unwrap());
+    assert!(!batch.bind(0, &[1; 20], event("other"), 1000).unwrap(), "known within the batch");
     drop(batch);
     assert!(bind(&mut spool, 0, 1, "other", 1000));
     assert_eq!(spool.counters().bound, 1);
@@ -296,15 +298,61 @@ fn a_binding_that_is_not_committed_was_never_there() {
 fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
-    for (signature, bucket) in [(1, 1000), (2, 1000), (3, 1000), (4, 2000)] {
-        assert!(bind(&mut spool, 0, signature, "a", bucket));
+    spool.set_bucket_seconds(1000);
+    for (signature, received_s) in [(1, 0), (2, 500), (3, 999), (4, 1000)] {
+        assert!(bind(&mut spool, 0, signature, "a", received_s));
     }
     let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_bindings(1000, 10).unwrap(), 0, "its last one may be as young as its end");
-    assert_eq!(batch.forget_bindings(1001, 2).unwrap(), 2);
-    assert_eq!(batch.forget_bindings(1001, 2).unwrap(), 1);
+    assert_eq!(batch.forget_buckets(Table::Bound, 1000, 10).unwrap(), 0, "its last one may be as young as its end");
+    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 2);
+    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 1);
     assert_eq!(batch.forget_early(1, 10).unwrap(), 1, "above the bound before their time");
     batch.commit().unwrap();
     assert_eq!(spool.counters().bound, 0);
     assert!(bind(&mut spool, 0, 4, "b", 2000));
+}
+
+#[test]
+fn a_quarantined_push_is_known_whatever_its_receipt_and_forgotten_by_it_without_a_look_at_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let quarantined = |value| Id { event_time: 0, ..id(value) };
+    for (value, received_s) in [("old", NOON - 200_000), ("young", NOON)] {
+        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s), Appended::New(_)));
+        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s + 30_000), Appended::Pending(_)));
+    }
+    let counters = spool.counters();
+    assert_eq!((counters.remembered, counters.quarantined), (0, 2), "a pass over the ids meets none of them");
+    let mut batch = spool.batch().unwrap();
+    assert_eq!(batch.forget_buckets(Table::Quarantined, NOON - 172_800, 1000).unwrap(), 1);
+    batch.commit().unwrap();
+    assert_eq!(spool.known(&quarantined("old")).unwrap(), None);
+    assert!(spool.known(&quarantined("young")).unwrap().is_some());
+    let memory = Memory::open(folder.path()).unwrap();
+    assert!(memory.knows("shop", 0, event("young")).unwrap() && !memory.knows("shop", 0, event("old")).unwrap());
+}
+
+#[test]
+fn an_event_whose_pending_record_does_not_read_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "damaged");
+    spool.connection.execute("UPDATE pending SET headers = x'ff'", []).unwrap();
+    assert_eq!(spool.known(&id("damaged")).unwrap(), None);
+    assert!(matches!(append(&mut spool, "damaged"), Appended::New(_)), "the re-delivery is the only copy");
+    assert!(matches!(append(&mut spool, "damaged"), Appended::Pending(_)));
+    assert_eq!(spool.counters().remembered, 1);
+}
+
+#[test]
+fn the_newest_event_second_is_not_one_ahead_of_the_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    assert_eq!(spool.newest(NOON, 10).unwrap(), (i64::MIN, Vec::new()));
+    append_at(&mut spool, "now", NOON, NOON);
+    let Appended::New(seq) = append_at(&mut spool, "later", NOON + 1000, NOON) else { panic!("new") };
+    let later = Id { event_time: NOON + 1000, ..id("later") };
+    let pending = Known { lane: Some(Lane::Events), seq };
+    assert_eq!(spool.newest(NOON, 10).unwrap(), (NOON, vec![(later, pending)]));
+    assert_eq!(spool.newest(NOON, 1).unwrap(), (NOON + 1000, Vec::new()), "more than a start reads");
 }

@@ -1,49 +1,55 @@
-//! The spool: pending records in arrival order and remembered ids, in one SQLite database, each batch one fsynced transaction.
+//! The spool: pending records in arrival order and remembered ids, in one SQLite database, each commit one fsynced transaction.
 //!
-//! It refuses to know Kafka, tickets and threads. Constraints that it holds:
+//! `worker` is its thread, `pages` the thread that reads beside it. Does not depend on Kafka or on answers. What holds:
 //!
-//! - append, remember and bind are one transaction: an event is either new and stored, or a duplicate;
+//! - the transaction that appends a record remembers its id: an event is either new and stored, or a duplicate;
 //! - a record's place is `lane << 56 | seq`, so that each lane is one range of the tree, in arrival order;
-//! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), is never given twice, and so says
-//!   when an id was received without a column of its own;
-//! - remembered ids are clustered by event time, but for the last ones, which stand in arrival order: inserts stay at the
-//!   trees' right edges.
+//! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), and so says when an id was received
+//!   without a column of its own. It is given by the delivery, and no two records have the same;
+//! - remembered ids are clustered by event time: inserts stay at the tree's right edge. Those of quarantined pushes, which
+//!   have no event time, and nonce uses stand in buckets by receipt.
 
 mod batch;
-mod bound;
+mod buckets;
 mod damage;
 mod database;
 mod export;
 mod folder;
 mod log;
 mod memory;
+mod pages;
 mod place;
 mod reader;
-mod recent;
 mod room;
+mod upgrade;
 mod verify;
+mod worker;
+#[doc(hidden)]
+pub mod bench;
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Lane;
 use crate::event::EventId;
 use database::{LAYOUT, account_number, connect, read_counters};
 
-pub(super) use batch::{Appended, Batch, Entry, Position, size_of};
+pub(super) use batch::{Batch, Id, Known, Position, Row, size_of};
 pub use export::{Spooled, take_out};
 pub use folder::FolderError;
 pub use memory::Memory;
 pub use place::{spool_folder, volatile_file_system};
 pub use reader::{Page, Reader, Report, Stored};
-pub(super) use recent::IDS_MOVED;
 pub use verify::Verified;
+pub(super) use worker::{Append, Commit, Decided, Decision, Moved, NonceUse, Opened, Removal, Report as StoreReport, Rules, StartError, Status, Store, Undecided};
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;
 /// Bits of a seq below the second of receipt.
 const COUNTER_BITS: u32 = 16;
+/// An eighth of the default window.
+const BUCKET_SECONDS: i64 = 6 * 3600;
 /// Bytes that one remembered id counts for. Measured: 39.1, at 1,000 a second (`benches/dedup`); at 36 the default of 6 GiB holds
 /// 48 hours of that.
 const BYTES_PER_ID: u64 = 36;
@@ -107,6 +113,8 @@ pub struct Counters {
     pub remembered: u64,
     /// Signatures that are bound to an event.
     pub bound: u64,
+    /// Remembered ids of quarantined pushes.
+    pub quarantined: u64,
 }
 
 /// The open spool: one per service, owned by the writer thread.
@@ -116,8 +124,9 @@ pub(super) struct Spool {
     folder: folder::Folder,
     log: log::Log,
     counters: Counters,
-    recent: recent::Recent,
     accounts: Vec<i64>,
+    /// How many seconds of receipt a bucket covers.
+    bucket_seconds: i64,
 }
 
 impl Spool {
@@ -139,11 +148,11 @@ impl Spool {
 
     fn opened(
         folder: folder::Folder,
-        (connection, log, recent): (Connection, log::Log, recent::Recent),
+        (connection, log): (Connection, log::Log),
         accounts: &[String],
     ) -> Result<Self, SpoolError> {
         let counters = read_counters(&connection)?;
-        let mut spool = Self { connection, folder, log, counters, recent, accounts: Vec::new() };
+        let mut spool = Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
         // Where that fails, every batch tries it again first.
         let _ = spool.begin_log_anew();
         spool.accounts =
@@ -170,33 +179,46 @@ impl Spool {
         self.folder.mark_damaged();
     }
 
-    /// A seq for a record that the spool does not take: its place in the order, all the same.
-    pub(super) fn take_seq(&mut self, received_at_ms: i64) -> u64 {
-        self.counters.last_seq = next_seq(self.counters.last_seq, received_at_ms);
-        self.counters.last_seq
-    }
-
-    /// Gives up to `seq` to no other record: one that was rolled back is on its way under it.
-    pub(super) fn skip(&mut self, seq: u64) {
-        self.counters.last_seq = self.counters.last_seq.max(seq);
+    /// How long a bucket of quarantined ids and of nonce uses is: they are forgotten a bucket at a time.
+    pub(super) fn set_bucket_seconds(&mut self, seconds: i64) {
+        self.bucket_seconds = seconds.max(1);
     }
 
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
         self.begin_log_anew()?;
-        Batch::begin(&self.connection, &mut self.counters, &mut self.recent, &self.accounts)
+        Batch::begin(&self.connection, &mut self.counters, &self.accounts, self.bucket_seconds)
     }
 
     /// What is known of an id without writing: reading works on a full disk too.
-    pub(super) fn known(
-        &self,
-        lane: Lane,
-        account: usize,
-        id: EventId,
-        event_time: i64,
-    ) -> Result<Option<Appended>, SpoolError> {
-        let account = self.accounts.get(account).copied().unwrap_or(-1);
-        batch::known(&self.connection, &self.recent, lane, &recent::place(event_time, id, account))
+    pub(super) fn known(&self, id: &Id) -> Result<Option<Known>, SpoolError> {
+        batch::known(&self.connection, self.account(id.account), id, &mut None)
+    }
+
+    fn account(&self, index: usize) -> i64 {
+        self.accounts.get(index).copied().unwrap_or(-1)
+    }
+
+    /// The newest event second that is remembered and is not after `now`, and the ids after it, each with its place; so many
+    /// at most, else the newest second of all and no ids.
+    pub(super) fn newest(&self, now: i64, ids: usize) -> Result<(i64, Vec<(Id, Known)>), SpoolError> {
+        let newest = |upto: i64| -> Result<i64, SpoolError> {
+            let ask = "SELECT max(event_time) FROM remembered WHERE event_time <= ?";
+            Ok(self.connection.query_row(ask, [upto], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(i64::MIN))
+        };
+        let ahead = "SELECT event_time, event_id, account, seq FROM remembered WHERE event_time > ? LIMIT ?";
+        let mut ahead = self.connection.prepare(ahead)?;
+        let mut rows = ahead.query(params![now, i64::try_from(ids).unwrap_or(i64::MAX)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let bytes: [u8; 16] = row.get(1)?;
+            let number: i64 = row.get(2)?;
+            let Some(account) = self.accounts.iter().position(|known| *known == number) else { continue };
+            let id = Id { account, event_time: row.get(0)?, event_id: EventId::from_bytes(bytes) };
+            let seq = row.get::<_, i64>(3)?.cast_unsigned();
+            found.push((id, Known { lane: batch::lane_of(&self.connection, seq)?.unwrap_or(None), seq }));
+        }
+        if found.len() >= ids { Ok((newest(i64::MAX)?, Vec::new())) } else { Ok((newest(now)?, found)) }
     }
 
     /// Moves the WAL into the database and, after a removal, takes the reserve back where the disk has room.
@@ -229,10 +251,14 @@ impl Spool {
     }
 }
 
-/// The second of receipt and a counter, always above `last`, whatever the clock does.
-fn next_seq(last: u64, received_at_ms: i64) -> u64 {
-    let of_second = (received_at_ms.max(0) / 1000).cast_unsigned() << COUNTER_BITS;
-    of_second.max(last + 1)
+/// The lowest seq of a second of receipt, Unix seconds.
+pub(super) fn seq_of_second(second: i64) -> u64 {
+    second.max(0).cast_unsigned() << COUNTER_BITS
+}
+
+/// The second of receipt that a seq holds.
+pub(super) fn second_of_seq(seq: u64) -> i64 {
+    (seq >> COUNTER_BITS).cast_signed()
 }
 
 /// The lowest and highest row id of a lane.

@@ -1,7 +1,8 @@
-//! The words of the delivery's interface: lanes, settings, submissions, answers.
+//! What is handed in and what is answered: lanes, settings, submissions, answers.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use super::store::Id;
 use crate::event::{Encoding, EventId, Record};
 
 /// Which topic a record is for. The discriminants stand in the spool: never reuse one.
@@ -84,6 +85,20 @@ pub struct Submission {
     pub record: Record,
     /// For a push that nothing but a signature of timestamp and nonce verified.
     pub binding: Option<Binding>,
+}
+
+/// A record on its way, once it has its place in the order.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) record: Record,
+    /// Index into [`Settings::accounts`], where the account is still configured.
+    pub(super) account: Option<usize>,
+    /// Receipt, Unix milliseconds.
+    pub(super) received_at_ms: i64,
+    /// Not known of what a release before spool layout 5 stored.
+    pub(super) id: Option<Id>,
+    /// The signature that it is bound to.
+    pub(super) signature: Option<[u8; 20]>,
 }
 
 /// A signature that may come with one event only (contract §3.1, `nonce_reused`).

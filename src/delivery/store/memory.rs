@@ -2,14 +2,15 @@
 //!
 //! Reads what is committed: an id that was accepted in the last 100 ms may not be there yet.
 
-use std::{collections::HashSet, path::Path};
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Reader, SpoolError,
-    bound::{bound_to, buckets},
-    recent::{Place, place, recent_places},
+    batch::NO_EVENT_TIME,
+    buckets::{Table, bound_to, buckets, quarantined_seq},
+    database::LAYOUT_BEFORE,
 };
 use crate::event::EventId;
 
@@ -17,8 +18,8 @@ use crate::event::EventId;
 #[derive(Debug)]
 pub struct Memory {
     connection: Connection,
-    recent: HashSet<Place>,
-    buckets: Vec<i64>,
+    nonces: Vec<i64>,
+    quarantined: Vec<i64>,
 }
 
 impl Memory {
@@ -28,7 +29,11 @@ impl Memory {
     /// When there is none, it is of another layout, or does not read.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
         let Reader { connection, .. } = Reader::open(folder)?;
-        let mut memory = Self { connection, recent: HashSet::new(), buckets: Vec::new() };
+        // What the layout before held in another table too is found only once a service has opened it.
+        if connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? == LAYOUT_BEFORE {
+            return Err(SpoolError::Layout { found: LAYOUT_BEFORE });
+        }
+        let mut memory = Self { connection, nonces: Vec::new(), quarantined: Vec::new() };
         memory.refresh()?;
         Ok(memory)
     }
@@ -38,8 +43,8 @@ impl Memory {
     /// # Errors
     /// When the database does not read.
     pub fn refresh(&mut self) -> Result<(), SpoolError> {
-        self.recent = recent_places(&self.connection)?;
-        self.buckets = buckets(&self.connection)?;
+        self.nonces = buckets(&self.connection, Table::Bound)?;
+        self.quarantined = buckets(&self.connection, Table::Quarantined)?;
         Ok(())
     }
 
@@ -50,8 +55,9 @@ impl Memory {
     /// When the database does not read.
     pub fn knows(&self, account: &str, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
         let Some(account) = self.number(account)? else { return Ok(false) };
-        // In this order: an id moves from the recent ones to the others.
-        if self.recent.contains(&place(event_time, id, account)) {
+        if event_time == NO_EVENT_TIME
+            && quarantined_seq(&self.connection, &self.quarantined, account, id)?.is_some()
+        {
             return Ok(true);
         }
         let ask = "SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";
@@ -65,7 +71,7 @@ impl Memory {
     /// When the database does not read.
     pub fn is_bound_to_another(&self, account: &str, signature: &[u8; 20], id: EventId) -> Result<bool, SpoolError> {
         let Some(account) = self.number(account)? else { return Ok(false) };
-        Ok(bound_to(&self.connection, &self.buckets, account, signature, id)? == Some(false))
+        Ok(bound_to(&self.connection, &self.nonces, account, signature, id)? == Some(false))
     }
 
     fn number(&self, account: &str) -> Result<Option<i64>, SpoolError> {
