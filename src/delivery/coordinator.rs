@@ -101,6 +101,8 @@ pub(super) struct Own {
     /// The last commit was handed over then.
     handed_over: Option<Instant>,
     store_works: bool,
+    /// The spool has reached `spool.max_bytes`.
+    full: bool,
     log: reports::Log,
     keys: RandomState,
 }
@@ -153,11 +155,15 @@ impl Coordinator {
                 self.next_stage(next, now)
             }
             Stage::Storing(until) => {
-                let stored = self.own.writing.is_none() && self.own.next.is_empty() && !self.ids.has_due();
+                let stored = self.own.writing.is_none() && !self.has_unstored();
                 if stored || now >= until || !self.own.store_works { Stage::Ended } else { stage }
             }
             Stage::Running | Stage::Ended => stage,
         }
+    }
+
+    fn has_unstored(&self) -> bool {
+        !self.own.next.is_empty() || self.ids.has_due() || self.own.nonces.has_unsaved()
     }
 
     fn forwarded(&self) -> impl Iterator<Item = &Pending<Arc<Sending>, Reply>> {
@@ -345,7 +351,12 @@ impl Coordinator {
             }
             !due
         });
-        if self.own.writing.is_some() {
+        let is_free = self.own.writing.is_none();
+        // What is acknowledged while the store is busy need not be stored, unless the answer waits for the disk.
+        if is_free || self.answer_after == AnswerAfter::Disk {
+            self.gather(now);
+        }
+        if !is_free {
             return;
         }
         let ticks = self.own.handed_over.is_none_or(|at| now >= at + TICK);
@@ -354,19 +365,16 @@ impl Coordinator {
             if !self.own.store_works {
                 // Tried again, with all that memory alone holds.
                 self.lanes.iter_mut().for_each(Pending::disk_works);
+                self.gather(now);
             }
-        }
-        for lane in Lane::ALL {
-            let append = |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
-            let appends: Vec<_> = self.lane(lane).take_to_store(now).into_iter().map(append).collect();
-            appends.into_iter().for_each(|append| self.own.next.append(append));
-            let removals = self.lane(lane).take_removals();
-            self.own.next.remove(removals.into_iter().map(|(seq, bytes)| Removal { lane, seq: seq.0, bytes }), now);
         }
         if self.ids.has_due() {
             self.own.next.wait(now);
         }
-        let due = matches!(stage, Stage::Storing(_)) || self.own.next.due(now).is_some_and(|due| due <= now);
+        let due = match stage {
+            Stage::Storing(_) => self.has_unstored(),
+            Stage::Running | Stage::Draining(_) | Stage::Ended => self.own.next.due(now).is_some_and(|due| due <= now),
+        };
         if !due && !ticks {
             return;
         }
@@ -379,6 +387,17 @@ impl Coordinator {
         self.own.handed_over = Some(now);
         self.status.store_is_busy(now, true);
         self.store.hand_over(commit);
+    }
+
+    /// Takes what the store is to take.
+    fn gather(&mut self, now: Instant) {
+        for lane in Lane::ALL {
+            let append = |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
+            let appends: Vec<_> = self.lane(lane).take_to_store(now).into_iter().map(append).collect();
+            appends.into_iter().for_each(|append| self.own.next.append(append));
+            let removals = self.lane(lane).take_removals();
+            self.own.next.remove(removals.into_iter().map(|(seq, bytes)| Removal { lane, seq: seq.0, bytes }), now);
+        }
     }
 
     /// Sends the answers that are decided, and forgets what was given up.

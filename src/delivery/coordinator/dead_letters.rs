@@ -89,9 +89,6 @@ impl Coordinator {
         for moved in moved {
             let seq = Seq(moved.to.seq);
             if moved.to.lane == Lane::Parked {
-                for reply in self.own.parking.get_mut(&seq).map(std::mem::take).unwrap_or_default() {
-                    reply.refuse();
-                }
                 self.own.next.move_later(moved, now);
             } else {
                 self.lane(moved.to.lane).not_committed(&[seq], now);

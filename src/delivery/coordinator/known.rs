@@ -35,8 +35,8 @@ impl Coordinator {
         }
     }
 
-    /// The store has said whether a record's event is new.
-    pub(super) fn decided(&mut self, decided: Decided, now: Instant) {
+    /// The store has said whether a record's event is new; in a transaction that was committed, or by reading alone.
+    pub(super) fn decided(&mut self, decided: Decided, committed: bool, now: Instant) {
         let Decided { undecided: Undecided { append, nonce, nonce_only: _ }, decision } = decided;
         let Append { lane, seq, sending } = append;
         let seq = Seq(seq);
@@ -51,7 +51,7 @@ impl Coordinator {
                     self.own.nonces.save(used);
                     self.own.next.wait(now);
                 }
-                self.metrics.spool_bypassed.inc();
+                self.metrics.spool_bypassed.inc_by(u64::from(committed));
                 self.lane(lane).decided_new(seq);
                 self.lane(lane).not_committed(&[seq], now);
             }

@@ -112,7 +112,8 @@ impl Coordinator {
             self.moved(commit.moved, now);
         } else {
             if self.own.store_works {
-                self.metrics.spool_bypassed.inc_by((commit.append.len() + commit.ids.len()) as u64);
+                let lanes: usize = self.lanes.iter().map(super::Pending::not_on_disk).sum();
+                self.metrics.spool_bypassed.inc_by((lanes + self.ids.due_len()) as u64);
             }
             self.own.next.remove(commit.remove, now);
             self.own.next.remove_with_appends(commit.remove_with_appends, now);
@@ -132,12 +133,12 @@ impl Coordinator {
             self.lane(lane).not_committed(&not, now);
         }
         for decided in decided {
-            self.decided(decided, now);
+            self.decided(decided, committed, now);
         }
-        if status.works && !self.own.store_works {
+        if status.works && (!self.own.store_works || self.own.full && !status.full) {
             self.lanes.iter_mut().for_each(super::Pending::disk_works);
         }
-        self.own.store_works = status.works;
+        (self.own.store_works, self.own.full) = (status.works, status.full);
     }
 
     fn read(&mut self, lane: Lane, page: Option<(Vec<Append>, Vec<u64>, u64)>, now: Instant) {

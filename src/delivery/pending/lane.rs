@@ -242,7 +242,13 @@ impl<P, A> Lane<P, A> {
         }
         let behind = self.behind();
         let sendable = self.memory_in_flight().is_below(self.rules.in_flight);
-        let next = self.resend.next(now, sendable, |seq| behind.is_none_or(|loaded| seq <= loaded));
+        let held_back = self.holds_back();
+        let records = &self.records;
+        let may_leave = |seq: Seq| {
+            behind.is_none_or(|loaded| seq <= loaded)
+                && !(held_back && records.get(&seq).is_some_and(|record| record.disk.is_open()))
+        };
+        let next = self.resend.next(now, sendable, may_leave);
         if let Step::Send(_, seq) = next
             && let Some(record) = self.records.get_mut(&seq)
         {
@@ -252,6 +258,14 @@ impl<P, A> Lane<P, A> {
             self.resend.sent(seq, record.bytes);
         }
         next
+    }
+
+    /// While Kafka is away a record leaves once it is known what the disk has of it: one that was never sent and cannot be
+    /// stored is given up. But when nothing is in flight and a broker is connected, the next record is the one whose ack says
+    /// that Kafka is back.
+    fn holds_back(&self) -> bool {
+        let is_try = self.resend.in_flight().0 == 0 && self.presence.is_connected();
+        self.is_away() && !is_try && self.rules.policy != AnswerAfter::KafkaOnly
     }
 
     fn memory_in_flight(&self) -> Amount {
@@ -348,6 +362,11 @@ impl<P, A> Lane<P, A> {
                 self.settle(*seq);
             }
         }
+    }
+
+    /// Records of which memory alone has something, whatever was asked of the store.
+    pub(in crate::delivery) fn not_on_disk(&self) -> usize {
+        self.records.values().filter(|record| record.disk.is_open() && record.broker != Broker::Acked).count()
     }
 
     /// The disk works again: what is in memory only is stored.

@@ -281,7 +281,8 @@ impl Worker {
                 Ok(Job::Close(closed)) => {
                     self.spool.tidy();
                     drop(self);
-                    return drop(closed.send(()));
+                    let _ = closed.send(());
+                    return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.spool.tidy(),

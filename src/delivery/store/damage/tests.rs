@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::super::{
-    tests::{append, open, pending},
+    tests::{Appended, append, open, pending},
     *,
 };
 
