@@ -13,7 +13,7 @@ use std::{
 };
 
 use cardhook::{
-    delivery::measure::Measured,
+    delivery::bench::Measured,
     event::{EventId, Headers, Record},
 };
 use clap::Parser;

@@ -1,219 +1,182 @@
-//! What waits for the writer, and how much of it one commit takes.
+//! What waits for the coordinator: submissions of the HTTP workers, and reports of the producers and of the store.
+//!
+//! One lock, held to push or to swap. Submissions are bounded; reports are, by what is in flight.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
-    time::{Duration, Instant},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
+
+use tokio::sync::oneshot;
 
 use super::{
-    Lane, Submission,
-    spool::{Appended, size_of},
-    state::Item,
-    ticket::Ticket,
-    vitals::Vitals,
+    broker,
+    store::{StoreReport, size_of},
+    submission::{Overloaded, Safe, Submission},
 };
 
-/// Appends committed together at most.
-const BATCH: usize = 1024;
-/// Their bytes: what a batch writes must fit in the reserve of a full disk.
-const BATCH_BYTES: u64 = 2 * 1024 * 1024;
-/// Longest sleep: bounds how late a removal, the oldest record's age and a recovered disk are noticed.
-const IDLE: Duration = Duration::from_millis(500);
-/// How long a removal waits for appends to share their transaction with: alone it would cost an fsync of its own.
-const REMOVE_WITHIN: Duration = Duration::from_millis(20);
-/// A batch of so many appends is followed by another, which stays open for a while.
-const BUSY: usize = 16;
+/// Submissions that wait at most; beyond, the answer is 503.
+const SUBMISSIONS: usize = 8192;
+/// Their bytes.
+const BYTES: u64 = 32 * 1024 * 1024;
 
-/// What the writer is asked.
-pub(super) enum Command {
-    /// Append a record; the ticket says what became of it.
-    Append(Submission, Arc<Ticket>),
-    /// Acknowledged records are to be removed.
-    Nudge,
-    /// The broker refused a record for good.
-    Refused(Lane, Box<Item>, &'static str),
-    /// Remove what is to be removed, close the spool and return.
-    Stop,
+/// Who waits for an answer, and what it will say.
+#[derive(Debug)]
+pub(super) struct Reply {
+    to: oneshot::Sender<Result<Safe, Overloaded>>,
+    /// The event was known already.
+    pub(super) duplicate: bool,
+    /// Its signature came with another event.
+    pub(super) nonce_reused: bool,
 }
 
-/// The writer's end of the queue.
-pub(super) struct Inbox {
-    pub(super) commands: Receiver<Command>,
-    pub(super) vitals: Arc<Vitals>,
+impl Reply {
+    pub(super) fn new(to: oneshot::Sender<Result<Safe, Overloaded>>) -> Self {
+        Self { to, duplicate: false, nonce_reused: false }
+    }
+
+    pub(super) fn safe(self, by_kafka: bool) {
+        let Self { to, duplicate, nonce_reused } = self;
+        // Who waits no longer was answered at its deadline.
+        let _ = to.send(Ok(Safe { by_kafka, duplicate, nonce_reused }));
+    }
+
+    pub(super) fn refuse(self) {
+        let _ = self.to.send(Err(Overloaded::NoDurablePlace));
+    }
 }
 
-/// What one commit is made of.
-#[derive(Default)]
-pub(super) struct Work {
-    pub(super) appends: Appends,
-    /// The batch before was large: more appends are to be expected.
-    pub(super) busy: bool,
-    /// Appends.
-    taken: usize,
+#[derive(Debug, Default)]
+struct Waiting {
+    submissions: Vec<(Submission, Reply)>,
     bytes: u64,
-    pub(super) refused: VecDeque<(Lane, Box<Item>, &'static str)>,
-    pub(super) stop: bool,
-    /// Something is to be removed since the batch began.
-    nudged: bool,
+    broker: Vec<broker::Report>,
+    store: Vec<StoreReport>,
+    stop: Option<Instant>,
+    /// The coordinator sleeps.
+    sleeps: bool,
 }
 
-/// A batch's appends.
-#[derive(Default)]
-pub(super) struct Appends {
-    pub(super) submitted: Vec<(Submission, Arc<Ticket>)>,
-    /// What becomes of each once the batch is committed.
-    pub(super) outcomes: Vec<Appended>,
-    pub(super) early: Early,
-    /// So many of the submissions have been through that.
-    pub(super) handed: usize,
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
 }
 
-impl Appends {
-    /// For a transaction that has come to none of them.
-    pub(super) fn begin(&mut self) {
-        self.outcomes.clear();
-        (self.early, self.handed) = (Early::default(), 0);
-    }
-
-    /// Takes them, each with the seq under which its lane has it already.
-    pub(super) fn take_rolled_back(&mut self) -> Vec<(Submission, Arc<Ticket>, Option<u64>)> {
-        let Self { submitted, mut outcomes, early, handed } = std::mem::take(self);
-        outcomes.truncate(handed);
-        let outcomes = outcomes.into_iter().map(Some).chain(std::iter::repeat(None));
-        let with_seq = submitted.into_iter().zip(outcomes).map(|((submission, ticket), outcome)| match outcome {
-            Some(Appended::New(seq)) if early.has(submission.lane) => (submission, ticket, Some(seq)),
-            _ => (submission, ticket, None),
-        });
-        with_seq.collect()
-    }
-}
-
-/// Whether a lane, by `Lane as usize`, gets its new records before their commit; decided with the first of them.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Early(pub(super) [Option<bool>; 3]);
-
-impl Early {
-    pub(super) fn has(self, lane: Lane) -> bool {
-        self.0.get(lane as usize) == Some(&Some(true))
-    }
-
-    pub(super) fn has_any(self) -> bool {
-        self.0.contains(&Some(true))
-    }
-}
-
-impl Work {
-    /// For the next commit.
-    fn begin(&mut self) {
-        self.busy = self.taken >= BUSY;
-        (self.taken, self.bytes, self.nudged) = (0, 0, false);
-    }
-
-    pub(super) fn has_room(&self) -> bool {
-        self.taken < BATCH && self.bytes < BATCH_BYTES && !self.stop
-    }
+/// What was taken out.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) submissions: Vec<(Submission, Reply)>,
+    pub(super) broker: Vec<broker::Report>,
+    pub(super) store: Vec<StoreReport>,
+    /// Stop: what is in memory may be sent until then.
+    pub(super) stop: Option<Instant>,
 }
 
 impl Inbox {
-    /// Waits for a batch's first command. Removals wait a little longer, for appends.
-    fn first(&self, mut nudged: bool) -> Option<Command> {
-        let mut until = Instant::now() + if nudged { REMOVE_WITHIN } else { IDLE };
+    /// The lock is never found poisoned: a delivery thread that panics ends the process.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let sleeps = std::mem::replace(&mut waiting.sleeps, false);
+        drop(waiting);
+        if sleeps {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Hands a submission in, where there is room.
+    pub(super) fn submit(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+        let bytes = size_of(&submission.record);
+        let mut waiting = self.lock();
+        if waiting.submissions.len() >= SUBMISSIONS || waiting.bytes + bytes > BYTES {
+            return Err(Overloaded::NoDurablePlace);
+        }
+        waiting.bytes += bytes;
+        waiting.submissions.push((submission, reply));
+        self.wake(waiting);
+        Ok(())
+    }
+
+    pub(super) fn broker(&self, report: broker::Report) {
+        let mut waiting = self.lock();
+        waiting.broker.push(report);
+        self.wake(waiting);
+    }
+
+    pub(super) fn store(&self, report: StoreReport) {
+        let mut waiting = self.lock();
+        waiting.store.push(report);
+        self.wake(waiting);
+    }
+
+    pub(super) fn stop(&self, until: Instant) {
+        let mut waiting = self.lock();
+        waiting.stop = Some(until);
+        self.wake(waiting);
+    }
+
+    /// Waits until there is something to take, or until then. `taken` is empty; `with_submissions`: there is room for them.
+    pub(super) fn take(&self, taken: &mut Taken, until: Instant, with_submissions: bool) {
+        let mut waiting = self.lock();
         loop {
-            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Command::Nudge) => {
-                    if !std::mem::replace(&mut nudged, true) {
-                        until = Instant::now() + REMOVE_WITHIN;
-                    }
-                }
-                Ok(command) => return Some(command),
-                Err(RecvTimeoutError::Timeout) => return None,
-                Err(RecvTimeoutError::Disconnected) => return Some(Command::Stop),
+            let any = !waiting.broker.is_empty()
+                || !waiting.store.is_empty()
+                || waiting.stop.is_some()
+                || with_submissions && !waiting.submissions.is_empty();
+            let left = until.saturating_duration_since(Instant::now());
+            if any || left.is_zero() {
+                break;
             }
+            waiting.sleeps = true;
+            waiting = self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    /// Waits for the next batch, and takes what it begins with.
-    pub(super) fn next(&self, work: &mut Work) {
-        let first = self.first(work.nudged);
-        work.begin();
-        self.take(first, work);
-    }
-
-    /// Takes what came meanwhile.
-    pub(super) fn more(&self, work: &mut Work) {
-        self.take(None, work);
-    }
-
-    /// Takes what waits, behind `first`, as far as it fits in one batch.
-    fn take(&self, first: Option<Command>, work: &mut Work) {
-        let bytes_before = work.bytes;
-        let mut next = first.or_else(|| self.commands.try_recv().ok());
-        while let Some(command) = next {
-            match command {
-                Command::Append(submission, ticket) => {
-                    work.taken += 1;
-                    work.bytes += size_of(&submission.record);
-                    work.appends.submitted.push((submission, ticket));
-                }
-                Command::Nudge => work.nudged = true,
-                Command::Refused(lane, item, reason) => work.refused.push_back((lane, item, reason)),
-                Command::Stop => work.stop = true,
-            }
-            next = if work.has_room() { self.commands.try_recv().ok() } else { None };
+        waiting.sleeps = false;
+        std::mem::swap(&mut taken.broker, &mut waiting.broker);
+        std::mem::swap(&mut taken.store, &mut waiting.store);
+        taken.stop = waiting.stop.take();
+        if with_submissions {
+            std::mem::swap(&mut taken.submissions, &mut waiting.submissions);
+            waiting.bytes = 0;
         }
-        self.vitals.queued_bytes.fetch_sub(work.bytes - bytes_before, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
 
     use super::*;
-    use crate::event::{EventId, Record};
+    use crate::{
+        delivery::Lane,
+        event::{EventId, Record},
+    };
 
-    fn submission(lane: Lane) -> Submission {
-        Submission {
-            lane,
-            account: 0,
-            event_id: EventId::of_quarantined("shop", b"of the test"),
-            event_time: 0,
-            received_at_ms: 0,
-            record: Record::default(),
-            binding: None,
+    fn submit(inbox: &Inbox, bytes: usize) -> Result<(), Overloaded> {
+        let record = Record { value: vec![0; bytes], ..Record::default() };
+        let event_id = EventId::of_quarantined("shop", b"of the test");
+        let (lane, account, event_time, received_at_ms, binding) = (Lane::Events, 0, 0, 0, None);
+        let submission = Submission { lane, account, event_id, event_time, received_at_ms, record, binding };
+        inbox.submit(submission, Reply::new(oneshot::channel().0))
+    }
+
+    #[test]
+    fn beyond_what_may_wait_a_submission_is_refused_until_the_coordinator_has_taken_them() {
+        let inbox = Inbox::default();
+        for (bytes, fits) in [(0, SUBMISSIONS), (1 << 20, 32)] {
+            for _ in 0..fits {
+                assert_eq!(submit(&inbox, bytes), Ok(()));
+            }
+            assert_eq!(submit(&inbox, 1), Err(Overloaded::NoDurablePlace));
+            let mut taken = Taken::default();
+            let soon = Instant::now() + Duration::from_millis(1);
+            inbox.take(&mut taken, soon, false);
+            assert_eq!(taken.submissions.len(), 0, "it has no room either");
+            inbox.take(&mut taken, soon, true);
+            assert_eq!(taken.submissions.len(), fits);
         }
-    }
-
-    #[test]
-    fn of_what_is_rolled_back_a_lane_has_what_was_handed_over_early_and_no_more() {
-        let lanes = [Lane::Events, Lane::Dlq, Lane::Events, Lane::Events, Lane::Events];
-        let mut appends = Appends {
-            submitted: lanes.map(|lane| (submission(lane), Ticket::new())).into(),
-            outcomes: vec![Appended::New(1), Appended::New(2), Appended::Pending(1), Appended::New(3)],
-            early: Early([Some(true), Some(false), None]),
-            handed: 3,
-        };
-        let seqs: Vec<_> = appends.take_rolled_back().into_iter().map(|(_, _, seq)| seq).collect();
-        assert_eq!(seqs, [Some(1), None, None, None, None]);
-    }
-
-    #[test]
-    fn a_removal_that_is_asked_for_within_a_batch_does_not_wait_for_the_next_append() {
-        let (commands, queue) = sync_channel(8);
-        let inbox = Inbox { commands: queue, vitals: Arc::default() };
-        let mut work = Work::default();
-        commands.send(Command::Append(submission(Lane::Events), Ticket::new())).unwrap();
-        commands.send(Command::Nudge).unwrap();
-        inbox.next(&mut work);
-        let began = Instant::now();
-        inbox.next(&mut work);
-        assert!(began.elapsed() < IDLE / 2, "{:?}", began.elapsed());
-        inbox.next(&mut work);
-        assert!(began.elapsed() >= IDLE, "once only");
     }
 }

@@ -1,69 +1,59 @@
-//! From an accepted event to Kafka: append, forward in order while the disk fsyncs, remove after the ack; and what an answer
-//! waits for.
+//! From an accepted event to an answer and to Kafka: one thread owns every pending record, and disk and broker report to it.
 //!
-//! It refuses to know HTTP and what an event means: it sees records, ids and times.
+//! `submission` is what is handed in and answered, `inbox` where it waits; `coordinator` is the thread; `pending` its decisions,
+//! as pure code, with the promise as a table; `next_commit`, `nonces` and `retention` what it keeps for the store; `store` the
+//! spool on its own threads; `broker` the producers; `status` what others may ask; `watch` ends the process with a thread.
+//! Does not depend on HTTP, and not on what an event means: it sees records, ids and times.
 
-mod aside;
-mod bind;
-mod complaint;
-mod early;
-mod feed;
-mod forget;
-mod forwarder;
+mod broker;
+mod coordinator;
 mod inbox;
-mod lane;
-#[doc(hidden)]
-pub mod measure;
-mod model;
-#[cfg(test)]
+mod next_commit;
+mod nonces;
 mod pending;
-mod properties;
-mod settle;
-mod sink;
-mod spool;
-mod state;
-mod ticket;
-mod unsaved;
-mod vitals;
+mod retention;
+mod status;
+mod store;
+mod submission;
 mod watch;
-mod writer;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{self, SyncSender},
-    },
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-pub use complaint::Complaints;
-pub use model::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
-pub use properties::producer as producer_properties;
-pub use sink::{is_refusal, kafka_headers};
-pub use spool::{
+use tokio::{sync::oneshot, time::timeout_at};
+
+pub use broker::{Complaints, is_refusal, kafka_headers, producer_properties};
+#[doc(hidden)]
+pub use store::bench;
+pub use store::{
     Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, spool_folder, take_out,
     volatile_file_system,
 };
+pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 
 use crate::{
     clock,
     metrics::{Metrics, ReasonLabels},
 };
-use forwarder::Forwarder;
-use inbox::{Command, Inbox};
-use lane::Shared;
-use sink::Connect;
-use state::Stop;
-use ticket::{State, Ticket};
-use vitals::Vitals;
-use writer::Writer;
+use broker::{Connect, Links};
+use coordinator::{Coordinator, Place};
+use inbox::{Inbox, Reply};
+use pending::{Amount, Limits, Pending, Rules, Seq};
+use retention::Seqs;
+use status::Status;
+use store::{Opened, Store};
 
-/// Submissions waiting for the writer at most; beyond, the answer is 503.
-const COMMANDS: usize = 8192;
-/// Their bytes.
-const COMMAND_BYTES: u64 = 32 * 1024 * 1024;
+/// What a topic's records take of memory before they are left on disk, and what its producer has at most.
+const LANE: Amount = Amount { records: 8192, bytes: 8 * 1024 * 1024 };
+/// A record without an ack is stored after so long.
+const STORE_AFTER: Duration = Duration::from_millis(50);
+/// Ids in memory: some tens of megabytes. Those that the store lacks are many only while the disk fails.
+const IDS: Limits = Limits { held: 200_000, due: 65_536 };
+/// How long a stop waits, beyond its limit, for what the disk does, and for the producers' threads.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a delivery cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -79,37 +69,48 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
+impl From<store::StartError> for StartError {
+    fn from(error: store::StartError) -> Self {
+        match error {
+            store::StartError::Spool(error) => Self::Spool(error),
+            store::StartError::Thread(error) => Self::Thread(error),
+        }
+    }
+}
+
 /// The handle to the running delivery: cheap to clone, used from every HTTP worker.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    commands: SyncSender<Command>,
-    lanes: Arc<[Arc<Shared>]>,
-    vitals: Arc<Vitals>,
+    inbox: Arc<Inbox>,
+    status: Arc<Status>,
     metrics: Metrics,
     answer_after: AnswerAfter,
-    ack_timeout: Duration,
+    has_kafka: bool,
 }
 
 /// The running delivery's threads; whoever started it stops it.
 #[derive(Debug)]
 pub struct Running {
-    delivery: Delivery,
-    writer: JoinHandle<()>,
-    forwarders: Vec<JoinHandle<()>>,
-    /// Disconnected once every forwarder has returned.
-    drained: mpsc::Receiver<()>,
+    inbox: Arc<Inbox>,
+    coordinator: JoinHandle<()>,
+    ended: mpsc::Receiver<Ended>,
 }
 
+/// What the coordinator gives back.
+type Ended = (Store, Option<Links>);
+
 impl Delivery {
-    /// Opens the spool, starts the writer and the forwarders. What the last run left goes out first.
+    /// Opens the spool and starts the threads. What the last run left goes out first.
     ///
     /// # Errors
     /// When the spool cannot be opened or the producer's properties are refused.
     pub fn start(settings: Settings, metrics: Metrics) -> Result<(Self, Running), StartError> {
-        let properties =
-            settings.producer.as_deref().map(|options| properties::producer(options, settings.answer_after));
-        let encodings = settings.encodings.clone();
-        let connect = properties.map(|config| Arc::new(sink::Kafka { config, encodings }) as Arc<dyn Connect>);
+        let options = settings.producer.as_deref();
+        let connect = options.map(|options| {
+            let config = producer_properties(options, settings.answer_after);
+            let (topics, encodings) = (settings.topics.clone(), settings.encodings.clone());
+            Arc::new(broker::Kafka { config, topics, encodings }) as Arc<dyn Connect>
+        });
         Self::start_with(settings, metrics, connect)
     }
 
@@ -118,54 +119,57 @@ impl Delivery {
         metrics: Metrics,
         connect: Option<Arc<dyn Connect>>,
     ) -> Result<(Self, Running), StartError> {
-        let names: Vec<String> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
-        let spool = spool::Spool::open(&settings.path, &names)?;
         let answer_after = if connect.is_some() { settings.answer_after } else { AnswerAfter::Disk };
-        let (commands, queue) = mpsc::sync_channel(COMMANDS);
         metrics.spool_capacity_bytes.set(settings.max_bytes.cast_signed());
-        metrics.kafka_up.set(i64::from(connect.is_some()));
-
-        let mut forwarders = Vec::new();
-        if let Some(connect) = connect {
+        metrics.kafka_up.set(0);
+        let inbox = Arc::new(Inbox::default());
+        let names: Vec<String> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
+        let rules = store::Rules {
+            path: &settings.path,
+            accounts: &names,
+            max_bytes: settings.max_bytes,
+            dedup_window: settings.dedup_window,
+            dedup_max_bytes: settings.dedup_max_bytes,
+        };
+        let reports = Arc::clone(&inbox);
+        let (store, opened) = Store::start(&rules, metrics.clone(), Arc::new(move |report| reports.store(report)))?;
+        let mut links = connect.map(|connect| {
             // Counted from 0, so that an alarm on the rate sees the first one.
-            for reason in sink::REASONS {
+            for reason in broker::REASONS {
                 drop(metrics.publish_errors.get_or_create(&ReasonLabels { reason }));
             }
-            for (lane, topic) in Lane::FORWARDED.into_iter().zip(&settings.topics) {
-                let last = spool.last_of(lane)?;
-                let nudge = nudge(commands.clone());
-                let shared = Shared::new(lane, Arc::clone(topic), answer_after, metrics.clone(), last, nudge);
-                forwarders.push(Forwarder::new(
-                    Arc::new(shared),
-                    Arc::clone(&connect),
-                    spool.reader()?,
-                    settings.ack_timeout,
-                    spool.account_numbers(),
-                    refuse(lane, commands.clone()),
-                ));
-            }
-        }
+            let reports = Arc::clone(&inbox);
+            Links::new(connect, Arc::new(move |report| reports.broker(report)), answer_after)
+        });
+        let (has_kafka, now) = (links.is_some(), Instant::now());
+        let mut lanes = lanes(&settings, answer_after, has_kafka, &opened);
         // The events' producer connects at once: a wrong property is found now, and the first event does not wait.
-        if let Some(events) = forwarders.first_mut() {
-            events.connect_now()?;
+        if let (Some(links), [events, ..]) = (&mut links, &mut lanes) {
+            if let Err(error) = links.connect(Lane::Events, pending::Route::Batch) {
+                store.close(GRACE);
+                return Err(error.into());
+            }
+            events.connected(pending::Route::Batch);
         }
-        let lanes: Vec<_> = forwarders.iter().map(|forwarder| Arc::clone(&forwarder.shared)).collect();
-        let vitals = Arc::new(Vitals::new(spool.oldest()?, spool.counters().bytes >= settings.max_bytes));
-        let writer = Writer {
-            spool,
-            inbox: Inbox { commands: queue, vitals: Arc::clone(&vitals) },
-            lanes: lanes.clone(),
-            accounts: settings.accounts,
-            max_bytes: settings.max_bytes,
-            forgetter: forget::Forgetter::new(settings.dedup_window, settings.dedup_max_bytes),
-            vitals: Arc::clone(&vitals),
+        let status = Arc::new(Status::new(now, opened.status));
+        let pending = opened.last_pending.into_iter().max().unwrap_or(0);
+        let seqs = Seqs::new(opened.counters.last_seq, pending, now, clock::unix_millis());
+        let coordinator = Coordinator {
+            inbox: Arc::clone(&inbox),
+            status: Arc::clone(&status),
             metrics: metrics.clone(),
-            unsaved: unsaved::Unsaved::default(),
-            looked_at: Instant::now(),
+            store,
+            links,
+            answer_after,
+            accounts: settings.accounts,
+            topics: settings.topics,
+            lanes,
+            ids: ids(opened),
+            seqs,
+            own: coordinator::Own::default(),
         };
-        let ack_timeout = settings.ack_timeout;
-        let delivery = Self { commands, lanes: lanes.into(), vitals, metrics, answer_after, ack_timeout };
-        let running = Running::spawn(delivery.clone(), writer, forwarders)?;
+        let delivery = Self { inbox, status, metrics, answer_after, has_kafka };
+        let running = Running::spawn(Arc::clone(&delivery.inbox), coordinator)?;
         Ok((delivery, running))
     }
 
@@ -179,106 +183,87 @@ impl Delivery {
         submission: Submission,
         deadline: Instant,
     ) -> impl Future<Output = Result<Safe, Overloaded>> + use<> {
-        let waits_until = deadline.min(Instant::now() + self.ack_timeout);
-        let handed_over = self.hand_over(submission);
+        let (to, answer) = oneshot::channel();
+        let handed_over = self.inbox.submit(submission, Reply::new(to));
         async move {
-            let ticket = handed_over?;
-            let mut state = ticket.settled(waits_until).await;
-            if state == State::Waiting {
-                state = ticket.stored(deadline).await;
+            handed_over?;
+            match timeout_at(deadline.into(), answer).await {
+                Ok(Ok(answered)) => answered,
+                // The service has stopped.
+                Ok(Err(_)) => Err(Overloaded::NoDurablePlace),
+                Err(_) => Err(Overloaded::Late),
             }
-            let by_kafka = match state {
-                State::SafeInKafka => true,
-                // Only `answer_after = "kafka"` moves a ticket to `Stored`: the fsynced record is enough when its wait is over.
-                State::SafeOnDisk | State::Stored => false,
-                State::Waiting => return Err(Overloaded::Late),
-                State::Refused => return Err(Overloaded::NoDurablePlace),
-            };
-            Ok(Safe { by_kafka, duplicate: ticket.is_duplicate(), nonce_reused: ticket.is_nonce_reused() })
         }
-    }
-
-    fn hand_over(&self, submission: Submission) -> Result<Arc<Ticket>, Overloaded> {
-        let ticket = Ticket::new();
-        let bytes = spool::size_of(&submission.record);
-        if self.vitals.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > COMMAND_BYTES
-            || self.commands.try_send(Command::Append(submission, Arc::clone(&ticket))).is_err()
-        {
-            self.vitals.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Overloaded::NoDurablePlace);
-        }
-        Ok(ticket)
     }
 
     /// For `/readyz`. Never waits for disk or network.
     #[must_use]
     pub fn health(&self) -> Health {
-        let spool = self.vitals.healthy.load(Ordering::Relaxed) && !self.vitals.full.load(Ordering::Relaxed);
-        let kafka = self.lanes.first().map(|events| events.is_up());
+        let hangs = self.status.hangs(Instant::now());
+        let spool = self.status.spool() && !hangs;
+        let kafka = self.has_kafka.then(|| self.status.kafka_up());
         let durable = match self.answer_after {
             AnswerAfter::KafkaOnly => kafka.unwrap_or(false),
             AnswerAfter::Kafka | AnswerAfter::Disk => spool || kafka.unwrap_or(false),
         };
-        Health { spool, kafka, durable }
+        Health { spool, kafka, durable: durable && !hangs }
     }
 
-    /// Refreshes what changes without an event: the age of the oldest pending record, and whether Kafka is up.
+    /// Refreshes what changes without an event: the age of the oldest pending record.
     pub fn refresh_gauges(&self) {
-        if let Some(events) = self.lanes.first() {
-            self.metrics.kafka_up.set(i64::from(events.is_up()));
-        }
-        let oldest = self.vitals.oldest_ms.load(Ordering::Relaxed);
+        let oldest = self.status.oldest_ms();
         let age_ms = if oldest == 0 { 0 } else { (clock::unix_millis() - oldest).max(0) };
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds fits in 52 bits")]
         self.metrics.spool_oldest_seconds.set(age_ms as f64 / 1000.0);
     }
 }
 
-fn nudge(commands: SyncSender<Command>) -> Box<dyn Fn() + Send + Sync> {
-    // A full queue wakes the writer as well.
-    Box::new(move || drop(commands.try_send(Command::Nudge)))
+/// By `Lane as usize`. Without brokers nothing is kept in memory: what is stored is answered.
+fn lanes<P, A>(
+    settings: &Settings,
+    policy: AnswerAfter,
+    has_kafka: bool,
+    opened: &Opened,
+) -> [Pending<P, A>; 4] {
+    let memory = if has_kafka { LANE } else { Amount { records: 0, bytes: 0 } };
+    let rules = Rules { policy, ack_timeout: settings.ack_timeout, store_after: STORE_AFTER, memory, in_flight: LANE };
+    opened.last_pending.map(|last| Pending::new(rules, Seq(last)))
 }
 
-fn refuse(lane: Lane, commands: SyncSender<Command>) -> forwarder::Refuse {
-    // Waits for room: the writer never waits for a forwarder. Without a writer the record stays in the spool.
-    Box::new(move |item, reason| drop(commands.send(Command::Refused(lane, item, reason))))
+fn ids(opened: Opened) -> pending::Memory<(usize, crate::event::EventId), Place> {
+    // What has no event time (0) is always the store's to decide.
+    let mut ids = pending::Memory::new(opened.newest.max(0), IDS);
+    for (id, known) in opened.ahead {
+        ids.learn(id.event_time, (id.account, id.event_id), coordinator::place_of(known));
+    }
+    ids
 }
 
 impl Running {
-    fn spawn(delivery: Delivery, writer: Writer, forwarders: Vec<Forwarder>) -> Result<Self, StartError> {
-        let (alive, drained) = mpsc::sync_channel::<()>(0);
-        let writer = watch::spawn("spool", move || writer.run())?;
-        let mut threads = Vec::new();
-        for forwarder in forwarders {
-            let alive = alive.clone();
-            let name = format!("forward-{}", threads.len());
-            threads.push(watch::spawn(&name, move || {
-                let _alive = alive;
-                forwarder.run();
-            })?);
-        }
-        Ok(Self { delivery, writer, forwarders: threads, drained })
+    fn spawn(inbox: Arc<Inbox>, coordinator: Coordinator) -> Result<Self, StartError> {
+        let (end, ended) = mpsc::sync_channel(1);
+        let coordinator = watch::spawn("coordinator", move || {
+            let _ = end.send(coordinator.run());
+        })?;
+        Ok(Self { inbox, coordinator, ended })
     }
 
-    /// Sends what waits in memory, at most until `limit`; then closes the spool. What is not acknowledged by then stays in
-    /// the spool and goes out at the next start. Blocks.
+    /// Sends what waits in memory, at most until `limit`; then stores the rest and closes the spool. What is not acknowledged
+    /// by then stays in the spool and goes out at the next start. Blocks, for a second more than `limit` at most where the
+    /// disk hangs.
     pub fn stop(self, limit: Duration) {
-        for lane in self.delivery.lanes.iter() {
-            lane.set_stop(Stop::Draining);
+        let until = Instant::now() + limit + GRACE;
+        self.inbox.stop(Instant::now() + limit);
+        let left = || until.saturating_duration_since(Instant::now());
+        let Ok((store, links)) = self.ended.recv_timeout(left()) else {
+            return tracing::warn!("the delivery does not end; it is left as it is");
+        };
+        // It cannot have panicked: that ends the process.
+        let _ = self.coordinator.join();
+        if let Some(links) = links {
+            links.end(GRACE / 2);
         }
-        if self.drained.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("the flush ran out of time; what was in flight is sent again at the next start");
-        }
-        for lane in self.delivery.lanes.iter() {
-            lane.set_stop(Stop::Now);
-        }
-        for forwarder in self.forwarders {
-            // It cannot have panicked: that ends the process.
-            let _ = forwarder.join();
-        }
-        if self.delivery.commands.send(Command::Stop).is_ok() {
-            let _ = self.writer.join();
-        }
+        store.close(left().max(GRACE / 4));
     }
 }
 

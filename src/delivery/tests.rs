@@ -8,36 +8,41 @@ mod reports;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, atomic::AtomicBool},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rdkafka::error::KafkaError;
 
 use super::{
-    sink::{NotTaken, Sink},
-    state::{Failure, Item},
+    broker::{Link, NotTaken, Producer, Report as BrokerReport, Reports},
+    pending::Failure,
     *,
 };
 use crate::event::{EventId, Record};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// What a sink was given: generation, seq, value.
-type Sent = (u64, u64, String);
+/// What a producer was given: which one, seq, value.
+type Sent = (Link, u64, String);
 
 /// A broker played by the test.
 #[derive(Default)]
 struct Broker {
     sent: Mutex<HashMap<&'static str, Vec<Sent>>>,
-    lanes: Mutex<HashMap<&'static str, Arc<Shared>>>,
-    /// Acknowledge at once, from a thread of its own.
+    reports: Mutex<Option<Reports>>,
+    /// Acknowledge at once.
     acks: AtomicBool,
+    /// Nobody is there.
+    unreachable: AtomicBool,
 }
 
 struct Double {
     broker: Arc<Broker>,
-    topic: &'static str,
-    generation: u64,
+    link: Link,
+    reports: Reports,
 }
 
 fn topic_of(lane: Lane) -> &'static str {
@@ -49,10 +54,12 @@ fn topic_of(lane: Lane) -> &'static str {
 }
 
 impl Connect for Arc<Broker> {
-    fn connect(&self, lane: &Arc<Shared>, generation: u64) -> Result<Box<dyn Sink>, KafkaError> {
-        let topic = topic_of(lane.lane);
-        self.lanes.lock().unwrap().insert(topic, Arc::clone(lane));
-        Ok(Box::new(Double { broker: Arc::clone(self), topic, generation }))
+    fn connect(&self, link: Link, reports: Reports) -> Result<Box<dyn Producer>, KafkaError> {
+        if !self.unreachable.load(Ordering::SeqCst) {
+            reports(BrokerReport::Connected(link, true));
+        }
+        *self.reports.lock().unwrap() = Some(Arc::clone(&reports));
+        Ok(Box::new(Double { broker: Arc::clone(self), link, reports }))
     }
 
     fn linger(&self) -> Duration {
@@ -60,17 +67,16 @@ impl Connect for Arc<Broker> {
     }
 }
 
-impl Sink for Double {
-    fn send(&self, item: &Item) -> Result<(), NotTaken> {
-        let value = String::from_utf8(item.record.value.clone()).unwrap();
+impl Producer for Double {
+    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken> {
+        let value = String::from_utf8(record.value.clone()).unwrap();
         if value.contains("too large") {
             return Err(NotTaken::Failed(Failure::Refused("too_large")));
         }
-        self.broker.sent.lock().unwrap().entry(self.topic).or_default().push((self.generation, item.seq, value));
+        let topic = topic_of(self.link.lane);
+        self.broker.sent.lock().unwrap().entry(topic).or_default().push((self.link, seq, value));
         if self.broker.acks.load(Ordering::SeqCst) {
-            let (broker, topic, generation, seq) = (Arc::clone(&self.broker), self.topic, self.generation, item.seq);
-            // The caller holds the lane's lock: the report comes from elsewhere, as librdkafka's does.
-            std::thread::spawn(move || broker.lane(topic).acked(generation, seq));
+            (self.reports)(BrokerReport::Acked(self.link, seq));
         }
         Ok(())
     }
@@ -79,8 +85,17 @@ impl Sink for Double {
 }
 
 impl Broker {
-    fn lane(&self, topic: &str) -> Arc<Shared> {
-        Arc::clone(&self.lanes.lock().unwrap()[topic])
+    fn report(&self, report: BrokerReport) {
+        let reports = self.reports.lock().unwrap().clone().expect("a producer");
+        reports(report);
+    }
+
+    fn ack(&self, (link, seq, _): &Sent) {
+        self.report(BrokerReport::Acked(*link, *seq));
+    }
+
+    fn fail(&self, (link, seq, _): &Sent, failure: Failure) {
+        self.report(BrokerReport::Failed(*link, *seq, failure));
     }
 
     fn sent(&self, topic: &str) -> Vec<Sent> {
@@ -132,8 +147,8 @@ impl Bench {
         bench
     }
 
-    fn start(&self) -> (Delivery, Running) {
-        let settings = Settings {
+    fn settings(&self) -> Settings {
+        Settings {
             path: self.folder.path().to_owned(),
             max_bytes: self.max_bytes,
             answer_after: self.answer_after,
@@ -144,8 +159,11 @@ impl Bench {
             producer: None,
             topics: ["events".into(), "dlq".into(), "other".into()],
             encodings: Default::default(),
-        };
-        Delivery::start_with(settings, self.metrics.clone(), Some(Arc::new(Arc::clone(&self.broker)))).unwrap()
+        }
+    }
+
+    fn start(&self) -> (Delivery, Running) {
+        Delivery::start_with(self.settings(), self.metrics.clone(), Some(Arc::new(Arc::clone(&self.broker)))).unwrap()
     }
 
     /// Pending records as `cardhook spool` sees them.
@@ -227,7 +245,7 @@ async fn a_duplicate_joins_the_wait_of_the_first_copy() {
     let acked_by = bench.broker.clone();
     let acker = std::thread::spawn(move || {
         let sent = acked_by.await_sent("events", 1);
-        acked_by.lane("events").acked(sent[0].0, sent[0].1);
+        acked_by.ack(&sent[0]);
     });
     let (one, two, three, four) = tokio::join!(
         submit(&delivery, "same"),
@@ -256,9 +274,8 @@ async fn a_backlog_beyond_memory_is_read_from_the_spool_in_order() {
     let mut acked = 0;
     while acked < COUNT {
         let sent = bench.broker.await_sent("events", acked + 1);
-        let lane = bench.broker.lane("events");
-        for (generation, seq, _) in &sent[acked..] {
-            lane.acked(*generation, *seq);
+        for sent in &sent[acked..] {
+            bench.broker.ack(sent);
         }
         acked = sent.len();
     }
@@ -271,7 +288,7 @@ async fn a_backlog_beyond_memory_is_read_from_the_spool_in_order() {
 fn a_second_service_on_the_same_spool_is_refused() {
     let bench = Bench::new(AnswerAfter::Disk);
     let (_delivery, running) = bench.start();
-    let second = spool::Spool::open(bench.folder.path(), &[]);
+    let second = Delivery::start_with(bench.settings(), Metrics::new(), None);
     assert!(second.is_err_and(|error| error.to_string().contains("in use by another cardhook")));
     running.stop(SOON);
 }

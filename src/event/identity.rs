@@ -47,6 +47,12 @@ impl EventId {
         Self::of_parts([account.as_bytes(), b"\n", body])
     }
 
+    /// An id from its 16 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The 16 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

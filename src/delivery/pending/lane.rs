@@ -70,6 +70,7 @@ pub(in crate::delivery) struct Lane<P, A> {
     decided: Vec<(A, Verdict)>,
     removals: Vec<(Seq, u64)>,
     given_up: Vec<P>,
+    unreadable: BTreeSet<Seq>,
 }
 
 impl<P, A> Lane<P, A> {
@@ -92,6 +93,7 @@ impl<P, A> Lane<P, A> {
             decided: Vec::new(),
             removals: Vec::new(),
             given_up: Vec::new(),
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -148,6 +150,19 @@ impl<P, A> Lane<P, A> {
         let record = Pending::stored(now);
         self.records.insert(seq, record);
         self.wait(seq, answer, since, now);
+        if self.records.get(&seq).is_some_and(|record| record.waiting.is_empty()) {
+            self.records.remove(&seq);
+        }
+    }
+
+    /// Rows on disk that do not read: their records are lost, and a duplicate of one is the only copy.
+    pub(in crate::delivery) fn do_not_read(&mut self, seqs: &[Seq]) {
+        self.unreadable.extend(seqs);
+    }
+
+    /// Whether a record on disk does not read.
+    pub(in crate::delivery) fn reads_not(&self, seq: Seq) -> bool {
+        self.unreadable.contains(&seq)
     }
 
     fn wait(&mut self, seq: Seq, answer: A, since: Instant, now: Instant) {
@@ -163,10 +178,31 @@ impl<P, A> Lane<P, A> {
         self.presence.is_away()
     }
 
+    /// Kafka was reported away, or found so: not only not reached yet.
+    pub(in crate::delivery) fn is_silent(&self) -> bool {
+        self.presence.is_silent()
+    }
+
     /// The client reports a broker up, or all of them down.
     pub(in crate::delivery) fn set_broker_up(&mut self, up: bool, now: Instant) {
         self.presence.broker_up(up);
         self.judge_all_when_away(now);
+    }
+
+    /// A broker is connected, or none is at the moment.
+    pub(in crate::delivery) fn set_connected(&mut self, up: bool, now: Instant) {
+        self.presence.connected(up);
+        self.judge_all_when_away(now);
+    }
+
+    /// Kafka acknowledges, or nothing waits for it and a broker is connected: it can be counted on for the next record.
+    pub(in crate::delivery) fn is_up(&self) -> bool {
+        !self.is_away() || self.memory.records == 0 && self.presence.is_connected()
+    }
+
+    /// What memory holds.
+    pub(in crate::delivery) fn memory(&self) -> Amount {
+        self.memory
     }
 
     /// What time alone changes: late answers, and Kafka away. To be called at [`due`](Self::due).
@@ -181,12 +217,16 @@ impl<P, A> Lane<P, A> {
         }
     }
 
-    /// When `tick` has something to do, or a record is to be stored.
+    /// When `tick` has something to do.
     pub(in crate::delivery) fn due(&self) -> Option<Instant> {
         let late = self.lateness.front().map(|(late, _)| *late);
+        [late, self.silent_at()].into_iter().flatten().min()
+    }
+
+    /// When a record is to be stored because it has waited long.
+    pub(in crate::delivery) fn store_due(&self) -> Option<Instant> {
         let oldest = self.unstored.first().and_then(|seq| self.records.get(seq));
-        let store = oldest.map(|record| record.received + self.rules.store_after);
-        [late, self.silent_at(), store].into_iter().flatten().min()
+        oldest.map(|record| record.received + self.rules.store_after)
     }
 
     /// When Kafka counts as away, unless an ack comes before.
@@ -202,7 +242,13 @@ impl<P, A> Lane<P, A> {
         }
         let behind = self.behind();
         let sendable = self.memory_in_flight().is_below(self.rules.in_flight);
-        let next = self.resend.next(now, sendable, |seq| behind.is_none_or(|loaded| seq <= loaded));
+        let held_back = self.holds_back();
+        let records = &self.records;
+        let may_leave = |seq: Seq| {
+            behind.is_none_or(|loaded| seq <= loaded)
+                && !(held_back && records.get(&seq).is_some_and(|record| record.disk.is_open()))
+        };
+        let next = self.resend.next(now, sendable, may_leave);
         if let Step::Send(_, seq) = next
             && let Some(record) = self.records.get_mut(&seq)
         {
@@ -212,6 +258,14 @@ impl<P, A> Lane<P, A> {
             self.resend.sent(seq, record.bytes);
         }
         next
+    }
+
+    /// While Kafka is away a record leaves once it is known what the disk has of it: one that was never sent and cannot be
+    /// stored is given up. But when nothing is in flight and a broker is connected, the next record is the one whose ack says
+    /// that Kafka is back.
+    fn holds_back(&self) -> bool {
+        let is_try = self.resend.in_flight().0 == 0 && self.presence.is_connected();
+        self.is_away() && !is_try && self.rules.policy != AnswerAfter::KafkaOnly
     }
 
     fn memory_in_flight(&self) -> Amount {
@@ -310,6 +364,11 @@ impl<P, A> Lane<P, A> {
         }
     }
 
+    /// Records of which memory alone has something, whatever was asked of the store.
+    pub(in crate::delivery) fn not_on_disk(&self) -> usize {
+        self.records.values().filter(|record| record.disk.is_open() && record.broker != Broker::Acked).count()
+    }
+
     /// The disk works again: what is in memory only is stored.
     pub(in crate::delivery) fn disk_works(&mut self) {
         self.store_all = true;
@@ -383,6 +442,11 @@ impl<P, A> Lane<P, A> {
         self.judge(seq, now);
         self.settle(seq);
         payload
+    }
+
+    /// When a record was sent for the first time.
+    pub(in crate::delivery) fn first_sent(&self, seq: Seq) -> Option<Instant> {
+        self.records.get(&seq)?.first_sent
     }
 
     /// What is sent of a record that memory holds.

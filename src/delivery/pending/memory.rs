@@ -166,12 +166,18 @@ impl<K: Copy + Eq + Hash, P: Copy> Memory<K, P> {
         self.evict();
     }
 
+    /// Ids that are to be written.
+    pub(in crate::delivery) fn due_len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Whether ids are to be written.
     pub(in crate::delivery) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
     /// Ids held.
+    #[cfg(test)]
     pub(in crate::delivery) fn len(&self) -> usize {
         self.held
     }

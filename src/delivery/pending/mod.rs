@@ -11,5 +11,11 @@ mod record;
 mod resend;
 mod step;
 
+pub(super) use lane::Lane as Pending;
+pub(super) use memory::{Due, Found, Limits, Memory};
+pub(super) use record::{By, Seq, Verdict};
+pub(super) use resend::{Failure, Route};
+pub(super) use step::{Amount, Arrival, New, Refused, Rules, Step};
+
 #[cfg(test)]
 mod model_test;

@@ -19,6 +19,21 @@ impl Presence {
         self.silent || self.last_ack.is_none() && !self.broker_up
     }
 
+    /// Kafka was reported away, or found so: not only not reached yet.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Whether a broker was reported connected by the last that was heard.
+    pub(super) fn is_connected(&self) -> bool {
+        self.broker_up
+    }
+
+    /// A broker is connected, or none is at the moment: that says nothing of the next acks.
+    pub(super) fn connected(&mut self, up: bool) {
+        self.broker_up = up;
+    }
+
     /// The client reports a broker up, or all of them down.
     pub(super) fn broker_up(&mut self, up: bool) {
         self.broker_up = up;

@@ -23,6 +23,16 @@ pub(in crate::delivery) enum Disk {
     Failed,
 }
 
+impl Disk {
+    /// It is not known yet whether the disk gets it.
+    pub(super) fn is_open(self) -> bool {
+        match self {
+            Self::Memory | Self::Writing => true,
+            Self::Stored | Self::Failed => false,
+        }
+    }
+}
+
 /// What the broker has of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::delivery) enum Broker {

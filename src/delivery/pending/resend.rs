@@ -41,6 +41,16 @@ pub(in crate::delivery) enum Failure {
     Purged,
 }
 
+impl Failure {
+    /// The label of `cardhook_publish_errors_total`.
+    pub(in crate::delivery) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Refused(reason) | Self::Topic(reason) | Self::Producer(reason) => Some(reason),
+            Self::Purged => None,
+        }
+    }
+}
+
 /// What became of a record whose producer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::delivery) enum Taken {
@@ -322,7 +332,9 @@ impl Producer {
     fn give_back(&mut self, now: Instant) -> BTreeMap<Seq, Failure> {
         (self.connected, self.purged_at) = (false, None);
         let failed = std::mem::take(&mut self.failed);
-        if failed.values().any(|failure| matches!(failure, Failure::Topic(_) | Failure::Producer(_))) {
+        // A refusal ends the producer, and what else it had fails with it: that is no reason to wait.
+        let refused = failed.values().any(|failure| matches!(failure, Failure::Refused(_)));
+        if !refused && failed.values().any(|failure| matches!(failure, Failure::Topic(_) | Failure::Producer(_))) {
             self.pause(now);
         }
         failed

@@ -52,9 +52,7 @@ async fn what_comes_behind_them_keeps_its_own_place() {
     let two = delivery.submit(submission("2"), Instant::now() + SOON);
     let sent = bench.broker.await_sent("events", 2);
     assert!(sent[0].1 < sent[1].1, "{sent:?}");
-    for (generation, seq, _) in sent {
-        bench.broker.lane("events").acked(generation, seq);
-    }
+    sent.iter().for_each(|sent| bench.broker.ack(sent));
     assert_eq!(tokio::join!(one, two), (Ok(NEW_IN_KAFKA), Ok(NEW_IN_KAFKA)));
     running.stop(SOON);
     assert_eq!(bench.broker.values("events"), ["1", "2"]);
@@ -76,10 +74,10 @@ async fn a_re_delivery_stores_them_once_the_spool_works() {
         let again = tokio::join!(submit(&delivery, "a"), submit(&delivery, "a"));
         assert_eq!(again, (stored, stored), "{answer_after:?}");
         assert_eq!(submit(&delivery, "a").await, stored);
-        assert_eq!(bench.pending(Lane::Events), ["a"]);
+        wait_until("its record on disk", || bench.pending(Lane::Events) == ["a"]);
 
         let sent = bench.broker.await_sent("events", 1);
-        bench.broker.lane("events").acked(sent[0].0, sent[0].1);
+        bench.broker.ack(&sent[0]);
         wait_until("the removal", || bench.metrics.spool_records.get() == 0);
         assert_eq!(submit(&delivery, "a").await, Ok(KNOWN_IN_KAFKA));
         running.stop(SOON);
@@ -98,7 +96,7 @@ async fn what_it_was_to_remove_is_known_to_be_in_kafka() {
     let sent = bench.broker.await_sent("events", 1);
     wait_until("the commit", || bench.pending(Lane::Events).len() == 1);
     fail_commits(&bench);
-    bench.broker.lane("events").acked(sent[0].0, sent[0].1);
+    bench.broker.ack(&sent[0]);
     assert_eq!(first.await, Ok(NEW_IN_KAFKA));
     assert_eq!(submit(&delivery, "a").await, Ok(KNOWN_IN_KAFKA), "in the batch that was to remove it, or behind that");
     mend_commits(&bench, &delivery);

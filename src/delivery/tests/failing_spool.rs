@@ -14,7 +14,7 @@ async fn a_full_spool_refuses_until_the_first_removal() {
     assert_eq!(submit(&delivery, "3").await, Err(Overloaded::NoDurablePlace));
     assert_eq!(submit(&delivery, "1").await, Ok(KNOWN_ON_DISK), "known, and safe");
     let sent = bench.broker.await_sent("events", 2);
-    bench.broker.lane("events").acked(sent[0].0, sent[0].1);
+    bench.broker.ack(&sent[0]);
     wait_until("room", || bench.metrics.spool_records.get() == 1);
     assert_eq!(submit(&delivery, "3").await, Ok(NEW_ON_DISK), "what was refused was not remembered");
     running.stop(Duration::ZERO);

@@ -10,16 +10,15 @@ async fn a_failed_report_starts_over_from_the_oldest_unacknowledged_record() {
         submit(&delivery, value).await.unwrap();
     }
     let sent = bench.broker.await_sent("events", 4);
-    let lane = bench.broker.lane("events");
-    lane.acked(sent[0].0, sent[0].1);
-    lane.failed(sent[1].0, sent[1].1, Failure::Producer("fatal"));
+    bench.broker.ack(&sent[0]);
+    bench.broker.fail(&sent[1], Failure::Producer("fatal"));
     submit(&delivery, "5").await.unwrap();
     assert_eq!(bench.broker.sent("events").len(), 4, "nothing is fed before all are reported");
-    lane.acked(sent[2].0, sent[2].1);
-    lane.failed(sent[3].0, sent[3].1, Failure::Purged);
+    bench.broker.ack(&sent[2]);
+    bench.broker.fail(&sent[3], Failure::Purged);
     let again = bench.broker.await_sent("events", 7);
     assert_eq!(bench.broker.values("events")[4..], ["2", "4", "5"]);
-    assert!(again[4].0 > sent[0].0, "on a new producer");
+    assert!(again[4].0.generation > sent[0].0.generation, "on a new producer");
     running.stop(Duration::ZERO);
 }
 
@@ -44,17 +43,15 @@ async fn a_refusal_among_others_is_found_by_sending_it_alone() {
         submit(&delivery, value).await.unwrap();
     }
     let sent = bench.broker.await_sent("events", 3);
-    let lane = bench.broker.lane("events");
-    lane.failed(sent[0].0, sent[0].1, Failure::Producer("other"));
-    lane.failed(sent[1].0, sent[1].1, Failure::Refused("invalid_record"));
-    lane.failed(sent[2].0, sent[2].1, Failure::Producer("other"));
+    bench.broker.fail(&sent[0], Failure::Producer("other"));
+    bench.broker.fail(&sent[1], Failure::Refused("invalid_record"));
+    bench.broker.fail(&sent[2], Failure::Producer("other"));
     // The suspect is in the middle: what stands before it must be acknowledged before it is sent, alone.
     let again = bench.broker.await_sent("events", 4);
-    let lane = bench.broker.lane("events");
-    lane.acked(again[3].0, again[3].1);
+    bench.broker.ack(&again[3]);
     let alone = bench.broker.await_sent("events", 5);
     assert_eq!(alone[4].2, "2");
-    lane.failed(alone[4].0, alone[4].1, Failure::Refused("invalid_record"));
+    bench.broker.fail(&alone[4], Failure::Refused("invalid_record"));
     bench.broker.await_sent("events", 6);
     bench.broker.await_sent("dlq", 1);
     assert_eq!(bench.broker.values("events")[3..], ["1", "2", "3"]);

@@ -66,7 +66,7 @@ fn a_record_without_an_ack_is_stored_after_its_time_and_removed_after_the_ack() 
     let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
     add(&mut lane, 1, now);
     sent(&mut lane, now);
-    assert_eq!(lane.due(), Some(now + STORE_AFTER));
+    assert_eq!(lane.store_due(), Some(now + STORE_AFTER));
     assert_eq!(to_store(&mut lane, now + STORE_AFTER), [1]);
     lane.committed(&[Seq(1)], now + STORE_AFTER);
     assert!(lane.take_decided().is_empty(), "the answer still waits for the broker");

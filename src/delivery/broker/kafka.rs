@@ -1,0 +1,257 @@
+//! librdkafka: a producer for each route of a lane, its reports, and which of them are believed.
+
+use std::{
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext, Message as _,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
+};
+use serde::Deserialize;
+
+use super::{
+    Connect, Link, NotTaken, Report, Reports,
+    complaint::Complaints,
+    errors::{classify, unencoded},
+    properties::{alone, linger},
+};
+use crate::{
+    delivery::{
+        Lane,
+        pending::{Failure, Route},
+        watch,
+    },
+    event::{Encoding, Record},
+};
+
+/// An event's, and room for one more.
+const HEADERS: usize = 9;
+/// How long the polling thread may sleep; how long a stop waits for it.
+const POLL: Duration = Duration::from_millis(100);
+/// How long one look for a first connection may take.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// librdkafka properties, the topics, and how each lane's values are written. Without `Debug`: passwords are among them.
+pub(in crate::delivery) struct Kafka {
+    pub(in crate::delivery) config: ClientConfig,
+    pub(in crate::delivery) topics: [Arc<str>; 3],
+    pub(in crate::delivery) encodings: [Encoding; 3],
+}
+
+impl Connect for Kafka {
+    fn connect(&self, link: Link, reports: Reports) -> Result<Box<dyn super::Producer>, KafkaError> {
+        let config = match link.route {
+            Route::Batch => &self.config,
+            Route::Alone => &alone(&self.config),
+        };
+        let context = Context {
+            link,
+            reports,
+            complaints: Complaints::default(),
+            distrusted: AtomicBool::new(false),
+            producer: OnceLock::new(),
+        };
+        let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
+        // Set before the first poll, so before the first report.
+        producer.context().producer.get_or_init(|| Arc::downgrade(&producer));
+        let stop = Arc::new(AtomicBool::new(false));
+        let place = Lane::FORWARDED.iter().position(|forwarded| *forwarded == link.lane).unwrap_or_default();
+        let topic = self.topics.get(place).cloned().unwrap_or_default();
+        let no_thread = |_| KafkaError::ClientCreation("no thread for polling".into());
+        let polling = {
+            let (producer, stop) = (Arc::clone(&producer), Arc::clone(&stop));
+            watch::spawn("kafka-poll", move || {
+                while !stop.load(Ordering::Relaxed) {
+                    producer.poll(POLL);
+                }
+            })
+        };
+        let polling = polling.map_err(no_thread)?;
+        // The statistics say it too, two seconds later.
+        if link.lane == Lane::Events && link.route == Route::Batch && link.generation == 0 {
+            let (producer, stop, topic) = (Arc::downgrade(&producer), Arc::clone(&stop), Arc::clone(&topic));
+            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic)).map_err(no_thread)?;
+        }
+        let encoding = self.encodings.get(place).cloned().unwrap_or_default();
+        Ok(Box::new(KafkaProducer { producer, topic, encoding, stop, polling: Some(polling) }))
+    }
+
+    fn linger(&self) -> Duration {
+        linger(&self.config)
+    }
+}
+
+/// Reports that a broker is connected, as soon as one is.
+fn report_first_connection(producer: &Weak<BaseProducer<Context>>, stop: &AtomicBool, topic: &str) {
+    while !stop.load(Ordering::Relaxed) {
+        let Some(producer) = producer.upgrade() else { return };
+        if producer.client().fetch_metadata(Some(topic), FIRST).is_ok() {
+            return (producer.context().reports)(Report::Connected(producer.context().link, true));
+        }
+        drop(producer);
+        std::thread::sleep(POLL);
+    }
+}
+
+struct KafkaProducer {
+    producer: Arc<BaseProducer<Context>>,
+    topic: Arc<str>,
+    encoding: Encoding,
+    stop: Arc<AtomicBool>,
+    polling: Option<JoinHandle<()>>,
+}
+
+impl super::Producer for KafkaProducer {
+    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken> {
+        let record = self.encoding.encode(record).map_err(|error| NotTaken::Failed(unencoded(error)))?;
+        // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
+        let seq = usize::try_from(seq).unwrap_or(usize::MAX);
+        let mut send = BaseRecord::with_opaque_to(&self.topic, seq)
+            .payload(record.value.as_slice())
+            // librdkafka takes 0 for "now".
+            .timestamp(record.timestamp_ms.max(1))
+            .headers(kafka_headers(&record));
+        if let Some(key) = record.key.as_deref() {
+            send = send.key(key.as_bytes());
+        }
+        self.producer.send::<[u8], [u8]>(send).map_err(|(error, _)| match self.producer.context().cause(&error) {
+            Some(RDKafkaErrorCode::QueueFull) => NotTaken::QueueFull,
+            code => NotTaken::Failed(classify(code)),
+        })
+    }
+
+    fn purge(&self) {
+        // A broker thread in a name look-up must not be waited for.
+        self.producer.purge(PurgeConfig::default().queue().non_blocking());
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(polling) = self.polling.take() {
+            // The thread ends by itself within `POLL`. It cannot have panicked: that ends the process.
+            let _ = polling.join();
+        }
+    }
+}
+
+struct Context {
+    link: Link,
+    reports: Reports,
+    /// Why no broker answers.
+    complaints: Complaints,
+    /// A report said delivered that need not be true: the later ones are not believed either.
+    distrusted: AtomicBool,
+    /// Whose context this is.
+    producer: OnceLock<Weak<BaseProducer<Context>>>,
+}
+
+impl Context {
+    /// An error's code; where it only says that the producer has ended, or that librdkafka gave everything back because of
+    /// that, the code of what ended it.
+    fn cause(&self, error: &KafkaError) -> Option<RDKafkaErrorCode> {
+        use RDKafkaErrorCode as Code;
+        let code = error.rdkafka_error_code();
+        if !matches!(code, Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight)) {
+            return code;
+        }
+        let producer = self.producer.get().and_then(Weak::upgrade);
+        producer.and_then(|producer| producer.client().fatal_error()).map_or(code, |(cause, _)| Some(cause))
+    }
+}
+
+impl Context {
+    /// Whether a report of success means that the broker has the record. librdkafka reports success also when the broker calls
+    /// the batch's sequence numbers old: a new leader that was sent a later batch first says so of one that it never had. Such
+    /// a report has no offset, -1, and those of the records behind it in the batch count on from that.
+    fn trusts(&self, offset: i64) -> bool {
+        if offset < 0 {
+            self.distrusted.store(true, Ordering::Relaxed);
+        }
+        !self.distrusted.load(Ordering::Relaxed)
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
+        let (link, seq) = (self.link, seq as u64);
+        (self.reports)(match result {
+            Ok(message) if self.trusts(message.offset()) => Report::Acked(link, seq),
+            Ok(_) => Report::Failed(link, seq, Failure::Producer("fatal")),
+            Err((error, _)) => Report::Failed(link, seq, classify(self.cause(error))),
+        });
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let up = serde_json::from_slice::<Statistics>(statistics)
+            .is_ok_and(|statistics| statistics.brokers.values().any(|broker| broker.state == "UP"));
+        (self.reports)(Report::Connected(self.link, up));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.hear(&error, reason);
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                let why = match self.complaints.reason_and_cure() {
+                    Some((reason, cure)) => format!("all brokers are down: {reason}; {cure}"),
+                    None => "all brokers are down".to_owned(),
+                };
+                (self.reports)(Report::AllDown(self.link, why));
+            }
+            // No record fails by it, they wait: counted here, once for every line that librdkafka logs.
+            code @ Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                if let Some(reason) = classify(code).reason() {
+                    (self.reports)(Report::Complaint(reason));
+                }
+            }
+            Some(_) | None => tracing::debug!(target: "librdkafka", %error, "{reason}"),
+        }
+    }
+}
+
+/// The part of librdkafka's statistics that says whether a broker is there.
+#[derive(Deserialize)]
+struct Statistics<'a> {
+    #[serde(borrow, default)]
+    brokers: std::collections::HashMap<std::borrow::Cow<'a, str>, Broker<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Broker<'a> {
+    #[serde(borrow)]
+    state: std::borrow::Cow<'a, str>,
+}
+
+/// A record's headers as librdkafka takes them.
+#[must_use]
+pub fn kafka_headers(record: &Record) -> OwnedHeaders {
+    record.headers.iter().fold(OwnedHeaders::new_with_capacity(HEADERS), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}

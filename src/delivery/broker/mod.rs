@@ -1,0 +1,80 @@
+//! The broker: where records go. librdkafka in the service, a double in the delivery's tests.
+//!
+//! Does not depend on answers and on the store.
+
+mod complaint;
+mod errors;
+mod kafka;
+mod links;
+mod pacing;
+mod properties;
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::error::KafkaError;
+
+pub use complaint::Complaints;
+pub use errors::is_refusal;
+pub(super) use errors::REASONS;
+pub use kafka::kafka_headers;
+pub(super) use kafka::Kafka;
+pub(super) use links::Links;
+pub use properties::producer as producer_properties;
+
+use super::{
+    Lane,
+    pending::{Failure, Route},
+};
+use crate::event::Record;
+
+/// Why a record was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// No room now: try again soon.
+    QueueFull,
+    /// As a failed report would say.
+    Failed(Failure),
+}
+
+/// A connection to one topic. Every record that was taken is reported once, as [`Report::Acked`] or [`Report::Failed`].
+pub(super) trait Producer: Send {
+    /// Takes a record, or says why not. Never blocks.
+    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken>;
+    /// Gives back what has not left yet, reported as [`Failure::Purged`].
+    fn purge(&self);
+}
+
+/// Makes producers: one at the start, a new one after a failure.
+pub(super) trait Connect: Send + Sync {
+    /// A producer that reports as `to`.
+    fn connect(&self, to: Link, reports: Reports) -> Result<Box<dyn Producer>, KafkaError>;
+    /// How long a producer keeps a record for others to share its request.
+    fn linger(&self) -> Duration;
+}
+
+/// Which producer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) lane: Lane,
+    pub(super) route: Route,
+    /// Counts the producers of a lane's route: what an old one reports is not for the new one.
+    pub(super) generation: u64,
+}
+
+/// What producers report.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// All in-sync replicas have the record.
+    Acked(Link, u64),
+    /// It failed, or was given back.
+    Failed(Link, u64, Failure),
+    /// A broker is connected, or none is at the moment.
+    Connected(Link, bool),
+    /// All brokers are down, and this is why.
+    AllDown(Link, String),
+    /// Something failed that is no record's failure: a label of `cardhook_publish_errors_total`.
+    Complaint(&'static str),
+}
+
+/// Where reports go.
+pub(super) type Reports = Arc<dyn Fn(Report) + Send + Sync>;

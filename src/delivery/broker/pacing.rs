@@ -1,0 +1,157 @@
+//! When records leave: in waves, each when the one before is reported.
+//!
+//! librdkafka has one request of a partition in flight when it keeps the order, and its thread spins while records wait behind
+//! that one. So what comes while a wave is out waits here, for its last report or for 50 ms. Does not depend on Kafka.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{NotTaken, Producer};
+use crate::delivery::submission::Sending;
+
+/// How long a wave waits for the reports of the one before: a partition without a leader holds up the others so long.
+const WAVE: Duration = Duration::from_millis(50);
+/// How long it waits for room in the client's queue.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// A producer, and what waits for its next wave.
+pub(in crate::delivery) struct Paced {
+    producer: Box<dyn Producer>,
+    /// How long a wave stays open for records that come after it began.
+    open_for: Duration,
+    /// How long after a wave the next one begins, at least.
+    apart: Duration,
+    waiting: VecDeque<(u64, Arc<Sending>)>,
+    outstanding: usize,
+    began: Option<Instant>,
+    full_until: Option<Instant>,
+}
+
+impl Paced {
+    pub(in crate::delivery) fn new(producer: Box<dyn Producer>, open_for: Duration, apart: Duration) -> Self {
+        let (waiting, began, full_until) = (VecDeque::new(), None, None);
+        Self { producer, open_for, apart, waiting, outstanding: 0, began, full_until }
+    }
+
+    /// Takes a record: it leaves with [`pump`](Self::pump).
+    pub(in crate::delivery) fn send(&mut self, seq: u64, sending: Arc<Sending>) {
+        self.waiting.push_back((seq, sending));
+    }
+
+    /// A record was reported.
+    pub(in crate::delivery) fn reported(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    /// When there is something to send, if it is not now.
+    pub(in crate::delivery) fn due(&self) -> Option<Instant> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let wait = if self.outstanding == 0 { self.apart } else { WAVE };
+        let next = self.began.map(|began| began + wait);
+        next.max(self.full_until)
+    }
+
+    /// Sends what waits, where a wave may begin or is open. What fails at once is returned.
+    pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(u64, NotTaken)> {
+        let mut failed = Vec::new();
+        if self.waiting.is_empty() || self.full_until.is_some_and(|until| now < until) {
+            return failed;
+        }
+        let open = self.outstanding > 0 && self.began.is_some_and(|began| now < began + self.open_for);
+        if !open {
+            if self.due().is_some_and(|due| now < due) {
+                return failed;
+            }
+            self.began = Some(now);
+        }
+        self.full_until = None;
+        while let Some((seq, sending)) = self.waiting.pop_front() {
+            match self.producer.send(seq, &sending.record) {
+                Ok(()) => self.outstanding += 1,
+                Err(NotTaken::QueueFull) => {
+                    self.waiting.push_front((seq, sending));
+                    self.full_until = Some(now + SHORT);
+                    break;
+                }
+                Err(failure) => {
+                    failed.push((seq, failure));
+                    break;
+                }
+            }
+        }
+        failed
+    }
+
+    /// Takes back what has not left yet: what waits here is returned, the rest is reported.
+    pub(in crate::delivery) fn purge(&mut self) -> Vec<u64> {
+        self.producer.purge();
+        self.waiting.drain(..).map(|(seq, _)| seq).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::event::Record;
+
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Producer for Counting {
+        fn send(&self, _: u64, _: &Record) -> Result<(), NotTaken> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn purge(&self) {}
+    }
+
+    fn sending() -> Arc<Sending> {
+        let record = Record::default();
+        Arc::new(Sending { record, account: None, received_at_ms: 0, id: None, signature: None })
+    }
+
+    fn paced(open_for: u64, apart: u64) -> (Paced, Arc<AtomicUsize>) {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let [open_for, apart] = [open_for, apart].map(Duration::from_millis);
+        (Paced::new(Box::new(Counting(Arc::clone(&sent))), open_for, apart), sent)
+    }
+
+    /// How many were sent after two records, one at once and one so many milliseconds later.
+    fn sent_of_two(open_for: u64, later: u64) -> usize {
+        let (mut paced, sent) = paced(open_for, 0);
+        let now = Instant::now();
+        for (seq, at) in [(1, now), (2, now + Duration::from_millis(later))] {
+            paced.send(seq, sending());
+            assert!(paced.pump(at).is_empty());
+        }
+        sent.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_record_joins_the_wave_while_it_is_open_and_waits_for_its_reports_after_that_but_not_for_ever() {
+        assert_eq!(sent_of_two(10, 5), 2);
+        assert_eq!(sent_of_two(0, 5), 1);
+        assert_eq!(sent_of_two(0, 60), 2, "one partition does not hold up the others for longer");
+    }
+
+    #[test]
+    fn what_follows_a_reported_wave_waits_until_the_next_may_begin() {
+        for (apart, expected) in [(60_000, 1), (0, 2)] {
+            let (mut paced, sent) = paced(0, apart);
+            let now = Instant::now();
+            paced.send(1, sending());
+            paced.pump(now);
+            paced.reported();
+            paced.send(2, sending());
+            paced.pump(now + Duration::from_millis(1));
+            assert_eq!(sent.load(Ordering::Relaxed), expected, "{apart}");
+        }
+    }
+}

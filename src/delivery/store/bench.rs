@@ -1,0 +1,73 @@
+//! The spool alone, as its worker uses it, for `benches/dedup`. It is no part of the interface; what is appended counts as
+//! acknowledged in the next commit.
+
+use std::path::Path;
+
+use super::{Id, Position, Row, Spool, SpoolError, seq_of_second, size_of};
+use crate::{
+    delivery::Lane,
+    event::{EventId, Record},
+};
+
+/// Ids looked at for forgetting in one commit, as the worker does.
+const FORGET_AT_ONCE: usize = 1000;
+
+/// A spool whose records are acknowledged at once.
+#[derive(Debug)]
+pub struct Measured {
+    spool: Spool,
+    acked: Vec<(u64, u64)>,
+    last_seq: u64,
+}
+
+impl Measured {
+    /// Opens or creates the spool in a folder.
+    ///
+    /// # Errors
+    /// As a service's start.
+    pub fn open(folder: &Path) -> Result<Self, SpoolError> {
+        let spool = Spool::open(folder, &["shop".to_owned()])?;
+        let last_seq = spool.counters().last_seq;
+        Ok(Self { spool, acked: Vec::new(), last_seq })
+    }
+
+    /// Ids that are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> u64 {
+        self.spool.counters().remembered
+    }
+
+    /// One commit: the last one's records are removed, `record` is appended under each id (with its event time, Unix
+    /// seconds), and ids older than `forget_before` are forgotten, as many as the worker forgets in one.
+    ///
+    /// # Errors
+    /// As the worker's.
+    pub fn commit(
+        &mut self,
+        record: &Record,
+        ids: impl Iterator<Item = (EventId, i64)>,
+        forget_before: Option<i64>,
+    ) -> Result<(), SpoolError> {
+        let mut batch = self.spool.batch()?;
+        batch.remove(Lane::Events, &mut self.acked)?;
+        self.acked.clear();
+        for (event_id, event_time) in ids {
+            self.last_seq = seq_of_second(event_time).max(self.last_seq + 1);
+            let (seq, account, received_at_ms) = (self.last_seq, Some(0), event_time * 1000);
+            let id = Some(Id { account: 0, event_time, event_id });
+            batch.append(&Row { lane: Lane::Events, seq, account, received_at_ms, record, id })?;
+            self.acked.push((seq, size_of(record)));
+        }
+        if let Some(cutoff) = forget_before {
+            batch.forget(&Position::default(), cutoff, FORGET_AT_ONCE)?;
+        }
+        batch.set_last_seq(self.last_seq);
+        batch.commit()?;
+        self.spool.move_log_when_due()
+    }
+
+    /// As a stop.
+    pub fn close(mut self) {
+        self.spool.tidy();
+    }
+}

@@ -1,0 +1,279 @@
+//! The spool: pending records in arrival order and remembered ids, in one SQLite database, each commit one fsynced transaction.
+//!
+//! `worker` is its thread, `pages` the thread that reads beside it. Does not depend on Kafka or on answers. What holds:
+//!
+//! - the transaction that appends a record remembers its id: an event is either new and stored, or a duplicate;
+//! - a record's place is `lane << 56 | seq`, so that each lane is one range of the tree, in arrival order;
+//! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), and so says when an id was received
+//!   without a column of its own. It is given by the delivery, and no two records have the same;
+//! - remembered ids are clustered by event time: inserts stay at the tree's right edge. Those of quarantined pushes, which
+//!   have no event time, and nonce uses stand in buckets by receipt.
+
+mod batch;
+mod buckets;
+mod damage;
+mod database;
+mod export;
+mod folder;
+mod log;
+mod memory;
+mod pages;
+mod place;
+mod reader;
+mod room;
+mod upgrade;
+mod verify;
+mod worker;
+#[doc(hidden)]
+pub mod bench;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Lane;
+use crate::event::EventId;
+use database::{LAYOUT, account_number, connect, read_counters};
+
+pub(super) use batch::{Batch, Id, Known, Position, Row, size_of};
+pub use export::{Spooled, take_out};
+pub use folder::FolderError;
+pub use memory::Memory;
+pub use place::{spool_folder, volatile_file_system};
+pub use reader::{Page, Reader, Report, Stored};
+pub use verify::Verified;
+pub(super) use worker::{Append, Commit, Decided, Decision, Moved, NonceUse, Opened, Removal, Report as StoreReport, Rules, StartError, Status, Store, Undecided};
+
+/// Bits of a row id below the lane.
+const SEQ_BITS: u32 = 56;
+/// Bits of a seq below the second of receipt.
+const COUNTER_BITS: u32 = 16;
+/// An eighth of the default window.
+const BUCKET_SECONDS: i64 = 6 * 3600;
+/// Bytes that one remembered id counts for. Measured: 39.1, at 1,000 a second (`benches/dedup`); at 36 the default of 6 GiB holds
+/// 48 hours of that.
+const BYTES_PER_ID: u64 = 36;
+
+/// Why the spool failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// SQLite says no: disk full, disk failing, database damaged.
+    #[error("the spool's database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The database is of a layout that this release does not know.
+    #[error(
+        "the spool was written by another release (layout {found}, this release knows {LAYOUT}): start that release again"
+    )]
+    Layout {
+        /// What stands in the database.
+        found: i64,
+    },
+    /// The counters are missing, or beyond what any spool counts.
+    #[error("the spool's counters are damaged")]
+    Counters,
+    /// The database is whole as such, and not what a spool is.
+    #[error("the spool's database: {what}")]
+    Incomplete {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The log of the last run cannot be begun anew.
+    #[error("another process reads the spool, and until it ends nothing can be appended to what the last run left")]
+    LogInUse,
+    /// A pending record's bytes do not read.
+    #[error("a pending record (row {row}) does not read")]
+    Damaged {
+        /// Its row.
+        row: i64,
+    },
+}
+
+impl SpoolError {
+    /// Whether the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
+/// What the spool holds, kept in the same transaction as what it counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The highest seq ever given.
+    pub last_seq: u64,
+    /// Pending records, parked ones included.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Parked records.
+    pub parked: u64,
+    /// Remembered ids.
+    pub remembered: u64,
+    /// Signatures that are bound to an event.
+    pub bound: u64,
+    /// Remembered ids of quarantined pushes.
+    pub quarantined: u64,
+}
+
+/// The open spool: one per service, owned by the writer thread.
+#[derive(Debug)]
+pub(super) struct Spool {
+    connection: Connection,
+    folder: folder::Folder,
+    log: log::Log,
+    counters: Counters,
+    accounts: Vec<i64>,
+    /// How many seconds of receipt a bucket covers.
+    bucket_seconds: i64,
+}
+
+impl Spool {
+    /// Opens or creates the spool in `path`, and gives each account name its number. A damaged one is set aside, and what
+    /// reads of its pending records is taken over into a new one.
+    pub(super) fn open(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
+        let folder = folder::Folder::open(path)?;
+        let opened = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
+            Err(damage) if damage.is_damage() => {
+                damage::report(&damage, &folder.set_aside()?);
+                connect(&folder.database())?
+            }
+            opened => opened?,
+        };
+        let mut spool = Self::opened(folder, opened, accounts)?;
+        spool.take_over(accounts);
+        Ok(spool)
+    }
+
+    fn opened(
+        folder: folder::Folder,
+        (connection, log): (Connection, log::Log),
+        accounts: &[String],
+    ) -> Result<Self, SpoolError> {
+        let counters = read_counters(&connection)?;
+        let mut spool = Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
+        // Where that fails, every batch tries it again first.
+        let _ = spool.begin_log_anew();
+        spool.accounts =
+            accounts.iter().map(|name| account_number(&spool.connection, name)).collect::<Result<_, _>>()?;
+        Ok(spool)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The numbers of `Settings::accounts`, in their order.
+    pub(super) fn account_numbers(&self) -> Vec<i64> {
+        self.accounts.clone()
+    }
+
+    /// A reader beside the writer.
+    pub(super) fn reader(&self) -> Result<Reader, SpoolError> {
+        Reader::beside(&self.folder.database(), &self.log.gate)
+    }
+
+    /// Says to the next start that the database is damaged, wherever that was met.
+    pub(super) fn mark_damaged(&self) {
+        self.folder.mark_damaged();
+    }
+
+    /// How long a bucket of quarantined ids and of nonce uses is: they are forgotten a bucket at a time.
+    pub(super) fn set_bucket_seconds(&mut self, seconds: i64) {
+        self.bucket_seconds = seconds.max(1);
+    }
+
+    /// Begins one group commit.
+    pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
+        self.begin_log_anew()?;
+        Batch::begin(&self.connection, &mut self.counters, &self.accounts, self.bucket_seconds)
+    }
+
+    /// What is known of an id without writing: reading works on a full disk too.
+    pub(super) fn known(&self, id: &Id) -> Result<Option<Known>, SpoolError> {
+        batch::known(&self.connection, self.account(id.account), id, &mut None)
+    }
+
+    fn account(&self, index: usize) -> i64 {
+        self.accounts.get(index).copied().unwrap_or(-1)
+    }
+
+    /// The newest event second that is remembered and is not after `now`, and the ids after it, each with its place; so many
+    /// at most, else the newest second of all and no ids.
+    pub(super) fn newest(&self, now: i64, ids: usize) -> Result<(i64, Vec<(Id, Known)>), SpoolError> {
+        let newest = |upto: i64| -> Result<i64, SpoolError> {
+            let ask = "SELECT max(event_time) FROM remembered WHERE event_time <= ?";
+            Ok(self.connection.query_row(ask, [upto], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(i64::MIN))
+        };
+        let ahead = "SELECT event_time, event_id, account, seq FROM remembered WHERE event_time > ? LIMIT ?";
+        let mut ahead = self.connection.prepare(ahead)?;
+        let mut rows = ahead.query(params![now, i64::try_from(ids).unwrap_or(i64::MAX)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let bytes: [u8; 16] = row.get(1)?;
+            let number: i64 = row.get(2)?;
+            let Some(account) = self.accounts.iter().position(|known| *known == number) else { continue };
+            let id = Id { account, event_time: row.get(0)?, event_id: EventId::from_bytes(bytes) };
+            let seq = row.get::<_, i64>(3)?.cast_unsigned();
+            found.push((id, Known { lane: batch::lane_of(&self.connection, seq)?.unwrap_or(None), seq }));
+        }
+        if found.len() >= ids { Ok((newest(i64::MAX)?, Vec::new())) } else { Ok((newest(now)?, found)) }
+    }
+
+    /// Moves the WAL into the database and, after a removal, takes the reserve back where the disk has room.
+    pub(super) fn tidy(&mut self) {
+        self.truncate_log();
+        self.folder.restore_reserve();
+    }
+
+    /// Receipt of the oldest pending record, Unix milliseconds; parked ones do not count.
+    pub(super) fn oldest(&self) -> Result<Option<i64>, SpoolError> {
+        let mut oldest: Option<i64> = None;
+        let mut first = self
+            .connection
+            .prepare_cached("SELECT received_at FROM pending WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1")?;
+        for lane in Lane::FORWARDED {
+            let (low, high) = lane_range(lane);
+            let received: Option<i64> = first.query_row([low, high], |row| row.get(0)).optional()?;
+            oldest = [oldest, received].into_iter().flatten().min();
+        }
+        Ok(oldest)
+    }
+
+    /// The highest pending seq of a lane; 0 when it has none.
+    pub(super) fn last_of(&self, lane: Lane) -> Result<u64, SpoolError> {
+        let (low, high) = lane_range(lane);
+        let last: Option<i64> =
+            self.connection
+                .query_row("SELECT max(id) FROM pending WHERE id BETWEEN ? AND ?", [low, high], |row| row.get(0))?;
+        Ok(last.map_or(0, seq_of))
+    }
+}
+
+/// The lowest seq of a second of receipt, Unix seconds.
+pub(super) fn seq_of_second(second: i64) -> u64 {
+    second.max(0).cast_unsigned() << COUNTER_BITS
+}
+
+/// The second of receipt that a seq holds.
+pub(super) fn second_of_seq(seq: u64) -> i64 {
+    (seq >> COUNTER_BITS).cast_signed()
+}
+
+/// The lowest and highest row id of a lane.
+fn lane_range(lane: Lane) -> (i64, i64) {
+    let low = i64::from(lane as u8) << SEQ_BITS;
+    (low, low | ((1 << SEQ_BITS) - 1))
+}
+
+fn row_id(lane: Lane, seq: u64) -> i64 {
+    i64::from(lane as u8) << SEQ_BITS | seq.cast_signed()
+}
+
+fn seq_of(row: i64) -> u64 {
+    (row & ((1 << SEQ_BITS) - 1)).cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! The spool alone: what a transaction keeps, what it refuses, what it forgets.
+
+mod damaged;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{buckets::Table, *};
+use crate::event::{EventId, Headers, Record};
+
+/// 2023-11-14T22:13:20Z
+const NOON: i64 = 1_700_000_000;
+
+pub(super) fn record(value: &str) -> Record {
+    Record {
+        key: Some("user".to_owned()),
+        timestamp_ms: NOON * 1000,
+        headers: [("ce_id", "1")].into_iter().collect(),
+        value: value.as_bytes().to_vec(),
+    }
+}
+
+pub(super) fn row(record: &Record, seq: u64, id: Id) -> Row<'_> {
+    let received_at_ms = second_of_seq(seq) * 1000;
+    Row { lane: Lane::Events, seq, account: Some(id.account), received_at_ms, record, id: Some(id) }
+}
+
+pub(super) fn event(value: &str) -> EventId {
+    EventId::of_quarantined("shop", value.as_bytes())
+}
+
+pub(super) fn id(value: &str) -> Id {
+    Id { account: 0, event_time: NOON, event_id: event(value) }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appended {
+    New(u64),
+    Pending(u64),
+    Delivered,
+}
+
+fn next_seq(spool: &Spool, received_s: i64) -> u64 {
+    seq_of_second(received_s).max(spool.counters().last_seq + 1)
+}
+
+pub(super) fn open(folder: &tempfile::TempDir) -> Spool {
+    Spool::open(folder.path(), &["shop".to_owned(), "other".to_owned()]).unwrap()
+}
+
+pub(super) fn append(spool: &mut Spool, value: &str) -> Appended {
+    append_at(spool, value, NOON, NOON)
+}
+
+pub(super) fn append_at(spool: &mut Spool, value: &str, event_time: i64, received_s: i64) -> Appended {
+    append_id(spool, value, Id { event_time, ..id(value) }, received_s)
+}
+
+fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appended {
+    let record = record(value);
+    let seq = next_seq(spool, received_s);
+    let mut batch = spool.batch().unwrap();
+    let appended = match batch.known(&id).unwrap() {
+        Some(Known { lane: Some(_), seq }) => Appended::Pending(seq),
+        Some(Known { lane: None, .. }) => Appended::Delivered,
+        None => {
+            batch.append(&row(&record, seq, id)).unwrap();
+            batch.set_last_seq(seq);
+            Appended::New(seq)
+        }
+    };
+    batch.commit().unwrap();
+    appended
+}
+
+pub(super) fn pending(folder: &tempfile::TempDir) -> Vec<Stored> {
+    Reader::open(folder.path()).unwrap().pending(Lane::Events, 0, u64::MAX, 1000, usize::MAX).unwrap().records
+}
+
+#[test]
+fn a_record_comes_back_as_it_went_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let mut batch = spool.batch().unwrap();
+    let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
+    batch.append(&row(&plain, 1, id("x"))).unwrap();
+    batch.commit().unwrap();
+    let stored = &pending(&folder)[0];
+    assert_eq!((&stored.record, stored.event), (&plain, Some((NOON, event("x")))));
+}
+
+#[test]
+fn what_is_not_committed_was_never_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let lost = record("lost");
+    let mut batch = spool.batch().unwrap();
+    batch.append(&row(&lost, 1, id("lost"))).unwrap();
+    assert!(batch.known(&id("lost")).unwrap().is_some());
+    drop(batch);
+    assert_eq!(spool.counters(), Counters::default());
+    assert!(matches!(append(&mut spool, "lost"), Appended::New(_)), "neither stored nor remembered");
+}
+
+#[test]
+fn an_id_is_known_per_account_while_pending_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let Appended::New(seq) = append(&mut spool, "a") else { panic!("new") };
+    assert_eq!(append(&mut spool, "a"), Appended::Pending(seq));
+    assert!(matches!(append_id(&mut spool, "a", Id { account: 1, ..id("a") }, NOON), Appended::New(_)));
+    let mut batch = spool.batch().unwrap();
+    batch.remove(Lane::Events, &mut [(seq, size_of(&record("a")))]).unwrap();
+    batch.commit().unwrap();
+    drop(spool);
+    assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered, "after a restart too");
+}
+
+#[test]
+fn the_counters_follow_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let seqs: Vec<u64> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|value| match append(&mut spool, value) {
+            Appended::New(seq) => seq,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let one = size_of(&record("a"));
+    assert_eq!((spool.counters().records, spool.counters().bytes), (4, 4 * one));
+    let mut batch = spool.batch().unwrap();
+    // Neighbours and a lone one, out of order.
+    batch.remove(Lane::Events, &mut [(seqs[3], one), (seqs[0], one), (seqs[1], one)]).unwrap();
+    batch.commit().unwrap();
+    assert_eq!((spool.counters().records, spool.counters().bytes, spool.counters().remembered), (1, one, 4));
+    assert_eq!(pending(&folder).iter().map(|stored| stored.seq).collect::<Vec<_>>(), [seqs[2]]);
+    let reports = Reader::open(folder.path()).unwrap().report().unwrap();
+    assert_eq!((reports[0].records, reports[0].oldest_ms), (1, Some(NOON * 1000)));
+}
+
+#[test]
+fn an_id_is_forgotten_only_when_event_time_and_receipt_are_both_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let day = 86_400;
+    append_at(&mut spool, "old", NOON - 3 * day, NOON - 3 * day);
+    append_at(&mut spool, "late", NOON - 3 * day, NOON);
+    append_at(&mut spool, "quarantined", 0, NOON);
+    append_at(&mut spool, "new", NOON, NOON);
+    let mut batch = spool.batch().unwrap();
+    let mut position = Some(Position::default());
+    while let Some(from) = position {
+        position = batch.forget(&from, NOON - 2 * day, 1).unwrap();
+    }
+    batch.commit().unwrap();
+    assert_eq!((spool.counters().remembered, spool.counters().quarantined), (2, 1));
+    assert!(matches!(append_at(&mut spool, "old", NOON - 3 * day, NOON), Appended::New(_)));
+    for (value, event_time) in [("late", NOON - 3 * day), ("quarantined", 0), ("new", NOON)] {
+        assert!(matches!(append_at(&mut spool, value, event_time, NOON), Appended::Pending(_)), "{value}");
+    }
+}
+
+#[test]
+fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for (number, value) in (0..10).zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
+        append_at(&mut spool, value, NOON + number, NOON);
+    }
+    let mut batch = spool.batch().unwrap();
+    assert_eq!(batch.forget_early(7 * BYTES_PER_ID, 1000).unwrap(), 3);
+    batch.commit().unwrap();
+    assert!(matches!(append_at(&mut spool, "c", NOON + 2, NOON), Appended::New(_)));
+    assert!(matches!(append_at(&mut spool, "d", NOON + 3, NOON), Appended::Pending(_)));
+}
+
+#[test]
+fn a_parked_record_is_kept_and_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let refused = record("refused");
+    let mut batch = spool.batch().unwrap();
+    batch.append(&Row { lane: Lane::Dlq, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.remove(Lane::Dlq, &mut [(7, size_of(&refused))]).unwrap();
+    batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.commit().unwrap();
+    let known = spool.known(&id("refused")).unwrap();
+    assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: 7 }));
+    let reader = Reader::open(folder.path()).unwrap();
+    assert!(reader.pending(Lane::Dlq, 0, u64::MAX, 10, usize::MAX).unwrap().records.is_empty());
+    assert_eq!(reader.pending(Lane::Parked, 0, u64::MAX, 10, usize::MAX).unwrap().records[0].record, refused);
+    assert_eq!((spool.counters().parked, spool.counters().records, spool.counters().remembered), (1, 1, 1));
+}
+
+#[test]
+fn a_full_database_says_so_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "kept");
+    spool.connection.execute_batch("PRAGMA max_page_count = 12").unwrap();
+    let big = record(&"x".repeat(100_000));
+    let mut batch = spool.batch().unwrap();
+    let error = batch.append(&row(&big, 99, id("big"))).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    drop(batch);
+    assert_eq!(pending(&folder).len(), 1);
+    assert_eq!(spool.counters().records, 1);
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = tempfile::TempDir::new_in(folder.path()).unwrap();
+    let mut spool = open(&inside);
+    append(&mut spool, "a");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(inside.path()), 0o700);
+    for file in std::fs::read_dir(inside.path()).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn another_releases_layout_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(&folder);
+    spool.connection.pragma_update(None, "user_version", 7).unwrap();
+    drop(spool);
+    let error = Spool::open(folder.path(), &[]).unwrap_err();
+    assert!(error.to_string().contains("layout 7"), "{error}");
+}
+
+#[test]
+fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    for value in ["a", "b"] {
+        append(&mut spool, value);
+    }
+    let in_use = take_out(folder.path(), &[Lane::Events], |_| Ok(())).unwrap_err();
+    assert!(in_use.to_string().contains("in use"), "{in_use}");
+    drop(spool);
+    let broken = take_out(folder.path(), &[Lane::Events], |_| Err(std::io::Error::other("pipe").into()));
+    assert!(broken.is_err());
+    assert_eq!(pending(&folder).len(), 2, "not written out, not removed");
+    let mut written = 0;
+    take_out(folder.path(), &[Lane::Events], |page| {
+        written += page.len();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((written, pending(&folder).len()), (2, 0));
+    assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
+}
+
+fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, received_s: i64) -> bool {
+    let mut batch = spool.batch().unwrap();
+    let fresh = batch.bind(account, &[signature; 20], event(value), received_s).unwrap();
+    batch.commit().unwrap();
+    fresh
+}
+
+#[test]
+fn a_signature_is_bound_to_its_first_event_per_account_whatever_the_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    assert!(bind(&mut spool, 0, 1, "a", 2000));
+    for received_s in [1000, 2000, 300_000] {
+        assert!(bind(&mut spool, 0, 1, "a", received_s), "{received_s}");
+        assert!(!bind(&mut spool, 0, 1, "b", received_s), "{received_s}");
+        assert!(bind(&mut spool, 0, 2, "b", received_s), "{received_s}");
+    }
+    assert!(bind(&mut spool, 1, 1, "b", 2000), "another account's");
+    drop(spool);
+    let mut spool = open(&folder);
+    assert_eq!(spool.counters().bound, 3);
+    assert!(spool.is_bound_to_another(0, &[1; 20], event("b")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[1; 20], event("a")).unwrap());
+    assert!(!spool.is_bound_to_another(0, &[3; 20], event("a")).unwrap());
+    assert!(!bind(&mut spool, 0, 1, "b", 4000), "after a restart too");
+}
+
+#[test]
+fn a_binding_that_is_not_committed_was_never_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let mut batch = spool.batch().unwrap();
+    assert!(batch.bind(0, &[1; 20], event("lost"), 1000).unwrap());
+    assert!(!batch.bind(0, &[1; 20], event("other"), 1000).unwrap(), "known within the batch");
+    drop(batch);
+    assert!(bind(&mut spool, 0, 1, "other", 1000));
+    assert_eq!(spool.counters().bound, 1);
+}
+
+#[test]
+fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    spool.set_bucket_seconds(1000);
+    for (signature, received_s) in [(1, 0), (2, 500), (3, 999), (4, 1000)] {
+        assert!(bind(&mut spool, 0, signature, "a", received_s));
+    }
+    let mut batch = spool.batch().unwrap();
+    assert_eq!(batch.forget_buckets(Table::Bound, 1000, 10).unwrap(), 0, "its last one may be as young as its end");
+    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 2);
+    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 1);
+    assert_eq!(batch.forget_early(1, 10).unwrap(), 1, "above the bound before their time");
+    batch.commit().unwrap();
+    assert_eq!(spool.counters().bound, 0);
+    assert!(bind(&mut spool, 0, 4, "b", 2000));
+}
+
+#[test]
+fn a_quarantined_push_is_known_whatever_its_receipt_and_forgotten_by_it_without_a_look_at_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let quarantined = |value| Id { event_time: 0, ..id(value) };
+    for (value, received_s) in [("old", NOON - 200_000), ("young", NOON)] {
+        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s), Appended::New(_)));
+        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s + 30_000), Appended::Pending(_)));
+    }
+    let counters = spool.counters();
+    assert_eq!((counters.remembered, counters.quarantined), (0, 2), "a pass over the ids meets none of them");
+    let mut batch = spool.batch().unwrap();
+    assert_eq!(batch.forget_buckets(Table::Quarantined, NOON - 172_800, 1000).unwrap(), 1);
+    batch.commit().unwrap();
+    assert_eq!(spool.known(&quarantined("old")).unwrap(), None);
+    assert!(spool.known(&quarantined("young")).unwrap().is_some());
+    let memory = Memory::open(folder.path()).unwrap();
+    assert!(memory.knows("shop", 0, event("young")).unwrap() && !memory.knows("shop", 0, event("old")).unwrap());
+}
+
+#[test]
+fn an_event_whose_pending_record_does_not_read_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    append(&mut spool, "damaged");
+    spool.connection.execute("UPDATE pending SET headers = x'ff'", []).unwrap();
+    assert_eq!(spool.known(&id("damaged")).unwrap(), None);
+    assert!(matches!(append(&mut spool, "damaged"), Appended::New(_)), "the re-delivery is the only copy");
+    assert!(matches!(append(&mut spool, "damaged"), Appended::Pending(_)));
+    assert_eq!(spool.counters().remembered, 1);
+}
+
+#[test]
+fn the_newest_event_second_is_not_one_ahead_of_the_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    assert_eq!(spool.newest(NOON, 10).unwrap(), (i64::MIN, Vec::new()));
+    append_at(&mut spool, "now", NOON, NOON);
+    let Appended::New(seq) = append_at(&mut spool, "later", NOON + 1000, NOON) else { panic!("new") };
+    let later = Id { event_time: NOON + 1000, ..id("later") };
+    let pending = Known { lane: Some(Lane::Events), seq };
+    assert_eq!(spool.newest(NOON, 10).unwrap(), (NOON, vec![(later, pending)]));
+    assert_eq!(spool.newest(NOON, 1).unwrap(), (NOON + 1000, Vec::new()), "more than a start reads");
+}
