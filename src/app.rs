@@ -83,7 +83,7 @@ impl App {
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
-        let (delivery, running) = Delivery::start(settings(&config, encodings), metrics.clone())?;
+        let (delivery, running) = Delivery::start(settings(&config, encodings, traces.clone()), metrics.clone())?;
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account, &metrics));
         let doors = Doors::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
@@ -301,7 +301,7 @@ fn door(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::R
     })
 }
 
-fn settings(config: &Config, encodings: [Encoding; 3]) -> Settings {
+fn settings(config: &Config, encodings: [Encoding; 3], traces: Traces) -> Settings {
     let kafka = &config.kafka;
     let producer = (!kafka.brokers.is_empty()).then(|| client_properties(kafka));
     Settings {
@@ -318,6 +318,7 @@ fn settings(config: &Config, encodings: [Encoding; 3]) -> Settings {
             .collect(),
         producer,
         encodings,
+        traces,
         topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
     }
 }

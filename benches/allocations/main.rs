@@ -4,7 +4,7 @@
 //! it takes secure pushes at a fixed rate from here. `cargo bench --bench allocations`.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-#[path = "../paced.rs"]
+#[path = "../load/paced.rs"]
 mod paced;
 #[path = "../../tests/it/support/mod.rs"]
 #[expect(

@@ -28,7 +28,7 @@ use super::{
     store::{Append, Id, NonceUse, Removal, Store, Undecided, size_of},
     submission::{Binding, Sending, Submission},
 };
-use crate::{clock, event::EventId, metrics::Metrics};
+use crate::{clock, event::EventId, metrics::Metrics, telemetry::traces::Traces};
 
 /// Longest sleep: bounds how late a recovered disk and the oldest record's age are noticed.
 const TICK: Duration = Duration::from_millis(500);
@@ -69,6 +69,7 @@ pub(super) struct Coordinator {
     pub(super) inbox: Arc<Inbox>,
     pub(super) status: Arc<Status>,
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
     pub(super) store: Store,
     /// `None`: the spool is the store.
     pub(super) links: Option<Links>,
@@ -392,7 +393,8 @@ impl Coordinator {
     /// Takes what the store is to take.
     fn gather(&mut self, now: Instant) {
         for lane in Lane::ALL {
-            let append = |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
+            let append =
+                |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
             let appends: Vec<_> = self.lane(lane).take_to_store(now).into_iter().map(append).collect();
             appends.into_iter().for_each(|append| self.own.next.append(append));
             let removals = self.lane(lane).take_removals();

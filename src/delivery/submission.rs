@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::store::Id;
-use crate::event::{Encoding, EventId, Record};
+use crate::{
+    event::{Encoding, EventId, Record},
+    telemetry::traces::Traces,
+};
 
 /// Which topic a record is for. The discriminants stand in the spool: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +63,8 @@ pub struct Settings {
     pub topics: [Arc<str>; 3],
     /// How each lane's values are written; dead letters are always as they came.
     pub encodings: [Encoding; 3],
+    /// Makes a span of each record's storing and publishing, where traces are sent.
+    pub traces: Traces,
 }
 
 impl std::fmt::Debug for Settings {

@@ -17,13 +17,14 @@ use std::{
 use rdkafka::error::KafkaError;
 
 use super::{
-    broker::{Link, NotTaken, Producer, Report as BrokerReport, Reports},
+    broker::{Link, NotTaken, Position, Producer, Report as BrokerReport, Reports},
     pending::Failure,
     *,
 };
 use crate::event::{EventId, Record};
 
 const SOON: Duration = Duration::from_secs(10);
+const SOMEWHERE: Position = Position { partition: 0, offset: 0 };
 
 /// What a producer was given: which one, seq, value.
 type Sent = (Link, u64, String);
@@ -76,7 +77,7 @@ impl Producer for Double {
         let topic = topic_of(self.link.lane);
         self.broker.sent.lock().unwrap().entry(topic).or_default().push((self.link, seq, value));
         if self.broker.acks.load(Ordering::SeqCst) {
-            (self.reports)(BrokerReport::Acked(self.link, seq));
+            (self.reports)(BrokerReport::Acked(self.link, seq, SOMEWHERE));
         }
         Ok(())
     }
@@ -91,7 +92,7 @@ impl Broker {
     }
 
     fn ack(&self, (link, seq, _): &Sent) {
-        self.report(BrokerReport::Acked(*link, *seq));
+        self.report(BrokerReport::Acked(*link, *seq, SOMEWHERE));
     }
 
     fn fail(&self, (link, seq, _): &Sent, failure: Failure) {
@@ -159,6 +160,7 @@ impl Bench {
             producer: None,
             topics: ["events".into(), "dlq".into(), "other".into()],
             encodings: Default::default(),
+            traces: Default::default(),
         }
     }
 

@@ -50,7 +50,7 @@ const LAYERS: [Layer; 12] = [
     },
     Layer {
         name: "delivery",
-        ours: &["event", "delivery", "metrics", "clock"],
+        ours: &["event", "delivery", "metrics", "clock", "telemetry"],
         banned: &["actix_web", "actix_http", "actix_server", "reqwest", "hyper", "hyper_util", "hyper_tls"],
     },
     Layer {

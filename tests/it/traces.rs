@@ -216,7 +216,8 @@ fn a_traceparent_is_believed_from_a_trusted_proxy_only() {
 
 #[test]
 fn what_of_the_standard_variables_is_not_done_is_an_error_with_its_cure() {
-    let config = Setup::without_brokers().write();
+    let setup = Setup::without_brokers();
+    let config = setup.write();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cardhook"));
     command.env_clear().args(["check", "--config"]).arg(&config);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317").env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");

@@ -19,7 +19,7 @@ use rdkafka::{
 use serde::Deserialize;
 
 use super::{
-    Connect, Link, NotTaken, Report, Reports,
+    Connect, Link, NotTaken, Position, Report, Reports,
     complaint::Complaints,
     errors::{classify, unencoded},
     properties::{alone, linger},
@@ -79,7 +79,8 @@ impl Connect for Kafka {
         // The statistics say it too, two seconds later.
         if link.lane == Lane::Events && link.route == Route::Batch && link.generation == 0 {
             let (producer, stop, topic) = (Arc::downgrade(&producer), Arc::clone(&stop), Arc::clone(&topic));
-            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic)).map_err(no_thread)?;
+            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic))
+                .map_err(no_thread)?;
         }
         let encoding = self.encodings.get(place).cloned().unwrap_or_default();
         Ok(Box::new(KafkaProducer { producer, topic, encoding, stop, polling: Some(polling) }))
@@ -188,7 +189,9 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
         let (link, seq) = (self.link, seq as u64);
         (self.reports)(match result {
-            Ok(message) if self.trusts(message.offset()) => Report::Acked(link, seq),
+            Ok(message) if self.trusts(message.offset()) => {
+                Report::Acked(link, seq, Position { partition: message.partition(), offset: message.offset() })
+            }
             Ok(_) => Report::Failed(link, seq, Failure::Producer("fatal")),
             Err((error, _)) => Report::Failed(link, seq, classify(self.cause(error))),
         });

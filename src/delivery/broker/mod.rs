@@ -14,10 +14,10 @@ use std::{sync::Arc, time::Duration};
 use rdkafka::error::KafkaError;
 
 pub use complaint::Complaints;
-pub use errors::is_refusal;
 pub(super) use errors::REASONS;
-pub use kafka::kafka_headers;
+pub use errors::is_refusal;
 pub(super) use kafka::Kafka;
+pub use kafka::kafka_headers;
 pub(super) use links::Links;
 pub use properties::producer as producer_properties;
 
@@ -61,11 +61,18 @@ pub(super) struct Link {
     pub(super) generation: u64,
 }
 
+/// Where a record stands in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
 /// What producers report.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// All in-sync replicas have the record.
-    Acked(Link, u64),
+    /// All in-sync replicas have the record, there.
+    Acked(Link, u64, Position),
     /// It failed, or was given back.
     Failed(Link, u64, Failure),
     /// A broker is connected, or none is at the moment.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ReasonLabels, TopicLabels},
+    telemetry::traces::Place,
 };
 
 /// How often refusals are logged, a line for all of them.
@@ -21,9 +22,9 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 impl Coordinator {
     pub(super) fn broker_reported(&mut self, report: broker::Report, now: Instant) {
         match report {
-            broker::Report::Acked(link, seq) => {
+            broker::Report::Acked(link, seq, position) => {
                 if self.links.as_mut().is_some_and(|links| links.reported(link)) {
-                    self.acked(link.lane, Seq(seq), now);
+                    self.acked(link.lane, Seq(seq), position, now);
                 }
             }
             broker::Report::Failed(link, seq, failure) => {
@@ -48,13 +49,15 @@ impl Coordinator {
         }
     }
 
-    fn acked(&mut self, lane: Lane, seq: Seq, now: Instant) {
+    fn acked(&mut self, lane: Lane, seq: Seq, position: broker::Position, now: Instant) {
         let sent = self.lane(lane).first_sent(seq);
         let Some(sending) = self.lane(lane).acked(seq, now) else { return };
         if let Some(id) = sending.id {
             self.ids.acked(id.event_time, (id.account, id.event_id));
         }
         let topic = self.topic(lane);
+        let broker::Position { partition, offset } = position;
+        self.traces.published(&sending.record, sent.unwrap_or(now), &Place { topic: &topic, partition, offset });
         self.metrics.published.get_or_create(&TopicLabels { topic }).inc();
         let took = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         self.metrics.publish_seconds.observe(took.as_secs_f64());
@@ -123,11 +126,13 @@ impl Coordinator {
             let of_lane = commit.append.iter().filter(|append| append.lane == lane);
             let stored = |append: &&Append| committed && !full.contains(&(lane, append.seq));
             let (stored, not): (Vec<_>, Vec<_>) = of_lane.partition(stored);
-            let stored: Vec<_> =
-                stored.into_iter().map(|append| (Seq(append.seq), append.sending.clone())).collect();
+            let stored: Vec<_> = stored.into_iter().map(|append| (Seq(append.seq), append.sending.clone())).collect();
             let not: Vec<_> = not.into_iter().map(|append| Seq(append.seq)).collect();
             if committed {
                 self.metrics.spool_bypassed.inc_by(not.len() as u64);
+            }
+            for (_, sending) in &stored {
+                self.traces.stored(&sending.record, self.own.handed_over.unwrap_or(now));
             }
             self.stored(lane, &stored, now);
             self.lane(lane).not_committed(&not, now);

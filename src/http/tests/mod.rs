@@ -158,6 +158,7 @@ fn settings(spool: &tempfile::TempDir, max_bytes: u64) -> Settings {
         producer: None,
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
+        traces: Default::default(),
     }
 }
 
