@@ -129,6 +129,21 @@ fn a_certificate_that_nobody_vouches_for_is_named_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_listener_that_wants_tls_is_named_where_no_options_are_set() {
+    let topics = Topics::create(broker());
+    let setup = Setup::at(&broker().secured().bootstrap(), &topics);
+    let service = setup.serve();
+    post(&service, "000000000001");
+    let named = || service.log().lines().filter(|line| line.contains("security.protocol")).count();
+    eventually("the log names security.protocol", PATIENCE, || (named() > 0).then_some(()));
+    let (code, checked) = check(&setup);
+    assert_eq!(code, Some(1), "{checked}");
+    assert!(checked.contains("security.protocol"), "{checked}");
+    // It is said again when it changes, not at each attempt.
+    assert!(named() <= 2, "{}", service.log());
+}
+
+#[test]
 fn a_user_without_rights_is_tried_again_until_it_has_them() {
     let topics = Topics::create(broker());
     let setup = setup(&topics, GUEST, GUEST.password, &broker().secured().authority());

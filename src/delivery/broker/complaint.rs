@@ -12,17 +12,17 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 pub struct Complaints(Mutex<Option<(RDKafkaErrorCode, String)>>);
 
 impl Complaints {
-    /// For a client's error callback. The reason's secrets are left out.
-    pub fn hear(&self, error: &KafkaError, reason: &str) {
+    /// For a client's error callback: whether it is another complaint than the last one. The reason's secrets are left out.
+    pub fn hear(&self, error: &KafkaError, reason: &str) -> bool {
         use RDKafkaErrorCode as Code;
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = [Code::Authentication, Code::SSL, Code::ClusterAuthorizationFailed];
         let refused = heard.as_ref().is_some_and(|(code, _)| first.contains(code));
         // That all brokers are down says less than what came before it.
         let code = error.rdkafka_error_code().filter(|code| *code != Code::AllBrokersDown && !refused);
-        if let Some(code) = code {
-            *heard = Some((code, unquoted(reason)));
-        }
+        let Some(code) = code else { return false };
+        let before = heard.replace((code, unquoted(reason)));
+        before.is_none_or(|(before, _)| before != code)
     }
 
     /// The code of what is wrong.
@@ -87,6 +87,19 @@ mod tests {
         assert!(reason == "wrong" && cure.contains("kafka.sasl_password"), "{reason} {cure}");
         let (_, cure) = heard(&[(Code::BrokerTransportFailure, "127.0.0.1:9/1: Disconnected while…")]).unwrap();
         assert!(cure.contains("TLS or SASL"), "{cure}");
+    }
+
+    #[test]
+    fn the_same_complaint_again_is_no_news() {
+        use RDKafkaErrorCode as Code;
+        let complaints = Complaints::default();
+        let news = |code, reason| complaints.hear(&KafkaError::Global(code), reason);
+        assert!(!news(Code::AllBrokersDown, "1/1 brokers are down"));
+        assert!(news(Code::BrokerTransportFailure, "Disconnected (after 3ms)"));
+        assert!(!news(Code::BrokerTransportFailure, "Disconnected (after 5ms)"));
+        assert!(!news(Code::AllBrokersDown, "1/1 brokers are down"));
+        assert!(news(Code::Authentication, "wrong"));
+        assert!(!news(Code::BrokerTransportFailure, "Disconnected"), "the refusal of the user stays the reason");
     }
 
     #[test]

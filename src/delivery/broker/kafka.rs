@@ -198,8 +198,23 @@ impl ProducerContext for Context {
     }
 }
 
+impl Context {
+    /// What is wrong may be learnt only after all brokers were reported down.
+    fn hear(&self, error: &KafkaError, reason: &str) {
+        if self.complaints.hear(error, reason)
+            && let Some((reason, cure)) = self.complaints.reason_and_cure()
+        {
+            (self.reports)(Report::Reason(self.link, format!("{reason}; {cure}")));
+        }
+    }
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // A listener that ends plain connections is no error for librdkafka: it only logs that `security.protocol` may be wrong.
+        if facility == "FAIL" {
+            self.hear(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), message);
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(target: "librdkafka", facility, "{message}");
@@ -218,7 +233,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.hear(&error, reason);
+        self.hear(&error, reason);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
                 let why = match self.complaints.reason_and_cure() {

@@ -79,6 +79,8 @@ pub(super) enum Report {
     Connected(Link, bool),
     /// All brokers are down, and this is why.
     AllDown(Link, String),
+    /// Why no broker answers, when that is learnt or changes.
+    Reason(Link, String),
     /// Something failed that is no record's failure: a label of `cardhook_publish_errors_total`.
     Complaint(&'static str),
 }

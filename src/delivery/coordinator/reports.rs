@@ -45,6 +45,7 @@ impl Coordinator {
                 self.own.log.why_away = Some(why);
                 self.lane(link.lane).set_broker_up(false, now);
             }
+            broker::Report::Reason(link, why) => self.note_reason(link.lane, &why),
             broker::Report::Complaint(reason) => self.count(reason),
         }
     }
@@ -158,6 +159,14 @@ impl Coordinator {
         let rows = rows.collect();
         self.lane(lane).do_not_read(&unreadable);
         self.lane(lane).loaded(rows, Seq(upto), now);
+    }
+
+    /// The line that says that Kafka is away may have left before its reason was known.
+    fn note_reason(&self, lane: Lane, why: &str) {
+        if self.own.log.away.get(lane as usize) == Some(&true) {
+            let topic = self.topic(lane);
+            tracing::warn!(%topic, why, "no broker answers");
+        }
     }
 
     /// Says in the log, the gauge and the status whether Kafka is away.
