@@ -24,6 +24,9 @@ impl Coordinator {
             broker::Report::Acked(link, seq) => {
                 if self.links.as_mut().is_some_and(|links| links.reported(link)) {
                     self.acked(link.lane, Seq(seq), now);
+                    for refused in self.lane(link.lane).recover(now) {
+                        self.refused(link.lane, refused, now);
+                    }
                 }
             }
             broker::Report::Failed(link, seq, failure) => {
