@@ -179,9 +179,8 @@ impl Coordinator {
             }
         }
         self.own.log.why_away = None;
-        let events = self.lane(Lane::Events);
-        let (away, up) = (events.is_away(), events.is_up());
-        self.metrics.kafka_up.set(i64::from(!away));
+        let up = self.lane(Lane::Events).is_up();
+        self.metrics.kafka_up.set(i64::from(up));
         self.status.set_kafka_up(up);
     }
 }
