@@ -1,9 +1,14 @@
 //! A disk whose fsync fails, and then loses what it was to write: nothing is answered on the word of such an fsync, and
 //! nothing that was answered before is lost by it.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 
 use crate::support::{
     burst::{Burst, Claim, accepted, codes_in_order, slowest},
@@ -101,7 +106,7 @@ fn with_kafka_away_too_the_answer_is_503_until_fsync_works_again_without_a_resta
 fn a_disk_that_takes_half_a_second_for_each_fsync_delays_answers_and_refuses_nothing() {
     let kafka = shared_broker();
     let topics = Topics::create(kafka);
-    let setup = Setup::new(kafka, &topics);
+    let setup = Setup::new(kafka, &topics).set("delivery", "answer_after = \"disk\"");
     let faults = Faults::new(setup.folder());
     let service = setup.serve_under(&faults);
     service.wait_kafka(true);
@@ -111,6 +116,29 @@ fn a_disk_that_takes_half_a_second_for_each_fsync_delays_answers_and_refuses_not
     assert!(claims.iter().all(|claim| claim.took > Duration::from_millis(400)), "answered before the fsync");
     assert!(slowest(&claims) < Duration::from_secs(4), "{:?}", slowest(&claims));
     service.wait_drained();
+    assert_eq!(codes_in_order(&records(kafka, &topics.events)), accepted(&claims));
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_no_answer_that_an_ack_makes_safe_is_shown_by_readyz_and_does_not_hold_a_stop() {
+    let kafka = shared_broker();
+    let topics = Topics::create(kafka);
+    let setup = Setup::new(kafka, &topics);
+    let faults = Faults::new(setup.folder());
+    let mut service = setup.serve_under(&faults);
+    service.wait_kafka(true);
+    service.wait_ready();
+    faults.sync_delay(Duration::from_mins(5));
+    let claims = Burst::start(service.public, 100, 5).join();
+    assert!(claims.iter().all(|claim| claim.success), "refused with Kafka up");
+    assert!(slowest(&claims) < Duration::from_secs(2), "{:?}", slowest(&claims));
+    eventually("/readyz says that a thread hangs", Duration::from_mins(1), || {
+        (service.admin("/readyz").status == 503).then_some(())
+    });
+    let stopping = Instant::now();
+    service.signal(Signal::TERM);
+    assert!(service.wait(Duration::from_secs(15)).success(), "{}", service.log());
+    assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
     assert_eq!(codes_in_order(&records(kafka, &topics.events)), accepted(&claims));
 }
 

@@ -179,6 +179,8 @@ fn second_of_three_refused(error: Code, also_dlq: bool) -> (Mock, Setup, Service
     let mock = Mock::start();
     let setup = Setup::at(&mock.bootstrap(), &mock.topics);
     let service = setup.serve();
+    // From then on an answer waits for the ack.
+    service.wait_kafka(true);
     one_claim(&service, "000000000001");
     mock.fail(Api::Produce, &[error; 2][..=usize::from(also_dlq)]);
     one_claim(&service, "000000000002");

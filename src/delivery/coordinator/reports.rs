@@ -25,6 +25,9 @@ impl Coordinator {
             broker::Report::Acked(link, seq, position) => {
                 if self.links.as_mut().is_some_and(|links| links.reported(link)) {
                     self.acked(link.lane, Seq(seq), position, now);
+                    for refused in self.lane(link.lane).recover(now) {
+                        self.refused(link.lane, refused, now);
+                    }
                 }
             }
             broker::Report::Failed(link, seq, failure) => {
@@ -190,9 +193,8 @@ impl Coordinator {
             }
         }
         self.own.log.why_away = None;
-        let events = self.lane(Lane::Events);
-        let (away, up) = (events.is_away(), events.is_up());
-        self.metrics.kafka_up.set(i64::from(!away));
+        let up = self.lane(Lane::Events).is_up();
+        self.metrics.kafka_up.set(i64::from(up));
         self.status.set_kafka_up(up);
     }
 }

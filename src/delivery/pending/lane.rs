@@ -460,6 +460,12 @@ impl<P, A> Lane<P, A> {
             return Vec::new();
         }
         self.resend.failed(seq, failure);
+        self.recover(now)
+    }
+
+    /// After a report: once a failed producer has reported everything, what it had is queued again. What is refused for good is
+    /// returned, as by [`failed`](Self::failed). To be called after an ack too, which may be the last report.
+    pub(in crate::delivery) fn recover(&mut self, now: Instant) -> Vec<Refused<P, A>> {
         let records = &self.records;
         let key_of = |seq: Seq| records.get(&seq).map_or((None, 0), |record| (record.key, record.bytes));
         let taken = self.resend.recover(now, key_of);

@@ -290,10 +290,20 @@ impl World {
         let request: VecDeque<_> = wire.drain(..size.min(wire.len())).collect();
         let refused = lane == EVENTS && request.iter().any(|(_, rec)| rec.is_bad());
         if refused && ROUTES[route] == Route::Batch {
-            // The producer ends: nothing may overtake what it sends again.
+            // The producer ends: nothing may overtake what it sends again. What is on its way to other partitions arrives.
+            let keys: HashSet<u64> = request.iter().map(|(_, rec)| rec.key).collect();
             let behind = std::mem::take(&mut self.wire[lane][route]);
+            let (same, others): (VecDeque<_>, VecDeque<_>) = behind.into_iter().partition(|(_, rec)| keys.contains(&rec.key) || rec.is_bad());
             self.fail_all(lane, &request, Failure::Refused("invalid_record"));
-            self.fail_all(lane, &behind, Failure::Producer("fatal"));
+            self.fail_all(lane, &same, Failure::Purged);
+            let bad: HashSet<u64> = same.iter().map(|(_, rec)| rec.key).collect();
+            for (seq, rec) in others {
+                if bad.contains(&rec.key) {
+                    self.fail(lane, seq, Failure::Purged);
+                } else {
+                    self.delivered(lane, seq, rec);
+                }
+            }
             return;
         }
         for (seq, rec) in request {
@@ -301,10 +311,17 @@ impl World {
                 self.fail(lane, seq, Failure::Refused("invalid_record"));
                 continue;
             }
-            self.topics[lane].push((seq, rec));
-            if let Some(rec) = self.lanes[lane].acked(seq, self.now) {
-                self.ids.acked(rec.second(), rec.id);
-            }
+            self.delivered(lane, seq, rec);
+        }
+    }
+
+    fn delivered(&mut self, lane: usize, seq: Seq, rec: Rec) {
+        self.topics[lane].push((seq, rec));
+        if let Some(rec) = self.lanes[lane].acked(seq, self.now) {
+            self.ids.acked(rec.second(), rec.id);
+        }
+        for refused in self.lanes[lane].recover(self.now) {
+            self.move_to_dlq(refused);
         }
     }
 
