@@ -29,8 +29,8 @@ pub use broker::{Complaints, is_refusal, kafka_headers, producer_properties};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{
-    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, spool_folder, take_out,
-    volatile_file_system,
+    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, network_file_system,
+    spool_folder, take_out, volatile_file_system,
 };
 pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::{
-    ApiError, Caller,
+    ApiError, Caller, NetworkCheck,
     tokens::{Held, Kind, Locked, TokenFile},
 };
 
@@ -144,6 +144,15 @@ impl Api {
             tracing::warn!(left_out, "some of WeChat's addresses are neither addresses nor networks");
         }
         Ok(networks)
+    }
+
+    /// WeChat's own look at the server URL that its console has: where its name leads to, and how packets fare.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn network_check(&mut self) -> Result<NetworkCheck, ApiError> {
+        let what = serde_json::json!({ "action": "all", "check_operator": "DEFAULT" });
+        self.post("/cgi-bin/callback/check", &what, Repeat::Safe).await
     }
 
     /// Asks, with further parameters of the query.

@@ -147,6 +147,14 @@ pub const MEANINGS: &[Meaning] = &[
         ["本机 IP 不在白名单中", "在公众平台“设置与开发 → 基本配置 → IP白名单”中加入本机的公网地址"],
     ),
     says(
+        40_201,
+        [
+            "the account has no server URL that WeChat can check",
+            "enter the URL in WeChat's console first (设置与开发 → 基本配置 → 服务器配置)",
+        ],
+        ["账号尚未配置可检测的服务器地址(URL)", "先在公众平台“设置与开发 → 基本配置 → 服务器配置”中填写 URL"],
+    ),
+    says(
         41_001,
         [
             "the access token is missing",

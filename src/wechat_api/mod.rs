@@ -8,6 +8,7 @@ pub mod codes;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod network;
 pub mod redirect;
 mod sign;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub mod user_agent;
 
 pub use client::{Api, BASE};
 pub use error::{ApiError, Words};
+pub use network::{NetworkCheck, Ping, Resolved};
 pub use sign::{CardExt, ChooseCard, sign_card_ext, sign_choose_card, sign_jsapi};
 
 use zeroize::Zeroizing;

@@ -1,4 +1,4 @@
-"""Allows a user to write to topics, and to ask for them; with --describe only to ask for them.
+"""Allows a user to write to topics, and to ask for them; with --describe only to ask for them and for their settings.
 
 Arguments: [--describe], bootstrap, user, topic…
 """
@@ -11,6 +11,7 @@ arguments = sys.argv[1:]
 operations = [ACLOperation.DESCRIBE]
 if arguments[0] == "--describe":
     arguments.pop(0)
+    operations.append(ACLOperation.DESCRIBE_CONFIGS)
 else:
     operations.append(ACLOperation.WRITE)
 bootstrap, user, *topics = arguments

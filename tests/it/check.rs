@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Exit code and printed findings.
-fn check(config: &Path, args: &[&str], authority: Option<&Path>) -> (i32, String) {
+pub fn check(config: &Path, args: &[&str], authority: Option<&Path>) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cardhook"));
     command.env_clear().args(["check", "--config"]).arg(config).args(args).stdin(Stdio::null());
     if let Some(authority) = authority {
@@ -27,12 +27,12 @@ fn check(config: &Path, args: &[&str], authority: Option<&Path>) -> (i32, String
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
 }
 
-fn connect(setup: &Setup) -> (i32, String) {
+pub fn connect(setup: &Setup) -> (i32, String) {
     check(&setup.write(), &["--connect"], None)
 }
 
 /// The line that begins with `level` and holds every one of `parts`.
-fn assert_says(findings: &str, level: &str, parts: &[&str]) {
+pub fn assert_says(findings: &str, level: &str, parts: &[&str]) {
     let found = findings.lines().any(|line| line.starts_with(level) && parts.iter().all(|part| line.contains(part)));
     assert!(found, "no line {level} with {parts:?} in\n{findings}");
 }

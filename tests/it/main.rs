@@ -16,6 +16,7 @@ mod card;
 mod causes;
 mod changed_cluster;
 mod check;
+mod check_ways;
 mod configuration;
 mod crash;
 mod damaged_spool;

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use rdkafka::{
+    ClientConfig,
     admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, ResourceSpecifier},
     client::DefaultClientContext,
     metadata::{Metadata, MetadataTopic},
@@ -24,6 +25,7 @@ use crate::{
         complaint::Complaint,
         kafka_client::{ANSWER_WITHIN, client_config},
     },
+    clock,
     config::Config,
 };
 
@@ -77,9 +79,31 @@ pub(super) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<(
         Write::Nowhere => {
             findings.fail("kafka permissions", "no Write on any of the topics", "allow Describe and Write on them");
         }
-        Write::NotRefused => {
-            findings.ok("kafka permissions", "writing is not refused altogether; which topic, is not told");
-        }
+        Write::NotRefused => each_topic(&client_config, &topics, &settings, findings)?,
+    }
+    Ok(())
+}
+
+/// The right to write to each topic, as far as the brokers tell it without a record being written.
+fn each_topic(
+    client: &ClientConfig,
+    topics: &[(&'static str, &str)],
+    settings: &HashMap<String, Settings>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let now = clock::unix_millis();
+    let told = |name: &str| settings.get(name).is_some_and(|settings| rights::refuses_the_future(settings, now));
+    let (asked, silent): (Vec<_>, Vec<_>) = topics.iter().map(|(_, name)| *name).partition(|name| told(name));
+    let forbidden = rights::forbidden(client, &asked).context("kafka.options")?;
+    for (key, name) in topics.iter().filter(|(_, name)| forbidden.contains(name)) {
+        findings.fail(*key, format_args!("{name}: no Write for this user"), FORBIDDEN);
+    }
+    if forbidden.is_empty() && !asked.is_empty() {
+        findings.ok("kafka permissions", format_args!("Write on {}", asked.join(", ")));
+    }
+    if !silent.is_empty() {
+        let silent = silent.join(", ");
+        findings.ok("kafka permissions", format_args!("writing is not refused altogether; of {silent} it is not told"));
     }
     Ok(())
 }

@@ -7,8 +7,10 @@ mod finding;
 mod kafka;
 mod rights;
 mod spool;
+mod time;
 mod upstream;
 mod url;
+mod wechat;
 
 use std::{
     io::{self, Write as _},
@@ -30,7 +32,7 @@ Examples:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams
+    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams, WeChat's API, clock
     #[arg(long)]
     connect: bool,
     /// Walk the public way to an account, as WeChat does: name, port, TLS, redirects, handshake, a push
@@ -59,12 +61,13 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         spool::look(&config, &mut findings);
         upstream::look(&config, &mut findings);
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if args.connect {
+        runtime.block_on(wechat::look(&config, &mut findings));
+        runtime.block_on(time::look(&config, &mut findings));
+    }
     if let Some(url) = &args.url {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(url::look(
-            &config,
-            url,
-            &mut findings,
-        ));
+        runtime.block_on(url::look(&config, url, &mut findings));
     }
     if args.json {
         findings.print_json(&mut out)?;

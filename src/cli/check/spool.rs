@@ -12,7 +12,7 @@ use std::{
 use super::finding::Findings;
 use crate::{
     config::{AnswerAfter, Config},
-    delivery::{spool_folder, volatile_file_system},
+    delivery::{network_file_system, spool_folder, volatile_file_system},
 };
 
 const KEY: &str = "spool.path";
@@ -46,6 +46,13 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
             findings.fail(KEY, format_args!("{}: cannot be written: {error}", there.display()), cure);
             return;
         }
+    }
+    if let Some(kind) = network_file_system(&folder) {
+        findings.fail(
+            KEY,
+            format_args!("{}: on {kind}, a network's file system: locks and fsync do not hold there", folder.display()),
+            "name a folder on a local disk",
+        );
     }
     if let Some(kind) = volatile_file_system(&folder) {
         let cure = "mount a volume there, or set delivery.answer_after = \"kafka_only\"";

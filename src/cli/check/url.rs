@@ -3,6 +3,7 @@
 //! Name, ports, TLS, redirects, the handshake byte for byte, a wrong signature, and a signed message of a kind that nobody
 //! handles. The query reaches the service unchanged when the signed handshake is answered.
 
+mod faults;
 mod tls;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use reqwest::{Client, Response, StatusCode, Url, header, redirect::Policy};
 use tokio::net::TcpStream;
 
+use self::faults::{handshake_fault, push_fault};
 use super::finding::Findings;
 use crate::{
     cli::{
@@ -21,7 +23,7 @@ use crate::{
         simulator::{Clear, Push},
     },
     clock,
-    config::{Account, Config},
+    config::{Account, Config, Source},
     protocol::{Mode, sign},
 };
 
@@ -31,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(1);
 /// As long as WeChat's longest, and no number that fits in 53 bits.
 const ECHOSTR: &str = "8641591277801631551";
+
+/// An address for documentation: nobody calls from it.
+const NOBODYS: &str = "203.0.113.7";
 
 const SUBJECT: &str = "--url";
 
@@ -66,16 +71,30 @@ pub(super) async fn look(config: &Config, url: &str, findings: &mut Findings) {
     if parsed.scheme() == "https" {
         tls::look(&parsed, findings).await;
     }
-    let Ok(client) = Client::builder().redirect(Policy::none()).no_proxy().timeout(PATIENCE).http1_only().build()
+    let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(PATIENCE).http1_only();
+    // A certificate that is not trusted has a finding of its own; what is behind it is looked at all the same.
+    let Ok(client) = client.tls_danger_accept_invalid_certs(true).tls_danger_accept_invalid_hostnames(true).build()
     else {
         findings.fail(SUBJECT, "the TLS library cannot be set up", "look at OpenSSL's configuration");
         return;
     };
     let walk = Walk { client, url: parsed, account };
-    if walk.handshake(findings).await {
+    let handshake = walk.handshake(findings).await;
+    if handshake == Handshake::Right {
         walk.wrong_signature(findings).await;
         walk.push(findings).await;
     }
+    walk.forged_source(config, handshake, findings).await;
+}
+
+/// What became of the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handshake {
+    Right,
+    /// 403: this machine may be none that may call.
+    Forbidden,
+    /// What follows would say the same again.
+    Wrong,
 }
 
 /// Whether the name has an address and something listens at it.
@@ -96,19 +115,26 @@ async fn reached(url: &Url, findings: &mut Findings) -> bool {
     for address in &addresses {
         let _ = write!(named, " {}", address.ip());
     }
+    let mut open = 0;
     for address in &addresses {
-        let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
-        if !matches!(connected, Ok(Ok(_))) {
+        if connects(address).await {
+            open += 1;
+        } else {
             findings.fail(
                 SUBJECT,
                 format_args!("nothing answers at {address}, an address of {host}"),
                 "open the port in the firewall, start the proxy, or remove the DNS record",
             );
-            return false;
         }
     }
-    findings.ok(SUBJECT, format_args!("{host} is{named}, port {port} is open"));
-    true
+    if open == addresses.len() {
+        findings.ok(SUBJECT, format_args!("{host} is{named}, port {port} is open"));
+    }
+    open > 0
+}
+
+async fn connects(address: &SocketAddr) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 struct Walk<'a> {
@@ -119,6 +145,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn ask(&self, query: &str, body: Option<Vec<u8>>) -> reqwest::Result<Answer> {
+        self.ask_from(None, query, body).await
+    }
+
+    /// With an `X-Forwarded-For` of one's own.
+    async fn ask_from(&self, source: Option<&str>, query: &str, body: Option<Vec<u8>>) -> reqwest::Result<Answer> {
         let mut url = self.url.clone();
         let own = url.query().map(|own| format!("{own}&{query}"));
         url.set_query(Some(own.as_deref().unwrap_or(query)));
@@ -127,6 +158,7 @@ impl Walk<'_> {
             None => self.client.get(url),
             Some(body) => self.client.post(url).header(header::CONTENT_TYPE, "text/xml").body(body),
         };
+        let request = source.into_iter().fold(request, |request, source| request.header("x-forwarded-for", source));
         let answer: Response = request.send().await?;
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (status, location, encoding) = (answer.status(), text(header::LOCATION), text(header::CONTENT_ENCODING));
@@ -134,12 +166,14 @@ impl Walk<'_> {
         Ok(Answer { status, location, encoding, body, took: begin.elapsed() })
     }
 
-    /// The handshake; false when what follows would say the same again.
-    async fn handshake(&self, findings: &mut Findings) -> bool {
+    fn handshake_query(&self) -> String {
         let (timestamp, nonce) = (now_seconds().to_string(), "4711");
         let signature = sign(&self.account.credentials.token, &[&timestamp, nonce]);
-        let query = format!("signature={signature}&echostr={ECHOSTR}&timestamp={timestamp}&nonce={nonce}");
-        let answer = match self.ask(&query, None).await {
+        format!("signature={signature}&echostr={ECHOSTR}&timestamp={timestamp}&nonce={nonce}")
+    }
+
+    async fn handshake(&self, findings: &mut Findings) -> Handshake {
+        let answer = match self.ask(&self.handshake_query(), None).await {
             Ok(answer) => answer,
             Err(error) => {
                 let why = if error.is_timeout() { "no answer within 5 s" } else { "no HTTP answer" };
@@ -148,16 +182,46 @@ impl Walk<'_> {
                     format_args!("handshake: {why}"),
                     "look at the proxy's log, and at its way to cardhook",
                 );
-                return false;
+                return Handshake::Wrong;
             }
         };
         if let Some((found, cure)) = handshake_fault(&answer) {
             findings.fail(SUBJECT, format_args!("handshake: {found}"), cure);
-            return false;
+            let forbidden = answer.status == StatusCode::FORBIDDEN;
+            return if forbidden { Handshake::Forbidden } else { Handshake::Wrong };
         }
         findings.ok(SUBJECT, format_args!("handshake: the echostr byte for byte, {} ms", answer.took.as_millis()));
         slow("handshake", answer.took, findings);
-        true
+        Handshake::Right
+    }
+
+    /// A caller must not choose his own address. Seen where `server.allow_from` lets this machine call, and an address that it
+    /// does not name is refused; or the other way round.
+    async fn forged_source(&self, config: &Config, handshake: Handshake, findings: &mut Findings) {
+        let named = config.server.allow_from.iter().find_map(|source| match source {
+            Source::Network(network) => Some(network.addr().to_string()),
+            Source::WeChat => None,
+        });
+        let forged = match (handshake, config.server.allow_from.is_empty(), named) {
+            (Handshake::Right, false, _) => NOBODYS.to_owned(),
+            (Handshake::Forbidden, false, Some(named)) => named,
+            (Handshake::Right, true, _) => {
+                findings.ok(SUBJECT, "a forged X-Forwarded-For changes nothing: server.allow_from is empty");
+                return;
+            }
+            (Handshake::Wrong | Handshake::Forbidden, ..) => return,
+        };
+        let Ok(answer) = self.ask_from(Some(&forged), &self.handshake_query(), None).await else { return };
+        if (answer.status == StatusCode::FORBIDDEN) == (handshake == Handshake::Forbidden) {
+            findings.ok(SUBJECT, "a forged X-Forwarded-For does not change the source");
+        } else {
+            findings.fail(
+                SUBJECT,
+                "a forged X-Forwarded-For is believed: any caller chooses his address",
+                "let the proxy set it anew, and name only the proxy in server.trusted_proxies (nginx: proxy_set_header \
+                 X-Forwarded-For $remote_addr)",
+            );
+        }
     }
 
     /// Something else than cardhook may answer 200 to everything.
@@ -236,120 +300,5 @@ fn slow(what: &str, took: Duration, findings: &mut Findings) {
             format_args!("{what}: {:.1} s, and WeChat waits 5 s in all", took.as_secs_f64()),
             "look at the proxy and the way to it",
         );
-    }
-}
-
-type Fault = (String, &'static str);
-
-/// What every answer may have wrong.
-fn fault(answer: &Answer) -> Option<Fault> {
-    let Answer { status, location, encoding, .. } = answer;
-    if status.is_redirection() {
-        let to = location.as_deref().unwrap_or("nowhere");
-        // The target repeats the query, which is signed: only where it leads is shown.
-        let to = to.split('?').next().unwrap_or_default();
-        let found = format!("a redirect ({}) to {to}: a push loses its body there", status.as_u16());
-        return Some((found, "give WeChat the URL that it leads to, and serve it without a redirect"));
-    }
-    if let Some(encoding) = encoding {
-        return Some((format!("the answer is compressed ({encoding})"), "switch compression off for this path"));
-    }
-    match status.as_u16() {
-        404 => Some((
-            "404".to_owned(),
-            "let the proxy pass this path on to cardhook unchanged (no slash added or removed)",
-        )),
-        502..=504 => Some((
-            format!("{}: the proxy does not reach cardhook", status.as_u16()),
-            "start cardhook, and check the address that the proxy passes this path on to",
-        )),
-        _ => None,
-    }
-}
-
-fn handshake_fault(answer: &Answer) -> Option<Fault> {
-    if let Some(fault) = fault(answer) {
-        return Some(fault);
-    }
-    match answer.status.as_u16() {
-        200 => around(&answer.body).map(|found| (found, "return cardhook's answer as it is")),
-        400 => Some((
-            "400: the query does not arrive as it was sent".to_owned(),
-            "let the proxy pass the query on (nginx: proxy_pass without a path of its own, or with $request_uri)",
-        )),
-        403 => Some((
-            "403: another token, a source that is not allowed, or a query that was changed".to_owned(),
-            "the running service's log names the cause; does it run with this configuration?",
-        )),
-        other => Some((format!("status {other}"), "let the proxy pass this path on to cardhook")),
-    }
-}
-
-/// What stands around the echostr, in words; `None` when it is all there is.
-fn around(body: &[u8]) -> Option<String> {
-    let (echostr, text) = (ECHOSTR.as_bytes(), String::from_utf8_lossy(body));
-    let what = if body == echostr {
-        return None;
-    } else if body.starts_with(b"\xEF\xBB\xBF") {
-        "a byte order mark"
-    } else if text.trim() == ECHOSTR {
-        "a blank or a line break"
-    } else if text.trim_matches(['"', '\'']) == ECHOSTR {
-        "quotes"
-    } else if text.contains(ECHOSTR) {
-        "other text"
-    } else if text.trim_start().starts_with('<') {
-        return Some("a page of HTML or XML in place of the echostr".to_owned());
-    } else {
-        return Some("other text in place of the echostr".to_owned());
-    };
-    Some(format!("{what} around the echostr"))
-}
-
-fn push_fault(answer: &Answer) -> Option<Fault> {
-    if let Some(fault) = fault(answer) {
-        return Some(fault);
-    }
-    match answer.status.as_u16() {
-        200 => None,
-        413 => Some(("413".to_owned(), "raise the proxy's limit to server.max_body_bytes")),
-        403 => Some((
-            "403: the body or the query is changed on the way, or the mode differs".to_owned(),
-            "the running service's log names the cause",
-        )),
-        other => Some((format!("status {other}"), "let the proxy pass POST on to cardhook")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_around_the_echostr_is_named() {
-        for (body, found) in [
-            (ECHOSTR.to_owned(), None),
-            (format!("\u{feff}{ECHOSTR}"), Some("a byte order mark around the echostr")),
-            (format!("{ECHOSTR}\n"), Some("a blank or a line break around the echostr")),
-            (format!("\"{ECHOSTR}\""), Some("quotes around the echostr")),
-            (format!("<p>{ECHOSTR}</p>"), Some("other text around the echostr")),
-            ("<html>".to_owned(), Some("a page of HTML or XML in place of the echostr")),
-            ("success".to_owned(), Some("other text in place of the echostr")),
-        ] {
-            assert_eq!(around(body.as_bytes()).as_deref(), found, "{body:?}");
-        }
-    }
-
-    #[test]
-    fn a_redirects_target_is_named_without_its_query() {
-        let answer = Answer {
-            status: StatusCode::MOVED_PERMANENTLY,
-            location: Some("https://a/wechat/shop/?signature=s3cret".to_owned()),
-            encoding: None,
-            body: Vec::new(),
-            took: Duration::ZERO,
-        };
-        let (found, _) = handshake_fault(&answer).unwrap();
-        assert!(found.contains("https://a/wechat/shop/") && !found.contains("s3cret"), "{found}");
     }
 }

@@ -235,10 +235,16 @@ fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
 
+/// The network's file system that a folder, or the nearest one above it that is there, is on: the spool does not start there.
+#[must_use]
+pub fn network_file_system(path: &Path) -> Option<&'static str> {
+    let magic = path.ancestors().find_map(file_system)?;
+    NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic).map(|(_, kind)| *kind)
+}
+
 fn refuse_network_file_system(path: &Path) -> Result<(), FolderError> {
-    let magic = file_system(path).unwrap_or_default();
-    match NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic) {
-        Some((_, kind)) => Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind }),
+    match network_file_system(path) {
+        Some(kind) => Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind }),
         None => Ok(()),
     }
 }

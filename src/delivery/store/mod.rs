@@ -37,7 +37,7 @@ use database::{LAYOUT, account_number, connect, read_counters};
 
 pub(super) use batch::{Batch, Id, Known, Position, Row, size_of};
 pub use export::{Spooled, take_out};
-pub use folder::FolderError;
+pub use folder::{FolderError, network_file_system};
 pub use memory::Memory;
 pub use place::{spool_folder, volatile_file_system};
 pub use reader::{Page, Reader, Report, Stored};

@@ -34,7 +34,11 @@ pub(super) async fn look(url: &Url, findings: &mut Findings) {
     let shown = tokio::task::spawn_blocking(move || handshake(&name, port)).await;
     match shown {
         Ok(Ok(shown)) => judge(&host, &shown, findings),
-        Ok(Err(why)) => findings.fail(SUBJECT, format_args!("TLS: {why}"), "does that port speak https?"),
+        Ok(Err(why)) => {
+            let old = why.contains("protocol version") || why.contains("unsupported protocol");
+            let cure = if old { "serve TLS 1.2 or 1.3" } else { "does that port speak https?" };
+            findings.fail(SUBJECT, format_args!("TLS: {why}"), cure);
+        }
         Err(_) => findings.fail(SUBJECT, "TLS: not tried", "try again"),
     }
 }

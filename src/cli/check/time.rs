@@ -1,0 +1,49 @@
+//! This machine's clock against others': the `Date` of WeChat's API and of the schema registry.
+//!
+//! Kafka has no request that tells a broker's time without writing, so that a broker's clock is not asked.
+
+use std::time::Duration;
+
+use reqwest::{Client, header::DATE, redirect::Policy};
+
+use super::finding::Findings;
+use crate::{clock, config::Config};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// `Date` has whole seconds, and an answer takes its time.
+const NOTED_MS: i64 = 5_000;
+/// WeChat's timestamps are refused when they are five minutes ahead; long before that something is wrong.
+const WRONG_MS: i64 = 60_000;
+const SUBJECT: &str = "clock";
+const CURE: &str = "let an NTP client set the clock (chrony, systemd-timesyncd)";
+
+pub(super) async fn look(config: &Config, findings: &mut Findings) {
+    let wechat = config.api_caller().map(|_| ("WeChat's API", config.wechat_api.base_url.clone()));
+    let registry = config.kafka.schema_registry.as_ref().map(|url| ("the schema registry", url.expose().to_owned()));
+    let mut compared = false;
+    for (name, url) in wechat.into_iter().chain(registry) {
+        let Some(ahead_ms) = ahead_of(&url).await else { continue };
+        compared = true;
+        let (seconds, side) = (ahead_ms.abs() / 1000, if ahead_ms > 0 { "ahead of" } else { "behind" });
+        match ahead_ms.abs() {
+            ..=NOTED_MS => findings.ok(SUBJECT, format_args!("as that of {name}, within 5 s")),
+            ..=WRONG_MS => findings.warn(SUBJECT, format_args!("{seconds} s {side} that of {name}"), CURE),
+            _ => findings.fail(SUBJECT, format_args!("{seconds} s {side} that of {name}"), CURE),
+        }
+    }
+    if !compared {
+        findings.ok(SUBJECT, "not compared: neither WeChat's API (app_secret) nor a schema registry told its time");
+    }
+}
+
+/// How far this clock is ahead of a server's, milliseconds; `None` when it does not tell its time.
+async fn ahead_of(url: &str) -> Option<i64> {
+    let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().ok()?;
+    let begun = clock::unix_millis();
+    let answer = client.get(url).send().await.ok()?;
+    let ours = i64::midpoint(begun, clock::unix_millis());
+    let date = answer.headers().get(DATE)?.to_str().ok()?;
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_millisecond();
+    // Between a second's beginning and its end.
+    Some(ours - theirs - 500)
+}
