@@ -392,7 +392,8 @@ impl Coordinator {
     /// Takes what the store is to take.
     fn gather(&mut self, now: Instant) {
         for lane in Lane::ALL {
-            let append = |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
+            let append =
+                |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
             let appends: Vec<_> = self.lane(lane).take_to_store(now).into_iter().map(append).collect();
             appends.into_iter().for_each(|append| self.own.next.append(append));
             let removals = self.lane(lane).take_removals();

@@ -219,12 +219,7 @@ impl Delivery {
 }
 
 /// By `Lane as usize`. Without brokers nothing is kept in memory: what is stored is answered.
-fn lanes<P, A>(
-    settings: &Settings,
-    policy: AnswerAfter,
-    has_kafka: bool,
-    opened: &Opened,
-) -> [Pending<P, A>; 4] {
+fn lanes<P, A>(settings: &Settings, policy: AnswerAfter, has_kafka: bool, opened: &Opened) -> [Pending<P, A>; 4] {
     let memory = if has_kafka { LANE } else { Amount { records: 0, bytes: 0 } };
     let rules = Rules { policy, ack_timeout: settings.ack_timeout, store_after: STORE_AFTER, memory, in_flight: LANE };
     opened.last_pending.map(|last| Pending::new(rules, Seq(last)))

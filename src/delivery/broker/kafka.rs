@@ -79,7 +79,8 @@ impl Connect for Kafka {
         // The statistics say it too, two seconds later.
         if link.lane == Lane::Events && link.route == Route::Batch && link.generation == 0 {
             let (producer, stop, topic) = (Arc::downgrade(&producer), Arc::clone(&stop), Arc::clone(&topic));
-            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic)).map_err(no_thread)?;
+            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic))
+                .map_err(no_thread)?;
         }
         let encoding = self.encodings.get(place).cloned().unwrap_or_default();
         Ok(Box::new(KafkaProducer { producer, topic, encoding, stop, polling: Some(polling) }))

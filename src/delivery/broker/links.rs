@@ -48,7 +48,9 @@ impl Links {
         let producer = self.connect.connect(link, Arc::clone(&self.reports))?;
         let (open_for, apart) = match (route, self.answer_after) {
             // Not to the linger's end: what comes just behind a request waits for that one's report.
-            (Route::Batch, AnswerAfter::Kafka | AnswerAfter::KafkaOnly) => (self.connect.linger() * 3 / 4, Duration::ZERO),
+            (Route::Batch, AnswerAfter::Kafka | AnswerAfter::KafkaOnly) => {
+                (self.connect.linger() * 3 / 4, Duration::ZERO)
+            }
             (Route::Batch, AnswerAfter::Disk) => (self.connect.linger() * 3 / 4, APART),
             (Route::Alone, _) => (ALWAYS, Duration::ZERO),
         };
@@ -118,4 +120,3 @@ fn discard(producers: Vec<Paced>, limit: Duration) {
         let _ = wait.recv_timeout(limit);
     }
 }
-

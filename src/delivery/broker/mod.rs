@@ -14,10 +14,10 @@ use std::{sync::Arc, time::Duration};
 use rdkafka::error::KafkaError;
 
 pub use complaint::Complaints;
-pub use errors::is_refusal;
 pub(super) use errors::REASONS;
-pub use kafka::kafka_headers;
+pub use errors::is_refusal;
 pub(super) use kafka::Kafka;
+pub use kafka::kafka_headers;
 pub(super) use links::Links;
 pub use properties::producer as producer_properties;
 

@@ -126,8 +126,7 @@ impl Coordinator {
             let of_lane = commit.append.iter().filter(|append| append.lane == lane);
             let stored = |append: &&Append| committed && !full.contains(&(lane, append.seq));
             let (stored, not): (Vec<_>, Vec<_>) = of_lane.partition(stored);
-            let stored: Vec<_> =
-                stored.into_iter().map(|append| (Seq(append.seq), append.sending.clone())).collect();
+            let stored: Vec<_> = stored.into_iter().map(|append| (Seq(append.seq), append.sending.clone())).collect();
             let not: Vec<_> = not.into_iter().map(|append| Seq(append.seq)).collect();
             if committed {
                 self.metrics.spool_bypassed.inc_by(not.len() as u64);

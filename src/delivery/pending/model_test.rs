@@ -293,7 +293,8 @@ impl World {
             // The producer ends: nothing may overtake what it sends again. What is on its way to other partitions arrives.
             let keys: HashSet<u64> = request.iter().map(|(_, rec)| rec.key).collect();
             let behind = std::mem::take(&mut self.wire[lane][route]);
-            let (same, others): (VecDeque<_>, VecDeque<_>) = behind.into_iter().partition(|(_, rec)| keys.contains(&rec.key) || rec.is_bad());
+            let (same, others): (VecDeque<_>, VecDeque<_>) =
+                behind.into_iter().partition(|(_, rec)| keys.contains(&rec.key) || rec.is_bad());
             self.fail_all(lane, &request, Failure::Refused("invalid_record"));
             self.fail_all(lane, &same, Failure::Purged);
             let bad: HashSet<u64> = same.iter().map(|(_, rec)| rec.key).collect();

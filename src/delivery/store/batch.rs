@@ -136,7 +136,9 @@ impl<'a> Batch<'a> {
         let account = row.account.map_or(-1, |index| self.account(index));
         let insert = match &mut self.insert {
             Some(insert) => insert,
-            none => none.insert(self.connection.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?),
+            none => {
+                none.insert(self.connection.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?)
+            }
         };
         insert.execute(params![
             row_id(row.lane, row.seq),

@@ -55,9 +55,7 @@ impl Memory {
     /// When the database does not read.
     pub fn knows(&self, account: &str, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
         let Some(account) = self.number(account)? else { return Ok(false) };
-        if event_time == NO_EVENT_TIME
-            && quarantined_seq(&self.connection, &self.quarantined, account, id)?.is_some()
-        {
+        if event_time == NO_EVENT_TIME && quarantined_seq(&self.connection, &self.quarantined, account, id)?.is_some() {
             return Ok(true);
         }
         let ask = "SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";

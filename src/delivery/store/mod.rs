@@ -10,6 +10,8 @@
 //!   have no event time, and nonce uses stand in buckets by receipt.
 
 mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod buckets;
 mod damage;
 mod database;
@@ -24,8 +26,6 @@ mod room;
 mod upgrade;
 mod verify;
 mod worker;
-#[doc(hidden)]
-pub mod bench;
 
 use std::path::Path;
 
@@ -42,7 +42,10 @@ pub use memory::Memory;
 pub use place::{spool_folder, volatile_file_system};
 pub use reader::{Page, Reader, Report, Stored};
 pub use verify::Verified;
-pub(super) use worker::{Append, Commit, Decided, Decision, Moved, NonceUse, Opened, Removal, Report as StoreReport, Rules, StartError, Status, Store, Undecided};
+pub(super) use worker::{
+    Append, Commit, Decided, Decision, Moved, NonceUse, Opened, Removal, Report as StoreReport, Rules, StartError,
+    Status, Store, Undecided,
+};
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;
@@ -152,7 +155,8 @@ impl Spool {
         accounts: &[String],
     ) -> Result<Self, SpoolError> {
         let counters = read_counters(&connection)?;
-        let mut spool = Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
+        let mut spool =
+            Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
         // Where that fails, every batch tries it again first.
         let _ = spool.begin_log_anew();
         spool.accounts =

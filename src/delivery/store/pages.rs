@@ -1,9 +1,7 @@
 //! The thread that reads pending records beside the store's own: a disk that hangs in a write does not stop it.
 
 use std::{
-    sync::{
-        mpsc::{self, SyncSender},
-    },
+    sync::mpsc::{self, SyncSender},
     thread::JoinHandle,
 };
 

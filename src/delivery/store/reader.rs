@@ -5,8 +5,8 @@ use std::{path::Path, sync::PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::{
-    Counters, FolderError, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate, place::spool_folder, read_counters,
-    row_id, seq_of,
+    Counters, FolderError, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate,
+    place::spool_folder, read_counters, row_id, seq_of,
 };
 use crate::{
     delivery::Lane,

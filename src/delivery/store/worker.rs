@@ -413,9 +413,9 @@ impl Worker {
         let mut removals = by_lane(&commit.remove);
         // What is left in them was not removed.
         let _ = self.spool.remove(&mut removals);
-        let left = removals.into_iter().flat_map(|(lane, gone)| {
-            gone.into_iter().map(move |(seq, bytes)| Removal { lane, seq, bytes })
-        });
+        let left = removals
+            .into_iter()
+            .flat_map(|(lane, gone)| gone.into_iter().map(move |(seq, bytes)| Removal { lane, seq, bytes }));
         commit.remove = left.collect();
     }
 

@@ -22,9 +22,16 @@ fn a_database_whose_counters_cannot_be_is_set_aside_at_the_start() {
     let mut spool = open(&folder);
     append(&mut spool, "kept");
     let beyond_a_lane = "last_seq = 72057594037927936";
-    for damage in
-        ["last_seq = -1", beyond_a_lane, "records = -1", "bytes = -1", "parked = -1", "remembered = -1", "bound = -1", "quarantined = -1"]
-    {
+    for damage in [
+        "last_seq = -1",
+        beyond_a_lane,
+        "records = -1",
+        "bytes = -1",
+        "parked = -1",
+        "remembered = -1",
+        "bound = -1",
+        "quarantined = -1",
+    ] {
         let damaged = tempfile::tempdir().unwrap();
         let copy = damaged.path().join("spool.db");
         spool.connection.execute("VACUUM INTO ?", [copy.to_str()]).unwrap();
