@@ -1,9 +1,9 @@
 //! Records that a real broker refuses for good, in the midst of others: each is set aside, and nobody waits behind it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
-    burst::{Burst, accepted, codes_in_order},
+    burst::{Burst, accepted, codes_in_order, slowest},
     cardhook::{Service, Setup, Topics, run},
     consume::records,
     eventually,
@@ -15,6 +15,7 @@ use crate::support::{
 /// Well above what a claim takes, well below `OVERSIZED`.
 const SMALL: (&str, &str) = ("max.message.bytes", "8192");
 const OVERSIZED: usize = 24_000;
+const REFUSED: u64 = 300;
 
 /// Topics of the test's own, the first two with settings.
 fn topics(kafka: &Kafka, test: &str, events: &[(&str, &str)], dlq: &[(&str, &str)]) -> Topics {
@@ -114,6 +115,35 @@ fn records_that_the_topic_does_not_allow_go_to_the_dlq_and_those_behind_them_go_
         assert_eq!(rejected.len(), 1, "{test}");
         assert_eq!(rejected[0].header("dlq_detail"), Some("invalid_record"), "{test}");
     }
+}
+
+/// Each record that is refused ends an idempotent producer, or its batch: many of them must not cost as many.
+#[test]
+fn three_hundred_refused_records_take_three_seconds_and_delay_the_others_by_less_than_one() {
+    let mut kafka = Kafka::start();
+    let topics = topics(&kafka, "many-refused", &[("message.timestamp.before.max.ms", "600000")], &[]);
+    kafka.stop();
+    let service = Setup::new(&kafka, &topics).serve();
+    service.wait_kafka(false);
+    for number in 0..REFUSED {
+        post(&service, &claim(&format!("oOld{number}"), &format!("{number:012}"), unix_seconds() - 1200));
+    }
+    let waiting = Burst::start(service.public, 50, 2).join();
+    kafka.run();
+    let errors = || service.metric("cardhook_publish_errors_total", "invalid_record");
+    eventually("the first refusal", Duration::from_mins(1), || (errors() > 0).then_some(()));
+    let began = Instant::now();
+    let fresh = Burst::of(100..150, 4, service.public).join();
+    service.wait_drained();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?} for {REFUSED} refusals");
+    assert!(slowest(&fresh) < Duration::from_secs(1), "{:?}", slowest(&fresh));
+    assert_eq!(errors(), REFUSED, "each is counted once");
+    let arrived = codes_in_order(&records(&kafka, &topics.events));
+    assert_eq!(arrived, accepted(&waiting).union(&accepted(&fresh)).cloned().collect());
+    assert_eq!(records(&kafka, &topics.dlq).len() as u64, REFUSED);
+    let producers = service.log().matches("Fatal error").count();
+    assert!(producers < 20, "{producers} producers ended");
 }
 
 #[test]

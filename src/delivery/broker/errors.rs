@@ -37,8 +37,10 @@ pub(super) fn unencoded(error: EncodeError) -> Failure {
 pub(super) fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
     use RDKafkaErrorCode as Code;
     match code {
-        // Another record of its partition was refused: this one goes again.
-        Some(Code::PurgeQueue | Code::PurgeInflight | Code::GaplessGuarantee) => Failure::Purged,
+        // Another record of its batch or of its partition was refused: this one goes again.
+        Some(Code::PurgeQueue | Code::PurgeInflight | Code::GaplessGuarantee | Code::InvalidDifferentRecord) => {
+            Failure::Purged
+        }
         Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
             Failure::Refused("too_large")
         }

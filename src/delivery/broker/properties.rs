@@ -82,7 +82,7 @@ pub(super) fn alone(batches: &ClientConfig) -> ClientConfig {
     for (key, value) in ALONE {
         config.set(*key, *value);
     }
-    // Two names of one property, and the last one wins.
+    // Another name of the same property.
     config.remove(LINGER_ALIAS);
     config
 }

@@ -9,6 +9,7 @@ use std::{
         Condvar, Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -40,8 +41,8 @@ struct Running {
     guard: Child,
     /// While this is open the guard lets the broker live.
     lifeline: Option<ChildStdin>,
-    /// Ends when the broker does.
-    output: BufReader<ChildStdout>,
+    /// Reads what the broker prints, or it would stop when nobody does; ends when the broker does.
+    output: Option<JoinHandle<()>>,
     pid: Pid,
 }
 
@@ -176,6 +177,7 @@ impl Kafka {
         let pid = Pid::from_raw(next_line(&mut output).unwrap().parse().unwrap()).unwrap();
         while let Some(line) = next_line(&mut output) {
             if line.contains("Kafka Server started") {
+                let output = Some(std::thread::spawn(move || while next_line(&mut output).is_some() {}));
                 self.running = Some(Running { guard, lifeline, output, pid });
                 return;
             }
@@ -246,7 +248,7 @@ impl Kafka {
     fn end(&mut self, signal: Signal) {
         self.signal(signal);
         let mut running = self.running.take().unwrap();
-        while next_line(&mut running.output).is_some() {}
+        running.output.take().unwrap().join().unwrap();
         drop(running);
     }
 
