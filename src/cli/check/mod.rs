@@ -5,6 +5,7 @@
 
 mod finding;
 mod kafka;
+mod registry;
 mod rights;
 mod spool;
 mod upstream;
@@ -30,7 +31,7 @@ Examples:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams
+    /// Try what the configuration says: brokers, topics, permissions, schema registry, spool folder, upstreams
     #[arg(long)]
     connect: bool,
     /// Walk the public way to an account, as WeChat does: name, port, TLS, redirects, handshake, a push
@@ -56,6 +57,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     unverified(&config, &mut findings);
     if args.connect {
         kafka::look(&config, &mut findings)?;
+        registry::look(&config, &mut findings)?;
         spool::look(&config, &mut findings);
         upstream::look(&config, &mut findings);
     }

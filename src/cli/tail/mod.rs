@@ -157,7 +157,7 @@ impl<'a> Events<'a> {
                     break;
                 }
             }
-            let record = self.reader.next().await?;
+            let Some(record) = self.reader.next().await? else { continue };
             self.bar.inc(1);
             match event(&record) {
                 None => note(format_args!(
