@@ -21,6 +21,7 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -107,10 +108,10 @@ def create(brokers, *topics):
         created.result()
 
 
-def read(brokers, topic):
-    """Every committed record of a topic."""
+def read(brokers, topic, isolation="read_committed"):
+    """Every record of a topic, the committed ones as a rule."""
     settings = {"bootstrap.servers": brokers, "group.id": str(uuid.uuid4()), "enable.partition.eof": True}
-    settings |= {"isolation.level": "read_committed", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    settings |= {"isolation.level": isolation, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
     consumer = Consumer(settings)
     partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
@@ -125,9 +126,10 @@ def read(brokers, topic):
     return records
 
 
-def fill(brokers, cardhook, folder):
-    """Puts the 10,000 records on the topic: what cardhook publishes, and then what a topic has after some years."""
-    create(brokers, TOPIC, "wechat.card.dlq")
+@contextlib.contextmanager
+def serving(brokers, cardhook, folder, kafka=""):
+    """A cardhook that publishes to the broker, with further lines of its section [kafka]; gives the command that sends to it."""
+    folder.mkdir(exist_ok=True)
     (folder / "shop.token").write_text("consumersToken01\n")
     (folder / "shop.aes_key").write_text("cardhookCARDHOOK0123456789cardhookCARDHOOKx\n")
     ports = free_port(), free_port()
@@ -146,21 +148,31 @@ def fill(brokers, cardhook, folder):
         mode = "secure"
         [kafka]
         brokers = ["{brokers}"]
+        {kafka}
         [spool]
         path = "{folder}/spool"
         """
     )
     with running([cardhook, "serve", "--config", config], stderr=(folder / "serve.log").open("w")) as service:
         until("cardhook is ready", lambda: answers(ports[1]))
-        send = [cardhook, "send", "--config", config, "--keep-alive", "--connections", "8"]
-        for channel in range(5):
-            wanted = ["--count", "400", "--outer-str", f"poster-{channel}"]
-            subprocess.run([*send, *JOURNEY, *wanted], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([*send, "card.received", "--count", "500", "--set", "OuterStr="], check=True, stdout=subprocess.DEVNULL)
-        newer = ["card.received", "--count", "300", "--set", "Event=user_lend_card"]
-        subprocess.run([*send, *newer], check=True, stdout=subprocess.DEVNULL)
+
+        def send(*events):
+            command = [cardhook, "send", "--config", config, "--keep-alive", "--connections", "8", *events]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+        yield send
         service.send_signal(signal.SIGTERM)
         assert service.wait(PATIENCE) == 0
+
+
+def fill(brokers, cardhook, folder):
+    """Puts the 10,000 records on the topic: what cardhook publishes, and then what a topic has after some years."""
+    create(brokers, TOPIC, "wechat.card.dlq")
+    with serving(brokers, cardhook, folder / "cardhook") as send:
+        for channel in range(5):
+            send(*JOURNEY, "--count", "400", "--outer-str", f"poster-{channel}")
+        send("card.received", "--count", "500", "--set", "OuterStr=")
+        send("card.received", "--count", "300", "--set", "Event=user_lend_card")
     records = read(brokers, TOPIC)
     assert len(records) == 5 * 400 * 4 + 500 + 300, len(records)
     grow(brokers, records)
@@ -405,7 +417,98 @@ def flink_funnel(world):
     world.funnel([(name, s["received"], s["viewed"], s["consumed"], s["deleted"]) for name, s in sums.items()])
 
 
-CONSUMERS = [python, java, go, node, rust, tail, duck, postgresql, flink_unique, flink_funnel]
+def flink_restart(world):
+    """unique.sql, killed in the middle of a transaction and started again from its last checkpoint, as its README says."""
+    source, target = "wechat.card.restarted", "wechat.card.restarted.unique"
+    create(world.brokers, source, target)
+    records = [record for record in read(world.brokers, TOPIC) if record.value() is not None]
+    half = len(records) // 2
+    copy(world.brokers, source, records[:half])
+    checkpoints = world.folder / "checkpoints"
+    sql = (SAMPLES / "flink/unique.sql").read_text().replace("127.0.0.1:9092", world.brokers)
+    sql = sql.replace(f"'{TOPIC}.unique'", f"'{target}'").replace(f"'{TOPIC}'", f"'{source}'").replace("'10 s'", "'2 s'")
+    sql = f"SET 'execution.checkpointing.dir' = 'file://{checkpoints}';\n{sql}"
+
+    def job(name, statements):
+        (world.folder / name).write_text(statements)
+        log = (world.folder / f"{name}.log").open("w")
+        command = ["java", "-Xmx1g", "-cp", f"{world.tools}/flink/libs/*", SAMPLES / "flink/Run.java", world.folder / name]
+        return running(command, stdout=log, stderr=log)
+
+    def ids(isolation="read_committed"):
+        return Counter(json.loads(record.value())["event_id"] for record in read(world.brokers, target, isolation))
+
+    with job("before.sql", sql) as process:
+        until("the first half is committed", lambda: len(ids()) >= len(event_ids(records[:half])))
+        copy(world.brokers, source, records[half:])
+        until("records of an open transaction", lambda: ids("read_uncommitted").total() > ids().total())
+        process.kill()
+    latest = max(checkpoints.glob("*/chk-*/_metadata"), key=lambda path: path.stat().st_mtime).parent
+    with job("after.sql", f"SET 'execution.state-recovery.path' = 'file://{latest}';\n{sql}"):
+        until("every event is there", lambda: len(ids()) >= world.totals["events"])
+        # What would come twice comes before an event that is sent now.
+        last = json.loads(records[0].value()) | {"event_id": str(uuid.uuid4())}
+        for partition in range(12):
+            copy(world.brokers, source, records[:100], partition)
+        copy(world.brokers, source, [records[0]], value=json.dumps(last).encode())
+        until("the last event is there", lambda: last["event_id"] in ids())
+    found = ids()
+    assert found.total() == len(found) == world.totals["events"] + 1, (found.total(), len(found))
+
+
+def event_ids(records):
+    return {json.loads(record.value())["event_id"] for record in records}
+
+
+def copy(brokers, topic, records, partition=-1, value=None):
+    producer = Producer({"bootstrap.servers": brokers, "compression.type": "lz4", "partitioner": "murmur2_random"})
+    for record in records:
+        producer.produce(topic, value or record.value(), record.key(), partition, headers=record.headers())
+        producer.poll(0)
+    assert producer.flush(PATIENCE) == 0
+
+
+def cloudevents(world):
+    """The CloudEvents SDKs of Java, Go and JavaScript on what cardhook writes: binary mode and structured mode."""
+    readers = {
+        "Java": ["java", "-cp", f"{world.tools}/cloudevents-java/libs/*", ROOT / "tests/consumers/cloudevents/java/Read.java"],
+        "Go": [world.tools / "cloudevents-go/read"],
+        "JavaScript": ["node", world.tools / "cloudevents-node/read.mjs"],
+    }
+    types = ["card.received", "card.consumed", "card.approved", "card.coin_order", "gift_card.paid", "member_card.updated"]
+    for mode, written in [("binary", "json"), ("structured", "cloudevents")]:
+        topic = f"wechat.card.{mode}"
+        create(world.brokers, topic)
+        lines = f'format = "{written}"\ntopic = "{topic}"'
+        with serving(world.brokers, world.cardhook, world.folder / mode, lines) as send:
+            send(*types, "--count", "20", "--set", "LocationName=上海店 & <1>")
+        wanted = sorted(map(cloud_event, read(world.brokers, topic)), key=lambda event: event["id"])
+        assert len(wanted) == 20 * len(types) == len({event["id"] for event in wanted}), len(wanted)
+        assert all(event["id"] == event["data"]["event_id"] for event in wanted)
+        for language, command in readers.items():
+            where = [world.brokers, topic, len(wanted)]
+            done = subprocess.run([*map(str, [*command, *where])], check=True, text=True, capture_output=True, timeout=PATIENCE)
+            found = [json.loads(line) for line in done.stdout.splitlines()]
+            for event in found:
+                event["time"] = datetime.fromisoformat(event["time"])
+            found.sort(key=lambda event: event["id"])
+            assert found == wanted, (language, mode, found[:1], wanted[:1])
+
+
+def cloud_event(record):
+    """A record's CloudEvent, read by hand: the attributes from the headers, or all from the value."""
+    headers = {name: value.decode() for name, value in record.headers()}
+    value = json.loads(record.value())
+    if headers["content-type"].startswith("application/cloudevents+json"):
+        event = value
+    else:
+        event = {name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")}
+        event |= {"datacontenttype": headers["content-type"], "data": value}
+    assert event.pop("specversion") == "1.0"
+    return {"subject": None, **event, "time": datetime.fromisoformat(event["time"])}
+
+
+CONSUMERS = [python, java, go, node, rust, tail, duck, postgresql, flink_unique, flink_funnel, flink_restart, cloudevents]
 
 
 def main(cardhook, rust_consumer, tools, *names):

@@ -50,6 +50,7 @@ mod shutdown;
 mod spool_place;
 mod spool_store;
 mod support;
+mod tail;
 mod upgrade;
 mod upstream;
 mod vectors;

@@ -190,7 +190,7 @@ mod tests {
         let page = catalogue(&asyncapi().unwrap(), Language::En);
         for line in [
             "| `fee` | integer | absent or empty in the push, or not a number | Paid, in fen. | `9000` |",
-            "| `event_id` | string (uuid) | no | The stable identity: the same for every delivery of this event. |",
+            "| `event_id` | string (uuid) | never | The stable identity: the same for every delivery of this event. |",
             "| [`card.coin_order`](#cardcoin_order) | `card_pay_order` | The account's coupon coins moved. | order_id |",
         ] {
             assert!(page.contains(line), "{line}\n{page}");

@@ -29,7 +29,7 @@ pub(super) fn of_field(name: &str) -> Option<&'static FieldTexts> {
 }
 
 pub(super) const ABSENT: [&str; 2] = ["absent or empty in the push", "推送中没有该元素或元素为空"];
-pub(super) const NEVER: [&str; 2] = ["no", "否"];
+pub(super) const NEVER: [&str; 2] = ["never", "从不"];
 pub(super) const EXAMPLE: [&str; 2] = ["A whole example", "完整示例"];
 
 const NO_NUMBER: [&str; 2] = ["absent or empty in the push, or not a number", "推送中没有该元素、元素为空，或不是数字"];
@@ -96,11 +96,11 @@ pub(super) const COMMON: [&str; 2] = [
 
 pub(super) const FIELDS_HEAD: [&str; 2] = [
     "\
-| field | JSON type | can be null | meaning | example |
+| field | JSON type | `null` when | meaning | example |
 |---|---|---|---|---|
 ",
     "\
-| 字段 | JSON 类型 | 可否为 null | 含义 | 示例 |
+| 字段 | JSON 类型 | 何时为 `null` | 含义 | 示例 |
 |---|---|---|---|---|
 ",
 ];
