@@ -48,7 +48,7 @@ enum Language {
 
 impl Language {
     /// The text in this language.
-    fn of<'t>(self, [english, chinese]: [&'t str; 2]) -> &'t str {
+    fn of(self, [english, chinese]: [&str; 2]) -> &str {
         match self {
             Self::En => english,
             Self::ZhCn => chinese,
