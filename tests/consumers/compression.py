@@ -65,11 +65,13 @@ def main(cardhook, tools):
             engines.create(brokers, "wechat.card.funnel")
             records = engines.read(brokers, engines.TOPIC)
             world = engines.World(brokers, cardhook, None, Path(tools), folder, {})
+            runs = {"sink": lambda topic: sink(world, topic, database), "tail": lambda topic: tail(world, topic)}
+            runs["flink"] = lambda topic: flink(world, topic)
             for codec in CODECS:
                 topic = fill(brokers, codec, records)
-                for name, run in [("sink", lambda: sink(world, topic, database)), ("tail", lambda: tail(world, topic)), ("flink", lambda: flink(world, topic))]:
+                for name, run in runs.items():
                     before = cpu()
-                    run()
+                    run(topic)
                     print(f"{codec:<5} {name:<6} {cpu() - before:6.2f}", flush=True)
 
 

@@ -1,8 +1,9 @@
 """Runs every consumer of deploy/consumers/ against a real broker, and compares what each has at the end with the topic.
 
 10,000 records: events that the real cardhook published, records that came twice, a type and fields of a later release, events
-without an outer_str, and tombstones. Arguments: the cardhook binary, the Rust consumer's, a folder for what is installed, and
-the names of the consumers to run (all when there are none).
+without an outer_str, and tombstones. Beside them the CloudEvents SDKs read what cardhook writes, in both modes.
+Arguments: the cardhook binary, the Rust consumer's, a folder for what is installed, and the names of the consumers to run (all
+when there are none).
 """
 
 import contextlib
