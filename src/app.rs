@@ -145,6 +145,7 @@ impl App {
             running,
             connections,
         } = self;
+        let registry_up = metrics.schema_registry_up.clone();
         let draining = Arc::new(AtomicBool::new(false));
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
@@ -154,7 +155,7 @@ impl App {
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
-        let registering = registration.map(|registration| actix_web::rt::spawn(registration.run()));
+        let registering = registration.map(|registration| actix_web::rt::spawn(registration.run(registry_up)));
         let keeping = allow_list.map(|list| actix_web::rt::spawn(list.keep()));
         tracing::info!(public = %public_addr, admin = %admin_addr, "listening");
         for account in &config.accounts {

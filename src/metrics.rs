@@ -137,6 +137,8 @@ pub struct Metrics {
     pub allow_list_known: Gauge,
     /// `cardhook_kafka_up`
     pub kafka_up: Gauge,
+    /// `cardhook_schema_registry_up`
+    pub schema_registry_up: Gauge,
     /// `cardhook_config_last_reload_successful`
     pub config_last_reload_successful: Gauge,
 }
@@ -185,10 +187,12 @@ impl Metrics {
             dedup_forgotten_early: Counter::default(),
             allow_list_known: Gauge::default(),
             kafka_up: Gauge::default(),
+            schema_registry_up: Gauge::default(),
             config_last_reload_successful: Gauge::default(),
         };
-        // Where no list is asked for, none is missing.
+        // Where no list and no registry is asked for, none is missing.
         metrics.allow_list_known.set(1);
+        metrics.schema_registry_up.set(1);
         // What a service starts with has been read.
         metrics.config_last_reload_successful.set(1);
         metrics.register(registry.sub_registry_with_prefix("cardhook"));
@@ -248,6 +252,11 @@ impl Metrics {
             self.allow_list_known.clone(),
         );
         registry.register("kafka_up", "1 while Kafka acknowledges, 0 while it counts as away", self.kafka_up.clone());
+        registry.register(
+            "schema_registry_up",
+            "0 while kafka.schema_registry gives no id for the Avro schema (1 also without one)",
+            self.schema_registry_up.clone(),
+        );
         registry.register(
             "config_last_reload_successful",
             "1 when the configuration last read is in force, 0 when it was refused and the one before stays",
@@ -335,6 +344,7 @@ mod tests {
             "cardhook_dedup_forgotten_early_total 0\n",
             "cardhook_allow_list_known 1\n",
             "cardhook_kafka_up 0\n",
+            "cardhook_schema_registry_up 1\n",
             concat!("cardhook_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
             "\nprocess_cpu_seconds_total ",
             "\nprocess_start_time_seconds ",

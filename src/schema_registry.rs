@@ -1,16 +1,14 @@
 //! Registering the Avro schema with a schema registry that speaks Confluent's API (`kafka.schema_registry`).
 //!
-//! Does not depend on the pipeline: records wait by themselves until the id is known.
+//! One call, asked again by who needs it. Does not depend on the pipeline: records wait by themselves until the id is known.
 
 use std::time::Duration;
 
-use reqwest::{Client, Url, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
 use serde::Deserialize;
 
 /// For a whole call, from the name's resolution to the answer's last byte.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two tries: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 /// Why a registry gave no id. Shows neither its address, which can hold a password, nor its answer's text.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +43,17 @@ struct Registered {
     id: u32,
 }
 
+#[derive(Deserialize)]
+struct Compatible {
+    is_compatible: bool,
+}
+
+/// An error's body; the code tells a subject that is not there (40401, 40402) from a path that is not there.
+#[derive(Deserialize)]
+struct Refusal {
+    error_code: u32,
+}
+
 impl Registry {
     /// A registry at `address`, such as `http://127.0.0.1:8081` or Apicurio's `…/apis/ccompat/v7`; a user and a password in
     /// it are sent as basic authentication.
@@ -65,37 +74,38 @@ impl Registry {
     /// # Errors
     /// When the registry is away or refuses the schema.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let (status, body) = self.post(&["subjects", subject, "versions"], schema).await?;
+        let registered = status.is_success().then(|| serde_json::from_slice::<Registered>(&body).ok()).flatten();
+        registered.map(|registered| registered.id).ok_or(RegistryError::Refused(status.as_u16()))
+    }
+
+    /// Whether `schema` could be registered under `subject`; registers nothing.
+    ///
+    /// # Errors
+    /// When the registry is away, is not at this address, or refuses the question.
+    pub async fn would_take(&self, subject: &str, schema: &str) -> Result<bool, RegistryError> {
+        let path = ["compatibility", "subjects", subject, "versions", "latest"];
+        let (status, body) = self.post(&path, schema).await?;
+        let answer = status.is_success().then(|| serde_json::from_slice::<Compatible>(&body).ok()).flatten();
+        let is_new = || {
+            serde_json::from_slice::<Refusal>(&body).is_ok_and(|refusal| [40401, 40402].contains(&refusal.error_code))
+        };
+        match answer {
+            Some(answer) => Ok(answer.is_compatible),
+            None if is_new() => Ok(true),
+            None => Err(RegistryError::Refused(status.as_u16())),
+        }
+    }
+
+    /// One question about a schema: the answer's status and body.
+    async fn post(&self, path: &[&str], schema: &str) -> Result<(StatusCode, Vec<u8>), RegistryError> {
         let mut url = self.base.clone();
-        url.path_segments_mut().map_err(|()| RegistryError::Address)?.extend(["subjects", subject, "versions"]);
+        url.path_segments_mut().map_err(|()| RegistryError::Address)?.extend(path);
         let body = serde_json::json!({ "schemaType": "AVRO", "schema": schema }).to_string();
         let request = self.client.post(url).header(CONTENT_TYPE, "application/vnd.schemaregistry.v1+json").body(body);
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
-        if !status.is_success() {
-            return Err(RegistryError::Refused(status.as_u16()));
-        }
-        let body = answer.bytes().await.map_err(away)?;
-        let registered: Registered =
-            serde_json::from_slice(&body).map_err(|_| RegistryError::Refused(status.as_u16()))?;
-        Ok(registered.id)
-    }
-
-    /// Asks until the registry answers with an id.
-    pub async fn register_at_last(&self, subject: &str, schema: &str) -> u32 {
-        let (mut pause, longest) = PAUSES;
-        loop {
-            match self.register(subject, schema).await {
-                Ok(id) => {
-                    tracing::info!(subject, id, "the schema registry knows the schema");
-                    return id;
-                }
-                Err(error) => {
-                    tracing::warn!(subject, %error, "the schema registry gives no id: events wait in the spool");
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
-        }
+        Ok((status, answer.bytes().await.map_err(away)?.to_vec()))
     }
 }
 

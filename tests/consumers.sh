@@ -28,18 +28,29 @@ if ! cmp -s tests/consumers/requirements-engines.txt "$venv/installed"; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/consumers/requirements-engines.txt
   cp tests/consumers/requirements-engines.txt "$venv/installed"
 fi
-for name in java flink; do
-  if ! cmp -s "deploy/consumers/$name/pom.xml" "$tools/$name/installed"; then
+for pom in deploy/consumers/{java,flink}/pom.xml tests/consumers/cloudevents/java/pom.xml; do
+  name=$(basename "$(dirname "$pom")")
+  [[ $pom != tests/* ]] || name=cloudevents-$name
+  if ! cmp -s "$pom" "$tools/$name/installed"; then
     rm -rf "${tools:?}/$name"
-    mvn -B -q -f "deploy/consumers/$name/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    mvn -B -q -f "$pom" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
       -DincludeScope=runtime "-DoutputDirectory=$tools/$name/libs"
-    cp "deploy/consumers/$name/pom.xml" "$tools/$name/installed"
+    cp "$pom" "$tools/$name/installed"
   fi
 done
-mkdir -p "$tools/node" "$tools/go"
-cp deploy/consumers/node/{package.json,package-lock.json,consume.mjs} "$tools/node"
-npm ci --prefix "$tools/node" --silent --no-audit --no-fund
+for node in deploy/consumers/node tests/consumers/cloudevents/node; do
+  name=node
+  [[ $node != tests/* ]] || name=cloudevents-node
+  mkdir -p "$tools/$name"
+  cp "$node"/package.json "$node"/package-lock.json "$node"/*.mjs "$tools/$name"
+  if ! cmp -s "$node/package-lock.json" "$tools/$name/installed"; then
+    npm ci --prefix "$tools/$name" --silent --no-audit --no-fund
+    cp "$node/package-lock.json" "$tools/$name/installed"
+  fi
+done
+mkdir -p "$tools/go" "$tools/cloudevents-go"
 (cd deploy/consumers/go && go build -o "$tools/go/consumer" .)
+(cd tests/consumers/cloudevents/go && go build -o "$tools/cloudevents-go/read" .)
 cargo build --locked --bin cardhook --example consumer
 
 stage "consumers"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Consumers and a schema registry that are not ours, too heavy for tests/run.sh, whose jars it needs: a real Apicurio Registry
-# that is away while events come, and confluent-kafka's AvroDeserializer.
+# that is away while events come, goes away later and loses its schemas; and confluent-kafka's AvroDeserializer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,7 +43,8 @@ if ! cmp -s tests/registry/requirements.txt "$venv/installed"; then
 fi
 
 stage "cardhook"
-cargo build --locked
+# With an example, so that the dependencies are built as the tests build them, and not once more.
+cargo build --locked --bin cardhook --example consumer
 cardhook=target/debug/cardhook
 
 stage "Kafka"
@@ -96,10 +97,30 @@ processes+=($!)
 until_done curl -fs "http://$admin/livez"
 "$cardhook" send user_get_card user_view_card user_consume_card --count 100 --config "$folder/cardhook.toml"
 until_done grep -q "the schema registry gives no id: events wait in the spool" "$folder/cardhook.log"
+found=$("$cardhook" check --connect --config "$folder/cardhook.toml" || true)
+[[ $found == *"FAIL  kafka.schema_registry"*"start the registry"* ]] || fail "check does not name the registry: $found"
+
+start_registry() {
+  java "-Dquarkus.http.port=$registry_port" -Dquarkus.http.host=127.0.0.1 \
+    -jar "$registry/apicurio-registry-app-2.6.13.Final-runner.jar" >"$folder/registry.log" 2>&1 &
+  registry_process=$!
+  processes+=("$registry_process")
+}
+knows_the_schema() { [[ $(curl -fs "$url/subjects") == *wechat.card.events-value* ]]; }
+registry_is() { curl -fs "http://$admin/metrics" | grep -qx "cardhook_schema_registry_up $1"; }
 
 stage "The registry comes"
-java "-Dquarkus.http.port=$registry_port" -Dquarkus.http.host=127.0.0.1 \
-  -jar "$registry/apicurio-registry-app-2.6.13.Final-runner.jar" >"$folder/registry.log" 2>&1 &
-processes+=($!)
+start_registry
 "$venv/bin/python" tests/registry/read.py "$broker" wechat.card.events "$url" 300
-[[ $(curl -fs "$url/subjects") == *wechat.card.events-value* ]] || fail "the subject is missing"
+knows_the_schema || fail "the subject is missing"
+found=$("$cardhook" check --connect --config "$folder/cardhook.toml" || true)
+[[ $found == *"takes the schema of wechat.card.events-value"* ]] || fail "check does not see the registry: $found"
+
+stage "The registry goes away later, and comes back without its schemas"
+kill "$registry_process"
+until_done registry_is 0
+"$cardhook" send user_get_card --count 30 --config "$folder/cardhook.toml"
+start_registry
+until_done knows_the_schema
+until_done registry_is 1
+"$venv/bin/python" tests/registry/read.py "$broker" wechat.card.events "$url" 30

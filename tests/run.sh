@@ -53,7 +53,13 @@ stage "Apache Kafka's jars (tests/kafka/pom.xml)"
 tests/kafka/fetch.sh
 
 stage "The library without the server"
-cargo check --locked --lib --no-default-features
+RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --lib --no-default-features
+cargo test --locked --no-default-features --doc
+typed=$(for example in schemas/examples/*.json; do tr -d '\n' <"$example"; echo; done |
+  cargo run --locked --quiet --no-default-features --example typed)
+for line in "received pInventedCard0000000000000001 spring_poster" "redeemed pInventedCard0000000000000001 Invented store"; do
+  [[ $typed == *"$line"* ]] || { echo "examples/typed.rs does not say \"$line\": $typed" >&2; exit 1; }
+done
 
 stage "Schemas, by other people's tools (tests/schemas/check.sh)"
 tests/schemas/check.sh

@@ -1,7 +1,7 @@
 //! A whole callback in each mode, verified and opened: contract §2.1's table, no forgery, and one identity in every mode.
 
 use cardhook::{
-    event::{EventError, Incoming},
+    event::{Event, EventError},
     protocol::{
         Callback, Document, Message, Mode, OpenError, Query, QueryError, Value, VerifyError, compat_body, open, seal,
         secure_body, sign,
@@ -181,7 +181,7 @@ fn side_by_side(xml: &[u8], encrypt: &str) {
 
 /// What is published, less what tells the modes apart.
 fn outcome(message: &Message<'_>) -> Result<serde_json::Value, EventError> {
-    let incoming: Incoming = received(message)?;
+    let incoming: Event = received(message)?;
     let mut published = json(&record(&incoming));
     published["body_authenticated"] = serde_json::Value::Null;
     Ok(published)

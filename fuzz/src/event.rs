@@ -1,7 +1,7 @@
 //! XML to event: nothing is lost, nothing invented; the id does not see order or spelling of the XML.
 
 use cardhook::{
-    event::{EventError, EventType, Incoming},
+    event::{Event, EventError, EventType},
     protocol::{Child, Document, Value},
 };
 use serde_json::Map;
@@ -54,13 +54,13 @@ pub fn check(data: &[u8]) {
 }
 
 /// Less whether it was repaired: written anew, most of it is clean.
-fn published(incoming: &Incoming) -> Map<String, serde_json::Value> {
+fn published(incoming: &Event) -> Map<String, serde_json::Value> {
     let serde_json::Value::Object(mut published) = json(&record(incoming)) else { panic!("the value is an object") };
     published.remove("text_repaired");
     published
 }
 
-fn reread<'c, 'd: 'c>(children: impl IntoIterator<Item = &'c Child<'d>>) -> Result<Incoming, EventError> {
+fn reread<'c, 'd: 'c>(children: impl IntoIterator<Item = &'c Child<'d>>) -> Result<Event, EventError> {
     let xml = compose(children);
     received(&in_clear(xml.as_bytes()).expect("what was composed opens"))
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use cardhook::{
-    event::{EventError, Incoming, Receipt, Record, read},
+    event::{Event, EventError, Receipt, Record, read},
     protocol::{AesKey, AppId, Callback, Credentials, Message, Mode, OpenError, Query, Token},
 };
 
@@ -49,15 +49,15 @@ pub fn in_clear(xml: &[u8]) -> Result<Message<'_>, OpenError> {
 }
 
 /// Reads a message as the receiver does.
-pub fn received(message: &Message<'_>) -> Result<Incoming, EventError> {
+pub fn received(message: &Message<'_>) -> Result<Event, EventError> {
     read(message, Receipt { account: "shop", account_id: None, received_at_ms: RECEIVED_S * 1000 + 45 })
 }
 
 /// What is published.
-pub fn record(incoming: &Incoming) -> Record {
+pub fn record(incoming: &Event) -> Record {
     match incoming {
-        Incoming::Card(event) => event.record(),
-        Incoming::Other(message) => message.record(),
+        Event::Card(event) => event.record(),
+        Event::Other(message) => message.record(),
     }
 }
 

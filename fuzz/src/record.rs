@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
 
 use cardhook::{
-    event::{CardEvent, Incoming, OtherMessage, Record, schema::schema},
+    event::{CardEvent, Event, OtherMessage, Record, schema::schema},
     protocol::{Child, Value as Content},
 };
 use jsonschema::Validator;
@@ -46,7 +46,7 @@ pub fn check(data: &[u8], all: bool) {
 
 /// A push, and what is made of it.
 struct Published {
-    incoming: Incoming,
+    incoming: Event,
     record: Record,
     value: Value,
 }
@@ -80,8 +80,8 @@ impl Published {
     fn check_reads_back(&self) {
         let value = &self.record.value;
         let same = match &self.incoming {
-            Incoming::Card(event) => serde_json::from_slice::<CardEvent>(value).is_ok_and(|read| read == *event),
-            Incoming::Other(other) => serde_json::from_slice::<OtherMessage>(value).is_ok_and(|read| read == *other),
+            Event::Card(event) => serde_json::from_slice::<CardEvent>(value).is_ok_and(|read| read == *event),
+            Event::Other(other) => serde_json::from_slice::<OtherMessage>(value).is_ok_and(|read| read == *other),
         };
         assert!(same, "it reads back as another one");
     }

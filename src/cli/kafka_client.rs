@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{Consumer as _, StreamConsumer},
+    error::KafkaError,
     metadata::Metadata,
 };
 
@@ -80,6 +81,8 @@ impl TopicReader {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
+            // The last offset can be one that is never handed out: a transaction's marker, or what compaction took.
+            .set("enable.partition.eof", "true")
             .create()
             .context("the client's properties are refused")?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
@@ -118,20 +121,26 @@ impl TopicReader {
         self.ahead.is_empty()
     }
 
-    /// The next record. Cancel-safe.
+    /// The next record; `None` when a partition has come to its end, for the time being. Cancel-safe.
     ///
     /// # Errors
     /// When the brokers refuse; what they do not answer in time is asked again by librdkafka.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Read> {
-        let message = self.consumer.recv().await.context("cannot read the topic")?;
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Read>> {
+        let message = match self.consumer.recv().await {
+            Err(KafkaError::PartitionEOF(partition)) => {
+                self.ahead.remove(&partition);
+                return Ok(None);
+            }
+            message => message.context("cannot read the topic")?,
+        };
         if self.ahead.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             self.ahead.remove(&message.partition());
         }
         let headers = message.headers().into_iter().flat_map(rdkafka::message::Headers::iter);
-        Ok(Read {
+        Ok(Some(Read {
             value: message.payload().unwrap_or_default().to_vec(),
             headers: headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect(),
-        })
+        }))
     }
 }
 

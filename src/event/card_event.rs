@@ -12,13 +12,13 @@ use super::{
     value::OpenId,
 };
 
-/// A readable push: a card event, or anything else the account receives.
+/// What a record of the topics holds, and what a readable push is: a card event, or anything else that the account receives.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "made once for a push and encoded at once; a box would cost every card event an allocation"
 )]
-pub enum Incoming {
+pub enum Event {
     /// A row of contract §1.1, `card.unknown` included.
     Card(CardEvent),
     /// Text, subscribe, menu, …: contract §3.3.

@@ -4,14 +4,17 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    CardEvent, EventType, Headers, Incoming, OtherMessage, Record,
+    CardEvent, Event, EventType, Headers, OtherMessage, Record,
     avro::{self, AvroError},
 };
 
@@ -37,20 +40,29 @@ pub enum Encoding {
     Avro(SchemaId),
 }
 
-/// The id that a schema registry gives the Avro schema: unknown until the registry has answered once.
-#[derive(Debug, Clone, Default)]
-pub struct SchemaId(Arc<OnceLock<u32>>);
+/// The id that a schema registry gives the Avro schema: unknown until the registry has answered once. Clones share it.
+#[derive(Debug, Clone)]
+pub struct SchemaId(Arc<AtomicU64>);
+
+/// Above every id, which has 32 bits.
+const NO_ID: u64 = u64::MAX;
+
+impl Default for SchemaId {
+    fn default() -> Self {
+        Self(Arc::new(NO_ID.into()))
+    }
+}
 
 impl SchemaId {
-    /// Records can be sent from now on. A second id changes nothing.
+    /// Records are sent under this id from now on.
     pub fn set(&self, id: u32) {
-        self.0.get_or_init(|| id);
+        self.0.store(id.into(), Ordering::Relaxed);
     }
 
     /// The id, once it is known.
     #[must_use]
     pub fn get(&self) -> Option<u32> {
-        self.0.get().copied()
+        u32::try_from(self.0.load(Ordering::Relaxed)).ok()
     }
 }
 
@@ -145,7 +157,7 @@ pub enum RecordError {
     Avro(#[from] AvroError),
 }
 
-impl Incoming {
+impl Event {
     /// The event of a Kafka record, in whichever of the three encodings `kafka.format` chose. Without a header
     /// `content-type` the value's beginning tells.
     ///
@@ -200,7 +212,7 @@ impl Incoming {
 /// A record's value as the event's flat JSON, whichever encoding it has, with the fields that this release does not know.
 ///
 /// # Errors
-/// As [`Incoming::from_record`], less what only a typed event asks for.
+/// As [`Event::from_record`], less what only a typed event asks for.
 pub fn record_json<'h>(
     value: &[u8],
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,

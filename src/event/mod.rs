@@ -20,7 +20,7 @@ mod value;
 
 pub use asyncapi::asyncapi;
 pub use avro::{AvroError, avro_schema};
-pub use card_event::{CardEvent, Incoming, Incoming as Event, OtherMessage};
+pub use card_event::{CardEvent, Event, OtherMessage};
 pub use children::{Extra, ExtraValue};
 pub use encoding::{EncodeError, Encoding, RecordError, SchemaId, record_json};
 pub use headers::Headers;

@@ -3,7 +3,7 @@
 //! The tables are [`super::table`]'s, the rules for tags and repeats [`super::children`]'s.
 
 use super::{
-    CardEvent, EventId, EventType, Fields, Incoming, OtherMessage,
+    CardEvent, Event, EventId, EventType, Fields, OtherMessage,
     card_event::{Common, OtherType},
     children::Children,
     time::{UtcMillis, UtcSeconds},
@@ -63,7 +63,7 @@ impl EventError {
 ///
 /// # Errors
 /// What is not an Official Account's push, lacks a required element, or is for another account.
-pub fn read(message: &Message<'_>, receipt: Receipt<'_>) -> Result<Incoming, EventError> {
+pub fn read(message: &Message<'_>, receipt: Receipt<'_>) -> Result<Event, EventError> {
     read_document(&Document::parse(message.xml())?, message.body_authenticated(), receipt)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn read_document(
     document: &Document<'_>,
     body_authenticated: bool,
     receipt: Receipt<'_>,
-) -> Result<Incoming, EventError> {
+) -> Result<Event, EventError> {
     let mut children = Children::new(document);
     if children.has("InfoType") || (children.has("AppId") && !children.has("ToUserName")) {
         return Err(EventError::Malformed("a third-party platform's push"));
@@ -86,8 +86,8 @@ pub(super) fn read_document(
     let text_repaired = document.text_repaired;
     let known = Known { event_id: EventId::of(document), body_authenticated, text_repaired, receipt };
     match EventType::of_push(envelope.event, &children) {
-        Some(event_type) => known.card(event_type, &envelope, children).map(Incoming::Card),
-        None => Ok(Incoming::Other(known.other(&envelope, children))),
+        Some(event_type) => known.card(event_type, &envelope, children).map(Event::Card),
+        None => Ok(Event::Other(known.other(&envelope, children))),
     }
 }
 

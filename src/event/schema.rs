@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde_json::{Map, Value, json};
 
 use super::{
-    EventType, Incoming, OtherMessage, Receipt,
+    Event, EventType, OtherMessage, Receipt,
     card_event::Common,
     children::Extra,
     read::{EventError, read_document},
@@ -54,7 +54,8 @@ fn definition(event_type: &str, description: Option<&Value>, parts: &[Schema]) -
         properties.extend(part.get("properties").and_then(Value::as_object).cloned().unwrap_or_default());
         required.extend(part.get("required").and_then(Value::as_array).cloned().unwrap_or_default());
     }
-    properties.insert("event_type".to_owned(), json!({ "type": "string", "const": event_type }));
+    properties
+        .insert("event_type".to_owned(), json!({ "type": "string", "const": event_type, "description": "The type." }));
     json!({
         "$id": data_schema(event_type).concat(),
         "title": event_type,
@@ -98,8 +99,8 @@ fn example(children: &[(&'static str, &'static str)]) -> Result<Value, EventErro
     };
     let receipt = Receipt { account: "shop", account_id: None, received_at_ms: 1_767_225_600_345 };
     let record = match read_document(&document, true, receipt)? {
-        Incoming::Card(event) => event.record(),
-        Incoming::Other(message) => message.record(),
+        Event::Card(event) => event.record(),
+        Event::Other(message) => message.record(),
     };
     serde_json::from_slice(&record.value).map_err(|_| EventError::Malformed("not JSON"))
 }

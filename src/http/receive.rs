@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{answer::Answer, upstream::Upstream};
 use crate::{
     delivery::{Binding, Lane, Submission},
-    event::{self, EventId, Incoming, Quarantine, Receipt},
+    event::{self, Event, EventId, Quarantine, Receipt},
     protocol::{Age, Callback, Credentials, Digest, Message, OpenError, Query, age, is_damaged},
 };
 
@@ -173,20 +173,20 @@ impl From<event::EventError> for Unreadable {
     }
 }
 
-fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result<Incoming, Unreadable> {
+fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result<Event, Unreadable> {
     let receipt = Receipt { account: &account.name, account_id: account.account_id.as_deref(), received_at_ms };
     Ok(event::read(message, receipt)?)
 }
 
-fn accept(account: &Account, incoming: &Incoming, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
+fn accept(account: &Account, incoming: &Event, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
     let goes_on = |goes: fn(&Upstream) -> bool| account.upstream.as_deref().is_some_and(goes);
     let forward = match incoming {
-        Incoming::Card(_) => goes_on(|upstream| upstream.settings().cards),
-        Incoming::Other(_) => goes_on(|upstream| upstream.settings().others),
+        Event::Card(_) => goes_on(|upstream| upstream.settings().cards),
+        Event::Other(_) => goes_on(|upstream| upstream.settings().others),
     };
     let (lane, event_type, event_id, event_time, record) = match incoming {
-        Incoming::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
-        Incoming::Other(other) => match account.other {
+        Event::Card(card) => (Lane::Events, card.event_type(), card.event_id(), card.event_time(), card.record()),
+        Event::Other(other) => match account.other {
             Other::Ignore if forward => return Decision::Forward,
             Other::Ignore => return Decision::Answer(Answer::Ignored),
             Other::Publish => (Lane::Other, OTHER, other.event_id(), other.event_time(), other.record()),

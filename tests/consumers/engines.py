@@ -1,8 +1,9 @@
 """Runs every consumer of deploy/consumers/ against a real broker, and compares what each has at the end with the topic.
 
 10,000 records: events that the real cardhook published, records that came twice, a type and fields of a later release, events
-without an outer_str, and tombstones. Arguments: the cardhook binary, the Rust consumer's, a folder for what is installed, and
-the names of the consumers to run (all when there are none).
+without an outer_str, and tombstones. Beside them the CloudEvents SDKs read what cardhook writes, in both modes.
+Arguments: the cardhook binary, the Rust consumer's, a folder for what is installed, and the names of the consumers to run (all
+when there are none).
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -107,16 +109,16 @@ def create(brokers, *topics):
         created.result()
 
 
-def read(brokers, topic):
-    """Every committed record of a topic."""
+def read(brokers, topic, isolation="read_committed"):
+    """Every record of a topic, the committed ones as a rule."""
     settings = {"bootstrap.servers": brokers, "group.id": str(uuid.uuid4()), "enable.partition.eof": True}
-    settings |= {"isolation.level": "read_committed", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    settings |= {"isolation.level": isolation, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
     consumer = Consumer(settings)
     partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     records, ended = [], 0
     while ended < len(partitions):
-        for record in consumer.consume(1000, timeout=1.0):
+        for record in consumer.consume(1000, timeout=0.2):
             if record.error():
                 ended += 1
             else:
@@ -125,9 +127,10 @@ def read(brokers, topic):
     return records
 
 
-def fill(brokers, cardhook, folder):
-    """Puts the 10,000 records on the topic: what cardhook publishes, and then what a topic has after some years."""
-    create(brokers, TOPIC, "wechat.card.dlq")
+@contextlib.contextmanager
+def serving(brokers, cardhook, folder, kafka=""):
+    """A cardhook that publishes to the broker, with further lines of its section [kafka]; gives the command that sends to it."""
+    folder.mkdir(exist_ok=True)
     (folder / "shop.token").write_text("consumersToken01\n")
     (folder / "shop.aes_key").write_text("cardhookCARDHOOK0123456789cardhookCARDHOOKx\n")
     ports = free_port(), free_port()
@@ -146,21 +149,31 @@ def fill(brokers, cardhook, folder):
         mode = "secure"
         [kafka]
         brokers = ["{brokers}"]
+        {kafka}
         [spool]
         path = "{folder}/spool"
         """
     )
     with running([cardhook, "serve", "--config", config], stderr=(folder / "serve.log").open("w")) as service:
         until("cardhook is ready", lambda: answers(ports[1]))
-        send = [cardhook, "send", "--config", config, "--keep-alive", "--connections", "8"]
-        for channel in range(5):
-            wanted = ["--count", "400", "--outer-str", f"poster-{channel}"]
-            subprocess.run([*send, *JOURNEY, *wanted], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([*send, "card.received", "--count", "500", "--set", "OuterStr="], check=True, stdout=subprocess.DEVNULL)
-        newer = ["card.received", "--count", "300", "--set", "Event=user_lend_card"]
-        subprocess.run([*send, *newer], check=True, stdout=subprocess.DEVNULL)
+
+        def send(*events):
+            command = [cardhook, "send", "--config", config, "--keep-alive", "--connections", "8", *events]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+        yield send
         service.send_signal(signal.SIGTERM)
         assert service.wait(PATIENCE) == 0
+
+
+def fill(brokers, cardhook, folder):
+    """Puts the 10,000 records on the topic: what cardhook publishes, and then what a topic has after some years."""
+    create(brokers, TOPIC, "wechat.card.dlq")
+    with serving(brokers, cardhook, folder / "cardhook") as send:
+        for channel in range(5):
+            send(*JOURNEY, "--count", "400", "--outer-str", f"poster-{channel}")
+        send("card.received", "--count", "500", "--set", "OuterStr=")
+        send("card.received", "--count", "300", "--set", "Event=user_lend_card")
     records = read(brokers, TOPIC)
     assert len(records) == 5 * 400 * 4 + 500 + 300, len(records)
     grow(brokers, records)
@@ -368,28 +381,75 @@ def flink(world, file):
     sql = (SAMPLES / "flink" / file).read_text().replace("127.0.0.1:9092", world.brokers)
     start = "'scan.startup.mode' = 'earliest-offset'"
     assert sql.count(start) == 1
-    copy = world.folder / file
-    copy.write_text(sql.replace(start, f"{start}, 'scan.bounded.mode' = 'latest-offset'"))
+    placed = world.folder / file
+    placed.write_text(sql.replace(start, f"{start}, 'scan.bounded.mode' = 'latest-offset'"))
     log = (world.folder / f"{file}.log").open("w")
-    command = ["java", "-Xmx1g", "-cp", f"{world.tools}/flink/libs/*", SAMPLES / "flink/Run.java", copy]
+    command = ["java", "-Xmx1g", "-cp", f"{world.tools}/flink/libs/*", SAMPLES / "flink/Run.java", placed]
     ended = subprocess.run(command, stdout=log, stderr=log, timeout=2 * PATIENCE, check=False)
     assert ended.returncode == 0, Path(log.name).read_text()[-3000:]
 
 
 def flink_unique(world):
-    create(world.brokers, "wechat.card.events.unique")
-    flink(world, "unique.sql")
-    unique = read(world.brokers, "wechat.card.events.unique")
-    ids = Counter(json.loads(record.value())["event_id"] for record in unique)
+    """unique.sql as a user starts it, killed in the middle of a transaction, and started again as its README says."""
+    source, target = "wechat.card.killed", "wechat.card.killed.unique"
+    create(world.brokers, source, target)
+    records = read(world.brokers, TOPIC)
+    half = len(records) // 2
+    copy(world.brokers, source, records[:half])
+    checkpoints = world.folder / "checkpoints"
+    sql = (SAMPLES / "flink/unique.sql").read_text().replace("127.0.0.1:9092", world.brokers)
+    sql = sql.replace(f"'{TOPIC}.unique'", f"'{target}'").replace(f"'{TOPIC}'", f"'{source}'").replace("'10 s'", "'2 s'")
+    sql = f"SET 'execution.checkpointing.dir' = 'file://{checkpoints}';\n{sql}"
+
+    def job(name, statements):
+        (world.folder / name).write_text(statements)
+        log = (world.folder / f"{name}.log").open("w")
+        command = ["java", "-Xmx1g", "-cp", f"{world.tools}/flink/libs/*", SAMPLES / "flink/Run.java", world.folder / name]
+        return running(command, stdout=log, stderr=log)
+
+    def written(isolation="read_committed"):
+        return Counter(event_id(record) for record in read(world.brokers, target, isolation))
+
+    with job("before.sql", sql) as process:
+        wanted = {event_id(record) for record in records[:half]} - {None}
+        until("the first half is committed", lambda: len(written()) >= len(wanted))
+        copy(world.brokers, source, records[half:])
+        until("records of an open transaction", lambda: written("read_uncommitted").total() > written().total())
+        process.kill()
+    latest = max(checkpoints.glob("*/chk-*/_metadata"), key=lambda path: path.stat().st_mtime).parent
+    with job("after.sql", f"SET 'execution.state-recovery.path' = 'file://{latest}';\n{sql}"):
+        until("every event is there", lambda: len(written()) >= world.totals["events"])
+        # Each checkpoint commits all that was read before it: what comes twice comes at the latest with this one.
+        for partition in range(12):
+            copy(world.brokers, source, records[:100], partition)
+        last = json.dumps(json.loads(records[0].value() or records[1].value()) | {"event_id": str(uuid.uuid4())}).encode()
+        copy(world.brokers, source, records[:1], value=last)
+        until("the last event is there", lambda: json.loads(last)["event_id"] in written())
+    unique = [record for record in read(world.brokers, target) if record.value() != last]
+    ids = {event_id(record) for record in unique}
     assert len(unique) == len(ids) == world.totals["events"], (len(unique), len(ids))
     first = {}
-    for record in read(world.brokers, TOPIC):
-        if record.value() is not None:
-            first.setdefault(json.loads(record.value())["event_id"], record)
+    for record in read(world.brokers, source):
+        first.setdefault(event_id(record), record)
     for record in unique:
-        source = first[json.loads(record.value())["event_id"]]
-        assert (record.key(), record.value(), record.timestamp()[1]) == (source.key(), source.value(), source.timestamp()[1])
-        assert sorted(record.headers() or []) == sorted(source.headers() or [])
+        origin = first[event_id(record)]
+        assert (record.key(), record.value(), record.timestamp()[1]) == (origin.key(), origin.value(), origin.timestamp()[1])
+        assert sorted(record.headers() or []) == sorted(origin.headers() or [])
+
+
+def event_id(record):
+    """None for a tombstone."""
+    return record.value() and json.loads(record.value())["event_id"]
+
+
+def copy(brokers, topic, records, partition=-1, value=None):
+    """As they are, or with another value."""
+    producer = Producer({"bootstrap.servers": brokers, "compression.type": "lz4", "partitioner": "murmur2_random"})
+    for record in records:
+        headers, at = record.headers(), record.timestamp()[1]
+        producer.produce(topic, value or record.value(), record.key(), partition, headers=headers, timestamp=at)
+        producer.poll(0)
+    assert producer.flush(PATIENCE) == 0
 
 
 def flink_funnel(world):
@@ -405,7 +465,47 @@ def flink_funnel(world):
     world.funnel([(name, s["received"], s["viewed"], s["consumed"], s["deleted"]) for name, s in sums.items()])
 
 
-CONSUMERS = [python, java, go, node, rust, tail, duck, postgresql, flink_unique, flink_funnel]
+def cloudevents(world):
+    """The CloudEvents SDKs of Java, Go and JavaScript on what cardhook writes: binary mode and structured mode."""
+    readers = {
+        "Java": ["java", "-cp", f"{world.tools}/cloudevents-java/libs/*", ROOT / "tests/consumers/cloudevents/java/Read.java"],
+        "Go": [world.tools / "cloudevents-go/read"],
+        "JavaScript": ["node", world.tools / "cloudevents-node/read.mjs"],
+    }
+    types = ["card.received", "card.consumed", "card.approved", "card.coin_order", "gift_card.paid", "member_card.updated"]
+    for mode, written in [("binary", "json"), ("structured", "cloudevents")]:
+        topic = f"wechat.card.{mode}"
+        create(world.brokers, topic)
+        lines = f'format = "{written}"\ntopic = "{topic}"'
+        with serving(world.brokers, world.cardhook, world.folder / mode, lines) as send:
+            send(*types, "--count", "20", "--set", "LocationName=上海店 & <1>")
+        wanted = sorted(map(cloud_event, read(world.brokers, topic)), key=lambda event: event["id"])
+        assert len(wanted) == 20 * len(types) == len({event["id"] for event in wanted}), len(wanted)
+        assert all(event["id"] == event["data"]["event_id"] for event in wanted)
+        for language, command in readers.items():
+            where = [world.brokers, topic, len(wanted)]
+            done = subprocess.run([*map(str, [*command, *where])], check=True, text=True, capture_output=True, timeout=PATIENCE)
+            found = [json.loads(line) for line in done.stdout.splitlines()]
+            for event in found:
+                event["time"] = datetime.fromisoformat(event["time"])
+            found.sort(key=lambda event: event["id"])
+            assert found == wanted, (language, mode, found[:1], wanted[:1])
+
+
+def cloud_event(record):
+    """A record's CloudEvent, read by hand: the attributes from the headers, or all from the value."""
+    headers = {name: value.decode() for name, value in record.headers()}
+    value = json.loads(record.value())
+    if headers["content-type"].startswith("application/cloudevents+json"):
+        event = value
+    else:
+        event = {name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")}
+        event |= {"datacontenttype": headers["content-type"], "data": value}
+    assert event.pop("specversion") == "1.0"
+    return {"subject": None, **event, "time": datetime.fromisoformat(event["time"])}
+
+
+CONSUMERS = [python, java, go, node, rust, tail, duck, postgresql, flink_unique, flink_funnel, cloudevents]
 
 
 def main(cardhook, rust_consumer, tools, *names):
@@ -431,6 +531,7 @@ def main(cardhook, rust_consumer, tools, *names):
     sys.exit(f"wrong: {', '.join(failed)}" if failed else 0)
 
 
-# Ended from outside, it ends what it started too.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    # Ended from outside, it ends what it started too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    main(*sys.argv[1:])

@@ -53,6 +53,7 @@ mod shutdown;
 mod spool_place;
 mod spool_store;
 mod support;
+mod tail;
 mod traces;
 mod upgrade;
 mod upstream;

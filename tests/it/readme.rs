@@ -27,6 +27,7 @@ const PAGES: [[&str; 2]; 10] = [
     ["docs/troubleshooting.md", "docs/troubleshooting.zh-CN.md"],
     ["docs/failures.md", "docs/failures.zh-CN.md"],
     ["docs/cards.md", "docs/cards.zh-CN.md"],
+    ["schemas/README.md", "schemas/README.zh-CN.md"],
 ];
 
 fn read(path: &str) -> String {

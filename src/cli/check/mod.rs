@@ -5,6 +5,7 @@
 
 mod finding;
 mod kafka;
+mod registry;
 mod rights;
 mod spool;
 mod time;
@@ -32,7 +33,8 @@ Examples:
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Try what the configuration says: brokers, topics, permissions, spool folder, upstreams, WeChat's API, clock
+    /// Try what the configuration says: brokers, topics, permissions, schema registry, spool folder, upstreams, WeChat's API,
+    /// clock
     #[arg(long)]
     connect: bool,
     /// Walk the public way to an account, as WeChat does: name, port, TLS, redirects, handshake, a push
@@ -58,6 +60,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     unverified(&config, &mut findings);
     if args.connect {
         kafka::look(&config, &mut findings)?;
+        registry::look(&config, &mut findings)?;
         spool::look(&config, &mut findings);
         upstream::look(&config, &mut findings);
     }

@@ -123,7 +123,7 @@ async fn limit_reached(limit: Option<Duration>) {
 /// Prints events until reading or printing fails.
 async fn print(reader: &mut TopicReader) -> anyhow::Result<()> {
     loop {
-        let record = reader.next().await?;
+        let Some(record) = reader.next().await? else { continue };
         if let Some(line) = tail::line(&record) {
             writeln!(io::stdout().lock(), "{line}")?;
         }

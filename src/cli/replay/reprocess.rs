@@ -13,7 +13,7 @@ use rdkafka::{
 
 use crate::{
     config::Account,
-    event::{self, EventType, Headers, Incoming, Receipt, Record, UtcMillis, UtcSeconds},
+    event::{self, Event, EventType, Headers, Receipt, Record, UtcMillis, UtcSeconds},
     protocol::{Callback, Mode, Query},
 };
 
@@ -153,15 +153,15 @@ impl<'a> Judge<'a> {
             received_at_ms: received_at.millis(),
         };
         Ok(match event::read(&opened, receipt).map_err(|error| error.reason())? {
-            Incoming::Card(card) => Verdict::Publish {
+            Event::Card(card) => Verdict::Publish {
                 destination: Destination::Events,
                 event_type: card.event_type(),
                 record: card.record(),
             },
-            Incoming::Other(other) if account.other.publishes() => {
+            Event::Other(other) if account.other.publishes() => {
                 Verdict::Publish { destination: Destination::Other, event_type: OTHER, record: other.record() }
             }
-            Incoming::Other(_) => Verdict::Ignore,
+            Event::Other(_) => Verdict::Ignore,
         })
     }
 }

@@ -1,6 +1,6 @@
 use super::{customer::Customers, *};
 use crate::{
-    event::{self, EventType, Incoming, Receipt},
+    event::{self, Event, EventType, Receipt},
     protocol::{AesKey, AppId, Callback, Credentials, Mode, Query, Token},
 };
 
@@ -29,7 +29,7 @@ fn push(event_type: EventType, mode: Mode) -> Push {
     Push::compose(clear, &credentials(mode), 1)
 }
 
-fn received(push: &Push, mode: Mode) -> Incoming {
+fn received(push: &Push, mode: Mode) -> Event {
     let callback = Callback::new(Query::parse(&push.query).unwrap(), &push.body);
     let credentials = credentials(mode);
     let message = callback.verify(&credentials).unwrap().open(&credentials).unwrap();
@@ -41,7 +41,7 @@ fn received(push: &Push, mode: Mode) -> Incoming {
 fn every_sample_arrives_as_its_type_in_every_mode() {
     for mode in [Mode::Secure, Mode::Compat, Mode::Plaintext] {
         for event_type in EventType::ALL {
-            let Incoming::Card(event) = received(&push(*event_type, mode), mode) else {
+            let Event::Card(event) = received(&push(*event_type, mode), mode) else {
                 panic!("{event_type:?} arrived as no card event")
             };
             assert_eq!(event.event_type(), event_type.as_str());
@@ -53,7 +53,7 @@ fn every_sample_arrives_as_its_type_in_every_mode() {
 #[test]
 fn a_chosen_outer_str_arrives_where_the_event_has_one() {
     for event_type in [EventType::Received, EventType::Consumed, EventType::Viewed] {
-        let Incoming::Card(event) = received(&push(event_type, Mode::Secure), Mode::Secure) else {
+        let Event::Card(event) = received(&push(event_type, Mode::Secure), Mode::Secure) else {
             panic!("{event_type:?} arrived as no card event")
         };
         assert_eq!(event.fields().text("outer_str"), Some("poster 7"));

@@ -5,7 +5,10 @@ use std::{
     fmt::{self, Display},
 };
 
-use clap::ValueEnum;
+use clap::{
+    ValueEnum,
+    builder::styling::{AnsiColor, Style},
+};
 use serde_json::{Map, Value};
 
 use crate::cli::{json_line::json_line, mask::mask};
@@ -121,12 +124,27 @@ fn cell(text: &str) -> String {
     if text.contains(['"', ',', ' ']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
+/// The type's colour: what is redeemed, what is lost, what is new.
+fn colour(event_type: &str) -> AnsiColor {
+    match event_type {
+        "card.consumed" | "card.paid" | "gift_card.paid" => AnsiColor::Green,
+        "card.deleted" | "card.rejected" => AnsiColor::Red,
+        "card.unknown" => AnsiColor::Yellow,
+        _ => AnsiColor::Cyan,
+    }
+}
+
+/// One line; `{:#}` has the type in colour.
 impl Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |field: &str| self.text(field).map_or_else(|| "-".to_owned(), printable);
+        let style = match self.text("event_type") {
+            Some(event_type) if f.alternate() => colour(event_type).on_default(),
+            _ => Style::new(),
+        };
         write!(
             f,
-            "{} {:<22} openid={} code={} card_id={} outer_str={}",
+            "{} {style}{:<22}{style:#} openid={} code={} card_id={} outer_str={}",
             shown("event_time"),
             shown("event_type"),
             shown("openid"),

@@ -157,7 +157,7 @@ impl<'a> Events<'a> {
                     break;
                 }
             }
-            let record = self.reader.next().await?;
+            let Some(record) = self.reader.next().await? else { continue };
             self.bar.inc(1);
             match event(&record) {
                 None => note(format_args!(
@@ -192,7 +192,8 @@ async fn follow(reader: TopicReader, args: &TailArgs) -> anyhow::Result<()> {
         let event = if args.unmasked() { event } else { event.masked() };
         let mut out = io::stdout().lock();
         match args.format() {
-            Format::Pretty => writeln!(out, "{event}")?,
+            // Colours only on a terminal, and not where NO_COLOR is set.
+            Format::Pretty => writeln!(anstream::AutoStream::auto(&mut out), "{event:#}")?,
             Format::Json => writeln!(out, "{}", event.json())?,
             Format::Csv => writeln!(out, "{}", event.csv())?,
         }

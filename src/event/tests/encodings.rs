@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event::{
-    EncodeError, Encoding, Headers, Incoming, Record, RecordError, SchemaId, avro_schema, record_json, schema::examples,
+    EncodeError, Encoding, Event, Headers, Record, RecordError, SchemaId, avro_schema, record_json, schema::examples,
 };
 
 const ID: u32 = 0x0102_0304;
@@ -28,8 +28,8 @@ fn headers(record: &Record) -> Vec<(&str, &[u8])> {
     record.headers.iter().map(|(name, value)| (name, value.as_bytes())).collect()
 }
 
-fn read(value: &[u8]) -> Result<Incoming, RecordError> {
-    Incoming::from_record(value, [])
+fn read(value: &[u8]) -> Result<Event, RecordError> {
+    Event::from_record(value, [])
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn an_event_of_every_type_reads_back_from_each_encoding_with_and_without_headers
             let sent = encoding.encode(&json_record(&example)).unwrap().into_owned();
             assert_eq!((sent.key.as_deref(), sent.timestamp_ms), (Some("oUser1"), 1));
             assert_eq!(sent.headers.get("traceparent"), Some("00-1-2-01"));
-            for read in [Incoming::from_record(&sent.value, headers(&sent)), read(&sent.value)] {
+            for read in [Event::from_record(&sent.value, headers(&sent)), read(&sent.value)] {
                 let record = match read.unwrap() {
-                    Incoming::Card(event) => event.record(),
-                    Incoming::Other(message) => message.record(),
+                    Event::Card(event) => event.record(),
+                    Event::Other(message) => message.record(),
                 };
                 assert_eq!(serde_json::from_slice::<Value>(&record.value).unwrap(), example, "{event_type}");
             }
@@ -105,8 +105,8 @@ fn a_torn_or_foreign_record_is_an_error_that_shows_no_value() {
         "a field of card.viewed is missing, or not of its type"
     );
     let headers: [(&str, &[u8]); 1] = [("content-type", b"text/xml; charset=utf-8")];
-    let error = Incoming::from_record(b"{}", headers).unwrap_err();
+    let error = Event::from_record(b"{}", headers).unwrap_err();
     assert!(matches!(error, RecordError::ContentType(found) if found == "text/xml"));
     let headers: [(&str, &[u8]); 1] = [("dlq_reason", b"malformed")];
-    assert!(matches!(Incoming::from_record(b"{}", headers), Err(RecordError::DeadLetter)));
+    assert!(matches!(Event::from_record(b"{}", headers), Err(RecordError::DeadLetter)));
 }

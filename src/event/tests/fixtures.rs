@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{published, read};
 use crate::{
-    event::{EventError, EventType, Incoming},
+    event::{Event, EventError, EventType},
     protocol::Document,
 };
 
@@ -60,12 +60,12 @@ fn every_public_body_has_the_type_that_its_index_names() {
     for (event, xml) in fixtures() {
         let document = Document::parse(xml.as_bytes()).unwrap();
         match read(&document) {
-            Ok(Incoming::Card(card)) => {
+            Ok(Event::Card(card)) => {
                 let expected = EventType::of_name(&event).unwrap_or(EventType::Unknown);
                 assert_eq!(card.event_type(), expected.as_str(), "{event}");
                 assert!(is_about_a_card(&event, &xml), "{event}");
             }
-            Ok(Incoming::Other(_)) => assert!(!is_about_a_card(&event, &xml), "{event}"),
+            Ok(Event::Other(_)) => assert!(!is_about_a_card(&event, &xml), "{event}"),
             Err(EventError::Malformed(_)) => {
                 assert!(xml.contains("<InfoType>") || !xml.contains("<ToUserName>"), "{event}");
             }

@@ -7,7 +7,7 @@ mod publishing;
 mod reading;
 mod schemas;
 
-use super::{CardEvent, EventError, Incoming, OtherMessage, Receipt, read::read_document};
+use super::{CardEvent, Event, EventError, OtherMessage, Receipt, read::read_document};
 use crate::protocol::{Child, Document, Value};
 
 pub(super) const RECEIPT: Receipt<'_> =
@@ -38,20 +38,20 @@ pub(super) fn push<'a>(event: &'a str, own: &[(&'a str, &'a str)]) -> Document<'
     push
 }
 
-pub(super) fn read(document: &Document<'_>) -> Result<Incoming, EventError> {
+pub(super) fn read(document: &Document<'_>) -> Result<Event, EventError> {
     read_document(document, true, RECEIPT)
 }
 
 pub(super) fn card(document: &Document<'_>) -> CardEvent {
     match read(document) {
-        Ok(Incoming::Card(event)) => event,
+        Ok(Event::Card(event)) => event,
         read => panic!("no card event: {read:?}"),
     }
 }
 
 pub(super) fn other(document: &Document<'_>) -> OtherMessage {
     match read(document) {
-        Ok(Incoming::Other(message)) => message,
+        Ok(Event::Other(message)) => message,
         read => panic!("not another message: {read:?}"),
     }
 }
@@ -59,8 +59,8 @@ pub(super) fn other(document: &Document<'_>) -> OtherMessage {
 /// What would stand on the topic.
 pub(super) fn published(document: &Document<'_>) -> serde_json::Value {
     let record = match read(document).unwrap() {
-        Incoming::Card(event) => event.record(),
-        Incoming::Other(message) => message.record(),
+        Event::Card(event) => event.record(),
+        Event::Other(message) => message.record(),
     };
     serde_json::from_slice(&record.value).unwrap()
 }

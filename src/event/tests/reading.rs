@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{RECEIPT, card, document, nested, other, published, push, read, text};
-use crate::event::{CardEvent, EventError, EventType, Incoming, Receipt, read::read_document};
+use crate::event::{CardEvent, Event, EventError, EventType, Receipt, read::read_document};
 
 #[test]
 fn every_event_has_its_type_whatever_its_case() {
@@ -265,7 +265,7 @@ fn debug_output_shows_no_whole_personal_value() {
         &[("UserCardCode", "072975907291"), ("FriendUserName", "oFriendFriend"), ("Phone", "13800000000")],
     );
     let event = card(&claim);
-    let debug = format!("{event:?} {:?} {:?}", event.fields(), Incoming::Card(event.clone()));
+    let debug = format!("{event:?} {:?} {:?}", event.fields(), Event::Card(event.clone()));
     for personal in ["072975907291", "oFriendFriend", "oUser1", "13800000000"] {
         assert!(!debug.contains(personal), "{debug}");
     }

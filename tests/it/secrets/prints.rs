@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cardhook::{
     config::Config,
     delivery::{AnswerAfter, Lane, Settings, Submission},
-    event::{EventId, Incoming, Quarantine, Receipt, Record, read},
+    event::{Event, EventId, Quarantine, Receipt, Record, read},
     protocol::{AesKey, AppId, Callback, Credentials, Document, Mode, Query, Token},
 };
 
@@ -57,11 +57,11 @@ fn stages(mode: Mode, body: &str) -> Vec<String> {
     let incoming = read(&message, Receipt { account: "shop", account_id: None, received_at_ms: 0 }).unwrap();
     stage(format!("{incoming:?}"));
     let record = match &incoming {
-        Incoming::Card(card) => {
+        Event::Card(card) => {
             stage(format!("{:?} {:?} {:?}", card.fields(), card.extra(), card.openid()));
             card.record()
         }
-        Incoming::Other(other) => other.record(),
+        Event::Other(other) => other.record(),
     };
     stage(format!("{:?}", submission(record)));
     let (account, mode) = ("shop", mode.name());

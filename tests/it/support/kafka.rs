@@ -298,6 +298,8 @@ impl Kafka {
             ("share.coordinator.state.topic.replication.factor", "1"),
             ("share.coordinator.state.topic.min.isr", "1"),
             ("group.initial.rebalance.delay.ms", "0"),
+            // A test waits for compaction: it looks for work every 15 s otherwise.
+            ("log.cleaner.backoff.ms", "200"),
         ] {
             writeln!(text, "{key}={value}").unwrap();
         }

@@ -10,7 +10,7 @@ use super::super::reprocess::{Destination, OTHER, Verdict};
 use crate::{
     config::Account,
     delivery::{Memory, SpoolError, kafka_headers},
-    event::{self, EventId, Incoming, Quarantine, Receipt},
+    event::{self, Event, EventId, Quarantine, Receipt},
     protocol::{Age, Callback, Digest, Query, age, is_damaged},
     unverified::Kept,
 };
@@ -83,17 +83,17 @@ impl<'a> Judge<'a> {
                 event::read(&message, receipt).map_err(|error| unreadable(error.reason(), error.to_string()))
             });
         let (event_time, event_id, verdict) = match read {
-            Ok(Incoming::Card(card)) => {
+            Ok(Event::Card(card)) => {
                 let (destination, event_type) = (Destination::Events, card.event_type());
                 let verdict = Verdict::Publish { destination, event_type, record: card.record() };
                 (card.event_time(), card.event_id(), verdict)
             }
-            Ok(Incoming::Other(other)) if account.other.publishes() => {
+            Ok(Event::Other(other)) if account.other.publishes() => {
                 let (destination, event_type) = (Destination::Other, OTHER);
                 let verdict = Verdict::Publish { destination, event_type, record: other.record() };
                 (other.event_time(), other.event_id(), verdict)
             }
-            Ok(Incoming::Other(_)) => return Ok(Judged::Ignored),
+            Ok(Event::Other(_)) => return Ok(Judged::Ignored),
             Err(why) => return self.quarantine(account, push, &why),
         };
         if self.is_known(account, event_time, event_id)? {
