@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     config::{self, Config, Source, UpstreamFailure},
+    console::{self, Console, Facts, Observer},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
@@ -60,6 +61,8 @@ pub struct App {
     registration: Option<Registration>,
     unverified: Option<Keeper>,
     running: Running,
+    draining: Arc<AtomicBool>,
+    console: Option<(Console, Observer, console::Running)>,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
 }
@@ -84,6 +87,8 @@ impl App {
         let doors = Doors::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
+        let draining = Arc::new(AtomicBool::new(false));
+        let console = console(&config, &delivery, &metrics, &draining)?;
         Ok(Self {
             public,
             admin,
@@ -95,6 +100,8 @@ impl App {
             registration,
             unverified,
             running,
+            draining,
+            console,
             connections,
         })
     }
@@ -135,15 +142,20 @@ impl App {
             registration,
             unverified,
             running,
+            draining,
+            console,
             connections,
         } = self;
-        let draining = Arc::new(AtomicBool::new(false));
+        let (console, observer, watch) = match console {
+            Some((console, observer, watch)) => (Some(console), Some(observer), Some(watch)),
+            None => (None, None, None),
+        };
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender) };
+        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender), observer };
         let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
-        let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
+        let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token, console })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
         let registering = registration.map(|registration| actix_web::rt::spawn(registration.run()));
@@ -176,6 +188,9 @@ impl App {
         }
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
+        if let Some(watch) = watch {
+            tokio::task::spawn_blocking(move || watch.stop()).await.context("the console did not stop")?;
+        }
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
         admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
@@ -231,6 +246,27 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
     let api = Api::new(config.wechat_api.base_url.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
     Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
+}
+
+/// The console, unless that is switched off.
+fn console(
+    config: &Config,
+    delivery: &Delivery,
+    metrics: &Metrics,
+    draining: &Arc<AtomicBool>,
+) -> anyhow::Result<Option<(Console, Observer, console::Running)>> {
+    if !config.admin.console {
+        return Ok(None);
+    }
+    let facts = |account: &config::Account| Facts {
+        name: account.name.clone(),
+        path: account.path.clone(),
+        mode: account.credentials.mode.name(),
+    };
+    let accounts = config.accounts.iter().map(facts).collect();
+    let spool = spool_folder(&config.spool.path);
+    let started = Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining));
+    Ok(Some(started.context("no thread for the console")?))
 }
 
 /// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.

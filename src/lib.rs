@@ -29,9 +29,10 @@
 //! | [`event`] | the domain: event types, identity, Kafka record, schema | `protocol` |
 //! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
 //! | [`unverified`] | pushes that failed verification, kept for a while | nothing of ours |
-//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified` |
+//! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified`, `console` |
 //! | [`wechat_api`] | WeChat's own API: tokens, card calls, signatures, where callbacks come from | nothing of ours |
 //! | [`schema_registry`] | registers the Avro schema | nothing of ours |
+//! | [`console`] | what the public listener saw, as a page and a JSON API | `event`, `delivery` |
 //! | [`config`] | file, environment and flags into one validated `Config` | `protocol`, `wechat_api` (their newtypes) |
 //! | [`app`] | wires the parts together, starts and stops them | everything |
 //! | [`cli`] | one file per command | everything |
@@ -47,10 +48,14 @@ pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
+pub mod console;
+#[cfg(feature = "server")]
 pub mod delivery;
 pub mod event;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+mod mask;
 #[cfg(feature = "server")]
 pub mod metrics;
 pub mod protocol;

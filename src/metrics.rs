@@ -139,6 +139,10 @@ pub struct Metrics {
     pub kafka_up: Gauge,
     /// `cardhook_config_last_reload_successful`
     pub config_last_reload_successful: Gauge,
+    /// `cardhook_observer_dropped_total`
+    pub observer_dropped: Counter,
+    /// `cardhook_console_clients`
+    pub console_clients: Gauge,
 }
 
 impl Default for Metrics {
@@ -186,6 +190,8 @@ impl Metrics {
             allow_list_known: Gauge::default(),
             kafka_up: Gauge::default(),
             config_last_reload_successful: Gauge::default(),
+            observer_dropped: Counter::default(),
+            console_clients: Gauge::default(),
         };
         // Where no list is asked for, none is missing.
         metrics.allow_list_known.set(1);
@@ -253,6 +259,12 @@ impl Metrics {
             "1 when the configuration last read is in force, 0 when it was refused and the one before stays",
             self.config_last_reload_successful.clone(),
         );
+        registry.register(
+            "observer_dropped",
+            "Callbacks that the console was not told of, its queue being full",
+            self.observer_dropped.clone(),
+        );
+        registry.register("console_clients", "Open event streams of the console", self.console_clients.clone());
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The running release", build);
@@ -342,6 +354,8 @@ mod tests {
             "\nprocess_open_fds ",
             "\nprocess_max_fds ",
             "cardhook_config_last_reload_successful 1\n",
+            "cardhook_observer_dropped_total 0\n",
+            "cardhook_console_clients 0\n",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

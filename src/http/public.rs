@@ -23,6 +23,7 @@ use super::{
     answer::{self, Answer},
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
+    observe,
     receive::{Decision, Unreadable, handshake, receive},
     refusal::{NoHttp, Refusals, Request as Noted},
     source::Sources,
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::{
     clock,
+    console::Observer,
     delivery::{Delivery, Lane, Overloaded, Safe},
     metrics::{CallbackResult, Metrics},
     unverified,
@@ -71,7 +73,8 @@ pub fn server(
     notes: Notes<'_>,
 ) -> io::Result<Server> {
     let public = Public {
-        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified)),
+        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified, notes.observer.clone())),
+        observer: notes.observer,
         doors,
         delivery: delivery.clone(),
         max_body_bytes: limits.max_body_bytes,
@@ -137,12 +140,15 @@ pub struct Notes<'a> {
     pub metrics: &'a Metrics,
     /// Keeps unverified pushes; `None`: nothing is kept.
     pub unverified: Option<unverified::Sender>,
+    /// Tells the console of every callback; `None`: there is no console.
+    pub observer: Option<Observer>,
 }
 
 #[derive(Clone)]
 struct Public {
     doors: Doors,
     refusals: Arc<Refusals>,
+    observer: Option<Observer>,
     delivery: Delivery,
     max_body_bytes: usize,
     sources: Arc<Sources>,
@@ -169,6 +175,7 @@ impl Worker {
         let response = if let Some(door) = self.public.doors.at(request.path()) {
             let started = Instant::now();
             let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
+            let sight = self.public.observer.as_ref().and_then(|_| observe::sight(&decision));
             let answer = match decision {
                 Decision::Answer(answer) => answer,
                 Decision::Forward => Answer::Ignored,
@@ -188,6 +195,9 @@ impl Worker {
                 Some(_) | None => None,
             };
             door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+            if let Some(observer) = &self.public.observer {
+                observe::answered(observer, door, &answer, sight, started);
+            }
             let result = answer.result().map(CallbackResult::label);
             tracing::debug!(account = %door.account().name, result, "answered");
             reply.unwrap_or_else(|| answer.into_response())

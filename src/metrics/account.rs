@@ -45,7 +45,7 @@ pub enum CallbackResult {
 
 impl CallbackResult {
     /// Every result, in the order of the declaration.
-    const ALL: [Self; 12] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Quarantined,
@@ -95,7 +95,9 @@ impl AnsweredBy {
     /// Every value, in the order of the declaration.
     const ALL: [Self; 3] = [Self::Kafka, Self::Disk, Self::Nothing];
 
-    fn label(self) -> &'static str {
+    /// The label's value.
+    #[must_use]
+    pub fn label(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Disk => "disk",

@@ -17,6 +17,7 @@ mod causes;
 mod changed_cluster;
 mod check;
 mod configuration;
+mod console;
 mod crash;
 mod damaged_spool;
 mod delivery_faults;

@@ -8,7 +8,7 @@ use std::{
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use crate::cli::{json_line::json_line, mask::mask};
+use crate::{cli::json_line::json_line, mask::mask};
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
