@@ -172,7 +172,7 @@ impl Look {
             records,
             bytes,
             capacity,
-            oldest: (oldest_ms > 0).then(|| now_ms - oldest_ms),
+            oldest: (records > 0 && oldest_ms > 0).then(|| now_ms - oldest_ms),
             full_in: None,
             parked: gauge(&metrics.spool_parked),
             write_errors,
