@@ -125,7 +125,7 @@ test("the token is asked for once, stays in the tab, and is in no address", asyn
   await field.fill(TOKEN);
   await field.press("Enter");
   await filled(page);
-  await page.getByText("No push has arrived since the start").waitFor();
+  await page.locator("#sentence", { hasText: "No push has arrived since the start" }).waitFor();
   await page.reload();
   await filled(page);
   assert.equal(await field.isVisible(), false);

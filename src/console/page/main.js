@@ -198,9 +198,9 @@ function choices() {
     begin();
   });
   addEventListener("hashchange", () => {
-    open();
     byId("main").focus({ preventScroll: true });
     scrollTo(0, 0);
+    open();
   });
 }
 
