@@ -10,6 +10,9 @@ use crate::{delivery::Delivery, metrics::Metrics};
 /// Seconds between two looks at how fast the spool fills, and how many are kept.
 const FILLS: (i64, usize) = (10, 30);
 
+/// Seconds beyond which nobody can say when the spool will be full: 30 days.
+const FORESEEN: u64 = 30 * 86_400;
+
 /// Readiness, as `/readyz` tells it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Checks {
@@ -64,7 +67,7 @@ pub struct Spool {
     pub capacity: u64,
     /// Receipt of the oldest pending record, Unix milliseconds; null when none waits.
     pub oldest: Option<i64>,
-    /// Seconds until it is full, at the rate of the last 5 minutes; null while it does not grow.
+    /// Seconds until it is full, at the rate of the last 5 minutes; null while it does not grow, or beyond 30 days.
     pub full_in: Option<u64>,
     /// Records that the broker refused on the DLQ topic too.
     pub parked: u64,
@@ -195,7 +198,7 @@ impl Look {
         let grown = bytes.checked_sub(before).filter(|grown| *grown > 0)?;
         let seconds = u64::try_from(now - then).ok().filter(|seconds| *seconds > 0)?;
         let room = u128::from(capacity.saturating_sub(bytes));
-        u64::try_from(room * u128::from(seconds) / u128::from(grown)).ok()
+        u64::try_from(room * u128::from(seconds) / u128::from(grown)).ok().filter(|seconds| *seconds <= FORESEEN)
     }
 }
 

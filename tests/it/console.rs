@@ -260,3 +260,11 @@ fn a_refusal_is_listed_with_its_cause_and_a_handshake_with_its_outcome() {
         assert!(!failed.is_empty(), "{hints}");
     }
 }
+
+#[test]
+fn dev_prints_the_consoles_address_first() {
+    let output = crate::support::cardhook::run(&["dev", "--for", "1s"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let first = said.lines().next().unwrap();
+    assert!(first.starts_with("console   http://127.0.0.1:") && first.ends_with("/console/"), "{said}");
+}

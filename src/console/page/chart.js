@@ -46,7 +46,7 @@ export class Chart {
 
   make(columns) {
     const axis = { stroke: ink("--muted"), grid: { stroke: ink("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    const lines = this.lines.map((_, place) => ({ stroke: colour(place), width: 1.8, dash: DASHES[place], points: { show: false }, spanGaps: false }));
+    const lines = this.lines.map((_, place) => ({ stroke: colour(place), width: 1.8, dash: DASHES[place], points: { show: Boolean(this.log), size: 3, fill: colour(place) }, spanGaps: false }));
     if (this.limit) lines.push({ stroke: ink("--error"), width: 1, dash: [3, 5], points: { show: false } });
     const y = this.log
       ? { distr: 3, range: [0.1, 10000] }

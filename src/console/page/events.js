@@ -2,7 +2,7 @@
 
 import { NeedsToken, get, query } from "./api.js";
 import { card, facts, foreign, h, replace, table } from "./dom.js";
-import { bytes, clock, date, known, ms, number, t, time } from "./words.js";
+import { bytes, date, known, ms, number, t, time } from "./words.js";
 
 const LEVELS = { accepted: "ok", duplicate: "wait", quarantined: "warn", overloaded: "error" };
 const TYPES = [
@@ -137,5 +137,5 @@ export function event(app, id) {
       ),
     );
   };
-  return { element, load, every: 5, title: () => t("event.title", { time: clock(Date.now()) }) };
+  return { element, load, every: 5 };
 }

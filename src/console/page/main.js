@@ -31,15 +31,17 @@ let loading = false;
 function address() {
   const [path, parameters] = location.hash.replace(/^#\/?/, "").split("?");
   const [tab, id] = path.split("/");
-  return { tab: tab in VIEWS ? tab : "", id: id && decodeURIComponent(id), parameters: new URLSearchParams(parameters) };
+  return { tab: Object.hasOwn(VIEWS, tab) ? tab : "", id, parameters: new URLSearchParams(parameters) };
 }
 
 function open() {
   const { tab, id, parameters } = address();
   app.parameters = parameters;
   for (const link of document.querySelectorAll("#tabs a")) {
-    if (link.getAttribute("href") === `#/${tab}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("href") === `#/${tab}`) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   view?.end?.();
   view = null;
