@@ -17,7 +17,7 @@ use super::{
     answers::{Events, Figures, Problem, QuarantineRows, RefusedRows, Status},
     funnel::Over,
     series::Window,
-    state::ROWS,
+    state::{ROWS, State},
     stream,
 };
 use crate::{clock, metrics::CallbackResult};
@@ -121,17 +121,13 @@ struct EventsQuery {
 async fn events(query: web::Query<EventsQuery>, console: web::Data<Console>) -> HttpResponse {
     let limit = query.limit.unwrap_or(LIMIT.0).clamp(1, LIMIT.1);
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (account, event_type, result) = (given(&query.account), given(&query.event_type), given(&query.result));
+    let (event_type, result) = (given(&query.event_type), given(&query.result));
     if result.as_ref().is_some_and(|result| !CallbackResult::ALL.iter().any(|known| known.label() == *result)) {
         let hint = "use accepted, duplicate, quarantined or overloaded; what was refused stands in refused";
         return problem(StatusCode::BAD_REQUEST, "there is no such result", hint);
     }
     let state = console.state();
-    let account = match account.map(|name| state.account(&name)) {
-        Some(None) => return no_account(),
-        Some(found) => found,
-        None => None,
-    };
+    let Ok(account) = of_account(query.account.as_deref(), &state) else { return no_account() };
     let matching = state.events.iter().rev().filter(|kept| {
         query.before.is_none_or(|before| kept.number < before)
             && account.is_none_or(|account| kept.account == account)
@@ -171,9 +167,9 @@ struct FunnelQuery {
 
 async fn funnel(query: web::Query<FunnelQuery>, console: web::Data<Console>) -> HttpResponse {
     let state = console.state();
-    match of_account(query.account.as_deref(), |name| state.account(name)) {
+    match of_account(query.account.as_deref(), &state) {
         Ok(account) => json(&state.channels.top(query.window, account, clock::unix_millis())),
-        Err(refusal) => refusal,
+        Err(NoAccount) => no_account(),
     }
 }
 
@@ -185,10 +181,7 @@ struct AccountQuery {
 
 async fn refused(query: web::Query<AccountQuery>, console: web::Data<Console>) -> HttpResponse {
     let state = console.state();
-    let wanted = match of_account(query.account.as_deref(), |name| state.account(name)) {
-        Ok(account) => account,
-        Err(refusal) => return refusal,
-    };
+    let Ok(wanted) = of_account(query.account.as_deref(), &state) else { return no_account() };
     let accounts = state.accounts.iter().enumerate();
     let accounts = accounts.filter(|(place, _)| wanted.is_none_or(|wanted| wanted == *place));
     let mut rows: Vec<_> = accounts.flat_map(|(_, account)| account.refused.iter().cloned()).collect();
@@ -202,13 +195,15 @@ async fn quarantine(console: web::Data<Console>) -> HttpResponse {
     json(&QuarantineRows { quarantine: rows })
 }
 
-/// The account that was asked for, if one was.
-fn of_account(name: Option<&str>, find: impl Fn(&str) -> Option<usize>) -> Result<Option<usize>, HttpResponse> {
+/// The account that was asked for, if one was; the error: there is none of this name.
+fn of_account(name: Option<&str>, state: &State) -> Result<Option<usize>, NoAccount> {
     match name.filter(|name| !name.is_empty()) {
-        Some(name) => find(name).map(Some).ok_or_else(no_account),
+        Some(name) => state.account(name).map(Some).ok_or(NoAccount),
         None => Ok(None),
     }
 }
+
+struct NoAccount;
 
 fn no_account() -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "no account has this name", "status lists the accounts")

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::observer::{Push, Seen, Sight};
+use super::observer::{Push, Sight};
 use crate::{
     mask::mask,
     metrics::{AnsweredBy, CallbackResult},
@@ -152,11 +152,11 @@ struct Named<'a> {
 
 impl Kept {
     /// `None` for what is only counted.
-    pub(super) fn new(number: u64, seen: Seen, push: Push) -> Option<Self> {
+    pub(super) fn new(number: u64, account: usize, at_ms: i64, push: Push) -> Option<Self> {
         let Push { result, by, took, record } = push;
         let sight = record.filter(|sight| sight.quarantined.is_some() || sight.event_type.is_some_and(is_card))?;
         let took_ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
-        Some(Self { number, account: seen.account, at_ms: seen.at_ms, result, by, took_ms, sight })
+        Some(Self { number, account, at_ms, result, by, took_ms, sight })
     }
 
     pub(super) fn row(&self, account: &str) -> EventRow {

@@ -96,7 +96,7 @@ fn of_delivery(state: &State, now_ms: i64) -> Vec<Hint> {
             None => hint,
         });
     }
-    let percent = if spool.capacity == 0 { 0 } else { spool.bytes.saturating_mul(100) / spool.capacity };
+    let percent = spool.bytes.saturating_mul(100).checked_div(spool.capacity).unwrap_or(0);
     let fills_soon = percent >= 10 && spool.full_in.is_some_and(|seconds| seconds < 4 * 3600);
     if percent >= 80 || fills_soon {
         hints.push(Hint::new("spool_fills", Level::Error).with("percent", percent));

@@ -65,9 +65,9 @@ files! {
 const SVG: &str = "image/svg+xml";
 
 fn etag(bytes: &[u8]) -> String {
-    let hash = Sha1::digest(bytes);
-    let hex: String = hash.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    let hash: [u8; 20] = Sha1::digest(bytes).into();
+    let beginning = hash.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    format!("\"{beginning:016x}\"")
 }
 
 /// The page's files under `/console/`, and the ways there. A redirect is relative: the listener may stand under a sub-path.

@@ -1,4 +1,4 @@
-//! The API as an OpenAPI 3.1 document, made of the types that it answers with.
+//! The API as an `OpenAPI` 3.1 document, made of the types that it answers with.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};

@@ -12,7 +12,8 @@ const POINTS: usize = 900;
 /// Seconds of a point, ring by ring.
 const STEPS: [i64; 3] = [1, 12, 96];
 /// Latencies by a factor of about 1.19 each: 0.1 ms to some minutes.
-const SLOTS: usize = 80;
+const SLOTS: usize = LAST as usize + 1;
+const LAST: u8 = 79;
 
 /// How far back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
@@ -76,7 +77,7 @@ impl Latencies {
             clippy::cast_sign_loss,
             reason = "a logarithm of at least 0, bounded"
         )]
-        let slot = (tenths.log2() * 4.0).min((SLOTS - 1) as f64) as usize;
+        let slot = (tenths.log2() * 4.0).min(f64::from(LAST)) as usize;
         if let Some(count) = self.0.get_mut(slot) {
             *count += 1;
         }
@@ -152,7 +153,7 @@ impl Ring {
 /// All three rings.
 #[derive(Debug, Default)]
 pub(super) struct Rings {
-    rings: [Ring; 3],
+    all: [Ring; 3],
     second: [u32; GROUPS],
     latencies: Latencies,
     /// The second that was closed last.
@@ -173,7 +174,7 @@ impl Rings {
     pub(super) fn tick(&mut self, now: i64, waiting: u64) {
         let (counts, latencies) = (std::mem::take(&mut self.second), std::mem::take(&mut self.latencies));
         let before = if self.closed == 0 { now - 1 } else { self.closed };
-        for (ring, step) in self.rings.iter_mut().zip(STEPS) {
+        for (ring, step) in self.all.iter_mut().zip(STEPS) {
             for (sum, count) in ring.counts.iter_mut().zip(counts) {
                 *sum += count;
             }
@@ -190,7 +191,7 @@ impl Rings {
     pub(super) fn series(&self, window: Window, last: usize) -> Series {
         let place = window as usize;
         let mut series = Series { step: STEPS.get(place).copied().unwrap_or_default(), ..Series::default() };
-        let Some(ring) = self.rings.get(place) else { return series };
+        let Some(ring) = self.all.get(place) else { return series };
         for point in ring.points.iter().skip(ring.points.len().saturating_sub(last)) {
             let Point { t, counts: [accepted, duplicate, other, refused, quarantined, overloaded], .. } = *point;
             let [p50, p95, p99] = point.percentiles;

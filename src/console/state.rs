@@ -170,10 +170,9 @@ impl State {
     }
 
     /// Takes in what the listener told. Says whether it is a push that the lists show.
-    pub(super) fn take(&mut self, mut seen: Seen) -> bool {
-        let (account, at_ms) = (seen.account, seen.at_ms);
-        match std::mem::replace(&mut seen.what, What::Handshake(None)) {
-            What::Push(push) => return self.push(seen, push),
+    pub(super) fn take(&mut self, Seen { account, at_ms, what }: Seen) -> bool {
+        match what {
+            What::Push(push) => return self.push(account, at_ms, push),
             What::Handshake(source) => {
                 self.rings.count(CallbackResult::Handshake, None);
                 if let Some(account) = self.accounts.get_mut(account) {
@@ -186,8 +185,7 @@ impl State {
         false
     }
 
-    fn push(&mut self, seen: Seen, push: Push) -> bool {
-        let (place, at_ms) = (seen.account, seen.at_ms);
+    fn push(&mut self, place: usize, at_ms: i64, push: Push) -> bool {
         self.rings.count(push.result, Some(push.took));
         self.judge(push.took, at_ms);
         self.answered_by.count(push.by as usize, at_ms);
@@ -216,7 +214,7 @@ impl State {
                 self.quarantined(place, at_ms, reason, detail, sight.bytes);
             }
         }
-        let Some(kept) = Kept::new(self.number + 1, seen, push) else { return false };
+        let Some(kept) = Kept::new(self.number + 1, place, at_ms, push) else { return false };
         self.number += 1;
         keep(&mut self.events, kept, EVENTS);
         true
