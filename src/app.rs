@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     config::{self, Config, Source, UpstreamFailure},
+    console::{self, Console, Facts, Observer},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
@@ -63,6 +64,8 @@ pub struct App {
     traces: Traces,
     exporting: Option<Exporting>,
     running: Running,
+    draining: Arc<AtomicBool>,
+    console: Option<(Console, Observer, console::Running)>,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
 }
@@ -88,6 +91,8 @@ impl App {
         let doors = Doors::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
+        let draining = Arc::new(AtomicBool::new(false));
+        let console = console(&config, &delivery, &metrics, &draining)?;
         Ok(Self {
             public,
             admin,
@@ -101,6 +106,8 @@ impl App {
             traces,
             exporting,
             running,
+            draining,
+            console,
             connections,
         })
     }
@@ -143,16 +150,22 @@ impl App {
             traces,
             exporting,
             running,
+            draining,
+            console,
             connections,
         } = self;
         let registry_up = metrics.schema_registry_up.clone();
-        let draining = Arc::new(AtomicBool::new(false));
+        let (console, observer, watch) = match console {
+            Some((console, observer, watch)) => (Some(console), Some(observer), Some(watch)),
+            None => (None, None, None),
+        };
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
-        let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender), traces };
+        let unverified_pushes = unverified.as_ref().map(Keeper::sender);
+        let notes = Notes { metrics: &metrics, unverified: unverified_pushes, observer, traces };
         let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
-        let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token })?;
+        let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token, console })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let (public_task, admin_task) = (actix_web::rt::spawn(public), actix_web::rt::spawn(admin));
         let registering = registration.map(|registration| actix_web::rt::spawn(registration.run(registry_up)));
@@ -187,6 +200,9 @@ impl App {
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
         if let Some(exporting) = exporting {
             tokio::task::spawn_blocking(move || exporting.stop()).await.context("the last traces were not sent")?;
+        }
+        if let Some(watch) = watch {
+            tokio::task::spawn_blocking(move || watch.stop()).await.context("the console did not stop")?;
         }
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
@@ -253,6 +269,27 @@ fn traces(config: &Config) -> anyhow::Result<(Traces, Option<Exporting>)> {
     let (traces, exporting) = Traces::start().context("traces cannot be sent (OTEL_EXPORTER_OTLP_…)")?;
     tracing::info!("traces of pushes are sent over OTLP");
     Ok((traces, Some(exporting)))
+}
+
+/// The console, unless that is switched off.
+fn console(
+    config: &Config,
+    delivery: &Delivery,
+    metrics: &Metrics,
+    draining: &Arc<AtomicBool>,
+) -> anyhow::Result<Option<(Console, Observer, console::Running)>> {
+    if !config.admin.console {
+        return Ok(None);
+    }
+    let facts = |account: &config::Account| Facts {
+        name: account.name.clone(),
+        path: account.path.clone(),
+        mode: account.credentials.mode.name(),
+    };
+    let accounts = config.accounts.iter().map(facts).collect();
+    let spool = spool_folder(&config.spool.path);
+    let started = Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining));
+    Ok(Some(started.context("no thread for the console")?))
 }
 
 /// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.

@@ -92,10 +92,14 @@ pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
+pub mod console;
+#[cfg(feature = "server")]
 pub mod delivery;
 pub mod event;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+mod mask;
 #[cfg(feature = "server")]
 pub mod metrics;
 pub mod protocol;

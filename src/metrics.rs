@@ -141,6 +141,10 @@ pub struct Metrics {
     pub schema_registry_up: Gauge,
     /// `cardhook_config_last_reload_successful`
     pub config_last_reload_successful: Gauge,
+    /// `cardhook_observer_dropped_total`
+    pub observer_dropped: Counter,
+    /// `cardhook_console_clients`
+    pub console_clients: Gauge,
 }
 
 impl Default for Metrics {
@@ -189,6 +193,8 @@ impl Metrics {
             kafka_up: Gauge::default(),
             schema_registry_up: Gauge::default(),
             config_last_reload_successful: Gauge::default(),
+            observer_dropped: Counter::default(),
+            console_clients: Gauge::default(),
         };
         // Where no list and no registry is asked for, none is missing.
         metrics.allow_list_known.set(1);
@@ -262,6 +268,12 @@ impl Metrics {
             "1 when the configuration last read is in force, 0 when it was refused and the one before stays",
             self.config_last_reload_successful.clone(),
         );
+        registry.register(
+            "observer_dropped",
+            "Callbacks that the console was not told of, its queue being full",
+            self.observer_dropped.clone(),
+        );
+        registry.register("console_clients", "Open event streams of the console", self.console_clients.clone());
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The running release", build);
@@ -352,6 +364,8 @@ mod tests {
             "\nprocess_open_fds ",
             "\nprocess_max_fds ",
             "cardhook_config_last_reload_successful 1\n",
+            "cardhook_observer_dropped_total 0\n",
+            "cardhook_console_clients 0\n",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

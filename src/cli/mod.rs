@@ -12,7 +12,7 @@ mod json_line;
 mod kafka_client;
 mod letters;
 mod manual;
-mod mask;
+
 mod replay;
 mod schema;
 mod send;

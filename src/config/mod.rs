@@ -176,6 +176,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Bearer token; required unless `listen` is a loopback address.
     pub token: Option<Secret>,
+    /// Whether the console runs.
+    pub console: bool,
 }
 
 /// One `[[account]]`.

@@ -25,6 +25,7 @@ impl Config {
         page.section("[admin]");
         page.text("listen", self.admin.listen);
         page.secret("token", self.admin.token.is_some());
+        page.bare("console", self.admin.console);
         for account in &self.accounts {
             page.account(account);
         }

@@ -100,8 +100,9 @@ fn admin(mut section: Section, errors: &mut Vec<ConfigError>) -> Admin {
             "write token or token_file, or listen on 127.0.0.1",
         );
     }
+    let console = section.get("console", true, values::boolean, "write true or false");
     errors.extend(section.finish());
-    Admin { listen, token }
+    Admin { listen, token, console }
 }
 
 /// What an `Authorization` header can carry.

@@ -1,4 +1,4 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`. Nothing of it stands on the public one.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, and the console. Nothing of it stands on the public one.
 //!
 //! Each answers GET and HEAD. Does not depend on callbacks and accounts. On a loopback address it answers only to a local name: a page in a browser
 //! of this machine whose own name was made to point here (DNS rebinding) gets nothing.
@@ -6,10 +6,12 @@
 use std::{
     io,
     net::{IpAddr, TcpListener},
+    os::fd::AsFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use actix_web::{
@@ -17,18 +19,26 @@ use actix_web::{
     body::MessageBody,
     dev::{Server, ServiceRequest, ServiceResponse},
     http::{
-        Method,
-        header::{ACCEPT, ALLOW, AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN, VARY, WWW_AUTHENTICATE},
+        Method, StatusCode,
+        header::{
+            ACCEPT, ALLOW, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, VARY,
+            WWW_AUTHENTICATE,
+        },
     },
     middleware::{Next, from_fn},
     web,
 };
 use subtle::ConstantTimeEq as _;
 
+use super::refusal::limit::Rate;
 use crate::{
+    console::{self, Console},
     delivery::Delivery,
     metrics::{Format, Metrics},
 };
+
+/// Requests with a wrong token that are told so, a second; what comes beyond is told to wait.
+const WRONG_TOKENS: u64 = 5;
 
 /// The Bearer token that `/metrics` asks for. Prints as `[redacted]`.
 #[derive(Clone)]
@@ -65,8 +75,10 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Set when a stop begins: not ready from then on.
     pub draining: Arc<AtomicBool>,
-    /// `None`: `/metrics` is open to whoever reaches the listener.
+    /// `None`: `/metrics` and the console's API are open to whoever reaches the listener.
     pub token: Option<BearerToken>,
+    /// `None`: there is no console.
+    pub console: Option<Console>,
 }
 
 /// Builds the server, with one worker; it runs while the returned future is polled.
@@ -74,16 +86,76 @@ pub struct Admin {
 /// # Errors
 /// When the listener cannot be used.
 pub fn server(listener: TcpListener, admin: Admin) -> io::Result<Server> {
-    let admin = web::Data::new(admin);
+    let console = admin.console.clone().map(web::Data::new);
+    let (admin, wrong_tokens) = (web::Data::new(admin), web::Data::new(WrongTokens::default()));
     let server = HttpServer::new(move || {
+        let console = console.clone();
         App::new()
             .app_data(admin.clone())
+            .app_data(wrong_tokens.clone())
             .wrap(from_fn(refuse_foreign))
             .service(page("/livez", web::get().to(livez), web::head().to(livez)))
             .service(page("/readyz", web::get().to(readyz), web::head().to(readyz)))
             .service(page("/metrics", web::get().to(metrics), web::head().to(metrics)))
+            .configure(|config| {
+                if let Some(console) = console {
+                    let api = web::scope("/api/v1").app_data(console).wrap(from_fn(refuse_without_token));
+                    config.service(api.configure(console::routes)).configure(console::pages);
+                }
+            })
+    });
+    let server = server.on_connect(|io, data| {
+        // Its event stream is closed through it when nothing is taken from it.
+        let socket = io.downcast_ref::<actix_web::rt::net::TcpStream>().map(|tcp| tcp.as_fd().try_clone_to_owned());
+        if let Some(Ok(socket)) = socket {
+            data.insert(console::Socket(Arc::new(socket)));
+        }
     });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+/// Limits how often a wrong token is told so.
+struct WrongTokens {
+    began: Instant,
+    rate: Rate,
+}
+
+impl Default for WrongTokens {
+    fn default() -> Self {
+        Self { began: Instant::now(), rate: Rate::new(WRONG_TOKENS, WRONG_TOKENS) }
+    }
+}
+
+impl WrongTokens {
+    fn refusal(&self) -> HttpResponse {
+        let now_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if self.rate.take(now_us) {
+            let mut refusal = console::problem(
+                StatusCode::UNAUTHORIZED,
+                "the token is missing or wrong",
+                "send admin.token as: Authorization: Bearer TOKEN",
+            );
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return refusal;
+        }
+        let mut refusal =
+            console::problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens", "try again in a second");
+        refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        refusal
+    }
+}
+
+async fn refuse_without_token(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let token = request.app_data::<web::Data<Admin>>().and_then(|admin| admin.token.as_ref());
+    if token.is_some_and(|token| !token.opens(request.request())) {
+        let refusal = request.app_data::<web::Data<WrongTokens>>().map(|wrong| wrong.refusal());
+        let refusal = refusal.unwrap_or_else(|| HttpResponse::Unauthorized().finish());
+        return Ok(request.into_response(refusal).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// A page for GET and HEAD; OPTIONS, and every other method, are told so.

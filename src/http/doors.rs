@@ -30,7 +30,12 @@ impl Doors {
             let metrics = metrics.of_account(&account.name, event_types);
             (
                 account.path.clone(),
-                Door { metrics, refusals: refusal::OfAccount::default(), account: RwLock::new(Arc::new(account)) },
+                Door {
+                    index: account.index,
+                    metrics,
+                    refusals: refusal::OfAccount::default(),
+                    account: RwLock::new(Arc::new(account)),
+                },
             )
         });
         Self(Arc::new(doors.collect()))
@@ -66,6 +71,8 @@ impl std::fmt::Debug for Doors {
 /// An account and its counters.
 pub(super) struct Door {
     account: RwLock<Arc<Account>>,
+    /// Of the account, in the configuration.
+    pub(super) index: usize,
     pub(super) metrics: AccountMetrics,
     pub(super) refusals: refusal::OfAccount,
 }

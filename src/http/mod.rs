@@ -7,6 +7,7 @@ pub mod admin;
 mod answer;
 mod connection;
 mod doors;
+mod observe;
 pub mod public;
 mod receive;
 mod refusal;

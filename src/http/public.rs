@@ -23,6 +23,7 @@ use super::{
     answer::{self, Answer},
     connection::{Connection, PATIENCE, Turn},
     doors::{Door, Doors},
+    observe,
     receive::{Decision, Unreadable, handshake, receive},
     refusal::{NoHttp, Refusals, Request as Noted},
     source::Sources,
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::{
     clock,
+    console::Observer,
     delivery::{Delivery, Lane, Overloaded, Safe},
     metrics::{CallbackResult, Metrics},
     telemetry::traces::{self, TRACEPARENT, Traces},
@@ -72,7 +74,8 @@ pub fn server(
     notes: Notes<'_>,
 ) -> io::Result<Server> {
     let public = Public {
-        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified)),
+        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified, notes.observer.clone())),
+        observer: notes.observer,
         doors,
         delivery: delivery.clone(),
         max_body_bytes: limits.max_body_bytes,
@@ -141,12 +144,15 @@ pub struct Notes<'a> {
     pub unverified: Option<unverified::Sender>,
     /// Makes a span of each request, where traces are sent.
     pub traces: Traces,
+    /// Tells the console of every callback; `None`: there is no console.
+    pub observer: Option<Observer>,
 }
 
 #[derive(Clone)]
 struct Public {
     doors: Doors,
     refusals: Arc<Refusals>,
+    observer: Option<Observer>,
     delivery: Delivery,
     max_body_bytes: usize,
     sources: Arc<Sources>,
@@ -175,6 +181,7 @@ impl Worker {
             let started = Instant::now();
             let mut span = self.public.span(door, request.head());
             let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
+            let sight = self.public.observer.as_ref().and_then(|_| observe::sight(&decision));
             let answer = match decision {
                 Decision::Answer(answer) => answer,
                 Decision::Forward => Answer::Ignored,
@@ -198,6 +205,9 @@ impl Worker {
                 Some(_) | None => None,
             };
             door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+            if let Some(observer) = &self.public.observer {
+                observe::answered(observer, door, &answer, sight, started);
+            }
             let result = answer.result().map(CallbackResult::label);
             tracing::debug!(account = %door.account().name, result, "answered");
             let answered_by = answer.answered_by();

@@ -45,7 +45,7 @@ pub enum CallbackResult {
 
 impl CallbackResult {
     /// Every result, in the order of the declaration.
-    const ALL: [Self; 12] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Quarantined,
@@ -96,7 +96,8 @@ impl AnsweredBy {
     const ALL: [Self; 3] = [Self::Kafka, Self::Disk, Self::Nothing];
 
     /// The label's value.
-    pub(crate) fn label(self) -> &'static str {
+    #[must_use]
+    pub fn label(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Disk => "disk",

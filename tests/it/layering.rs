@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 12] = [
+const LAYERS: [Layer; 13] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -55,8 +55,13 @@ const LAYERS: [Layer; 12] = [
     },
     Layer {
         name: "http",
-        ours: &["protocol", "event", "delivery", "unverified", "http", "metrics", "clock", "telemetry"],
+        ours: &["protocol", "event", "delivery", "unverified", "console", "http", "metrics", "clock", "telemetry"],
         banned: &["rdkafka", "rusqlite"],
+    },
+    Layer {
+        name: "console",
+        ours: &["event", "delivery", "console", "mask", "metrics", "clock"],
+        banned: &["rdkafka", "rusqlite", "reqwest"],
     },
     Layer {
         name: "wechat_api",
@@ -97,6 +102,8 @@ const LAYERS: [Layer; 12] = [
             "delivery",
             "http",
             "unverified",
+            "console",
+            "mask",
             "wechat_api",
             "schema_registry",
             "config",
@@ -115,6 +122,8 @@ const LAYERS: [Layer; 12] = [
             "delivery",
             "http",
             "unverified",
+            "console",
+            "mask",
             "wechat_api",
             "schema_registry",
             "config",
@@ -248,11 +257,11 @@ fn a_planted_breach_is_caught_however_it_is_written() {
         (2, "use hyper_util::client;", "hyper_util::client"),
         (3, "use rusqlite as database;", "rusqlite"),
         (3, "use crate::app::App;", "crate::app::App"),
-        (4, "use crate::protocol::AppId;", "crate::protocol::AppId"),
-        (7, "use crate::http::Doors;", "crate::http::Doors"),
-        (8, "use crate::config::Config;", "crate::config::Config"),
-        (10, "use crate::cli::run;", "crate::cli::run"),
-        (11, "use rusqlite::Connection;", "rusqlite::Connection"),
+        (5, "use crate::protocol::AppId;", "crate::protocol::AppId"),
+        (8, "use crate::http::Doors;", "crate::http::Doors"),
+        (9, "use crate::config::Config;", "crate::config::Config"),
+        (11, "use crate::cli::run;", "crate::cli::run"),
+        (12, "use rusqlite::Connection;", "rusqlite::Connection"),
     ];
     for (layer, source, breach) in planted {
         let found = breaches(&LAYERS[layer], source);

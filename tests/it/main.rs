@@ -18,6 +18,7 @@ mod changed_cluster;
 mod check;
 mod check_ways;
 mod configuration;
+mod console;
 mod crash;
 mod damaged_spool;
 mod delivery_faults;

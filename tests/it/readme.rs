@@ -16,7 +16,7 @@ const SHOWN: &str = "127.0.0.1:9092";
 const LATER: [&str; 1] = ["kafka.format"];
 
 /// Every page in English and in Chinese.
-const PAGES: [[&str; 2]; 10] = [
+const PAGES: [[&str; 2]; 12] = [
     ["README.md", "README.zh-CN.md"],
     ["docs/configuration.md", "docs/configuration.zh-CN.md"],
     ["docs/metrics.md", "docs/metrics.zh-CN.md"],
@@ -28,6 +28,7 @@ const PAGES: [[&str; 2]; 10] = [
     ["docs/failures.md", "docs/failures.zh-CN.md"],
     ["docs/cards.md", "docs/cards.zh-CN.md"],
     ["schemas/README.md", "schemas/README.zh-CN.md"],
+    ["docs/console.md", "docs/console.zh-CN.md"],
 ];
 
 fn read(path: &str) -> String {

@@ -137,6 +137,7 @@ impl TestAccount {
         let (token, aes_key) = (self.token_file.display(), self.aes_key_file.display());
         let (url, address, app_id) = (wechat.url(), wechat.address(push), &self.app_id);
         let mut banner = String::new();
+        writeln!(banner, "console   http://{admin}/console/")?;
         writeln!(banner, "receiver  {url}  (secure mode)")?;
         writeln!(banner, "admin     http://{admin}/readyz  http://{admin}/metrics")?;
         writeln!(banner, "broker    {brokers}  (in-process, in memory)\n")?;

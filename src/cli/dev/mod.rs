@@ -138,7 +138,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             allow_from: Vec::new(),
             trusted_proxies: Vec::new(),
         },
-        admin: Admin { listen: args.admin_listen, token: None },
+        admin: Admin { listen: args.admin_listen, token: None, console: true },
         accounts: vec![Account {
             name: account::NAME.to_owned(),
             path: account::PATH.to_owned(),

@@ -34,7 +34,7 @@ listen = "0.0.0.0:8080"         # a proxy stands before it and ends TLS: WeChat 
 # allow_from = ["wechat"]              # only WeChat's own addresses may call; needs app_secret_file below
 
 [admin]
-listen = "127.0.0.1:9090"       # /livez, /readyz, /metrics
+listen = "127.0.0.1:9090"       # /livez, /readyz, /metrics, and the console: http://127.0.0.1:9090/console/
 
 [[account]]
 name = {account}

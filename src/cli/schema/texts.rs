@@ -115,6 +115,7 @@ pub(super) const FILES: [&str; 2] = [
   (`cardhook schema --format asyncapi`).
 - `cardhook-events.v1.avsc`: Avro. One flat record, fields of other types are null; what `kafka.format = \"avro\"` registers
   (`cardhook schema --format avro`).
+- `console-api.json`: OpenAPI 3.1 of the console's API on the admin listener, generated from `src/console`.
 - `README.md`, `README.zh-CN.md`: this catalogue (`cardhook schema --format catalogue`, or with `--lang zh-CN`).
 - `examples/{event_type}.json`: one value of each type, with invented ids.
 - `released/`: the last released schemas. A test fails when a change breaks their readers: copy the new ones at a release.
@@ -129,6 +130,7 @@ and fastavro.
 - `cardhook-events.v1.schema.json`：JSON Schema（2020-12）。每种 `event_type` 一个定义，其 `$id` 即记录的 `ce_dataschema` 消息头。`cardhook schema` 打印同样的内容。
 - `cardhook-events.v1.asyncapi.json`：AsyncAPI 3。主题、键、CloudEvents 消息头、Kafka 绑定、每种类型一个示例（`cardhook schema --format asyncapi`）。
 - `cardhook-events.v1.avsc`：Avro。一条扁平记录，其他类型的字段为 null；`kafka.format = \"avro\"` 注册的就是它（`cardhook schema --format avro`）。
+- `console-api.json`：管理端口上控制台 API 的 OpenAPI 3.1 文档，由 `src/console` 生成。
 - `README.md`、`README.zh-CN.md`：本目录页（`cardhook schema --format catalogue --lang zh-CN`）。
 - `examples/{event_type}.json`：每种类型一个值，标识均为虚构。
 - `released/`：最近一次发布的 schema。某项变更若使其读者无法读取，测试失败；发布时复制新的文件。

@@ -11,7 +11,7 @@ use clap::{
 };
 use serde_json::{Map, Value};
 
-use crate::cli::{json_line::json_line, mask::mask};
+use crate::{cli::json_line::json_line, mask::mask};
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     clock,
+    console::{self, Observer, Seen, What},
     metrics::{Cause, Metrics, QUARANTINED},
     protocol::{Query, begins_as_xml},
     unverified,
@@ -69,6 +70,7 @@ pub(super) struct Refusals {
     began: Instant,
     found_out: Rate,
     unverified: Option<unverified::Sender>,
+    observer: Option<Observer>,
     paths: UnknownPaths,
 }
 
@@ -84,9 +86,21 @@ pub(super) struct Request<'a> {
 }
 
 impl Refusals {
-    pub(super) fn new(doors: Doors, metrics: &Metrics, unverified: Option<unverified::Sender>) -> Self {
+    pub(super) fn new(
+        doors: Doors,
+        metrics: &Metrics,
+        unverified: Option<unverified::Sender>,
+        observer: Option<Observer>,
+    ) -> Self {
         let paths = UnknownPaths::new(metrics);
-        Self { doors, began: Instant::now(), found_out: Rate::new(FOUND_OUT.0, FOUND_OUT.1), unverified, paths }
+        Self {
+            doors,
+            began: Instant::now(),
+            found_out: Rate::new(FOUND_OUT.0, FOUND_OUT.1),
+            unverified,
+            observer,
+            paths,
+        }
     }
 
     /// Takes note of an answer, if it is a refusal.
@@ -107,7 +121,12 @@ impl Refusals {
             door.metrics.greeted(matches!(answer, Answer::Echo(_)), refused.now_ms);
         }
         let mut found = None;
-        let Some(cause) = self.cause(door, &refused, answer, &mut found) else { return };
+        let cause = self.cause(door, &refused, answer, &mut found);
+        if let Some(observer) = &self.observer {
+            let found = found.as_ref().map(|finding| finding.found.clone());
+            observe(observer, door, request, answer, cause.map(|cause| (cause, found)), refused.now_ms);
+        }
+        let Some(cause) = cause else { return };
         door.metrics.refused(cause);
         if !is_get && matches!(answer, Answer::Forbidden | Answer::Stale | Answer::Ahead | Answer::Damaged) {
             self.keep(door, &refused, answer);
@@ -212,6 +231,31 @@ impl Refusals {
     fn since_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Tells the console of a handshake, or of a refusal with its cause and what was found.
+fn observe(
+    observer: &Observer,
+    door: &Door,
+    request: &Request<'_>,
+    answer: &Answer,
+    refused: Option<(Cause, Option<Cow<'static, str>>)>,
+    at_ms: i64,
+) {
+    let (source, published_source) = request.sources.of(request.head);
+    let what = match (refused, answer.result()) {
+        (Some((cause, found)), Some(result)) => What::Refused(console::Refused {
+            result,
+            cause,
+            found,
+            is_handshake: request.head.method == Method::GET && request.query.contains("echostr="),
+            source,
+            published_source,
+        }),
+        (None, _) if matches!(answer, Answer::Echo(_)) => What::Handshake(source),
+        _ => return,
+    };
+    observer.offer(Seen { account: door.index, at_ms, what });
 }
 
 /// With which a quarantine's detail begins where an account in plaintext mode gets encrypted pushes.

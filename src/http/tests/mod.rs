@@ -84,13 +84,15 @@ impl House {
             metrics: metrics.clone(),
             draining: Arc::clone(&draining),
             token: token.map(BearerToken::new),
+            console: None,
         };
         let bounds = unverified::Bounds { max_bytes: 1 << 20, window_ms: 3_600_000 };
         let keeper = Keeper::start(spool.path(), bounds, metrics.unverified_kept.clone()).unwrap();
         let sender = keeper.sender();
         let (counted, handles) = (metrics.clone(), mpsc::sync_channel(1));
         let server = std::thread::spawn(move || {
-            let notes = Notes { metrics: &counted, unverified: Some(sender), traces: Traces::default() };
+            let notes =
+                Notes { metrics: &counted, unverified: Some(sender), traces: Traces::default(), observer: None };
             actix_web::rt::System::new().block_on(async {
                 let public =
                     public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources, notes)

@@ -1,7 +1,7 @@
 //! Card codes and openids are personal: what people see of them is masked, here and only here.
 
 /// Shows at most the first three and the last two characters, and never more than half.
-pub(super) fn mask(personal: &str) -> String {
+pub(crate) fn mask(personal: &str) -> String {
     let length = personal.chars().count();
     let shown = length / 4;
     let head: String = personal.chars().take(shown.min(3)).collect();

@@ -1,0 +1,338 @@
+//! Received, consumed, deleted and given away by `outer_str`, in bounded memory (Space-Saving): the largest channels are right,
+//! each with its error bound, however many there are.
+
+use std::collections::{HashMap, VecDeque};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Channels counted since the start.
+const CHANNELS: usize = 1000;
+/// Channels counted in one slice of a window.
+const SLICE_CHANNELS: usize = 250;
+/// Rows shown.
+const TOP: usize = 50;
+/// Letters kept of an `outer_str`: WeChat's own bound is 128 bytes.
+const LONGEST: usize = 128;
+/// Cards whose channel is remembered, so that what happens to them later counts for it.
+const CARDS: usize = 20_000;
+/// Milliseconds and number of a window's slices.
+const SLICES: [(i64, usize); 2] = [(300_000, 12), (3_600_000, 24)];
+
+/// Over which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Over {
+    /// The last hour.
+    #[serde(rename = "1h")]
+    Hour,
+    /// The last 24 hours.
+    #[serde(rename = "24h")]
+    Day,
+    /// Since the start.
+    #[default]
+    #[serde(rename = "start")]
+    Start,
+}
+
+/// What a customer does with a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Received,
+    Consumed,
+    Deleted,
+    Gifted,
+}
+
+impl Stage {
+    /// The stage that an event type is.
+    pub(super) fn of(event_type: &str) -> Option<Self> {
+        Some(match event_type {
+            "card.received" => Self::Received,
+            "card.consumed" => Self::Consumed,
+            "card.deleted" => Self::Deleted,
+            "card.gifted" => Self::Gifted,
+            _ => return None,
+        })
+    }
+}
+
+/// How many reached each stage.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Stages {
+    /// Received a card.
+    pub received: u64,
+    /// Redeemed it.
+    pub consumed: u64,
+    /// Deleted it.
+    pub deleted: u64,
+    /// Gave it away.
+    pub gifted: u64,
+}
+
+impl Stages {
+    fn add(&mut self, stage: Stage) {
+        *match stage {
+            Stage::Received => &mut self.received,
+            Stage::Consumed => &mut self.consumed,
+            Stage::Deleted => &mut self.deleted,
+            Stage::Gifted => &mut self.gifted,
+        } += 1;
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            consumed: self.consumed + other.consumed,
+            deleted: self.deleted + other.deleted,
+            gifted: self.gifted + other.gifted,
+        }
+    }
+
+    fn less(self, other: Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(other.received),
+            consumed: self.consumed.saturating_sub(other.consumed),
+            deleted: self.deleted.saturating_sub(other.deleted),
+            gifted: self.gifted.saturating_sub(other.gifted),
+        }
+    }
+
+    fn all(self) -> u64 {
+        self.received + self.consumed + self.deleted + self.gifted
+    }
+}
+
+/// One channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Channel {
+    /// As the merchant wrote it when the card was put out; null for cards without one.
+    pub outer_str: Option<String>,
+    /// How many reached each stage, at least.
+    #[serde(flatten)]
+    pub stages: Stages,
+    /// How many more it can have been, all stages together.
+    pub error: u64,
+}
+
+/// The largest channels, and the others together.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Funnel {
+    /// At most 50, the largest first.
+    pub channels: Vec<Channel>,
+    /// All others.
+    pub rest: Stages,
+}
+
+/// Account and channel.
+type Key = (usize, Option<Box<str>>);
+
+#[derive(Debug, Clone)]
+struct Counter {
+    key: Key,
+    stages: Stages,
+    error: u64,
+}
+
+/// Space-Saving: when a new channel finds no counter, it takes the smallest one over, and with it that one's error.
+#[derive(Debug, Default)]
+struct Top {
+    places: HashMap<Key, usize>,
+    counters: Vec<Counter>,
+    /// By account, over all channels.
+    totals: HashMap<usize, Stages>,
+}
+
+impl Top {
+    fn add(&mut self, key: &Key, stage: Stage, limit: usize) {
+        self.totals.entry(key.0).or_default().add(stage);
+        let place = self.places.get(key).copied().or_else(|| self.place_for(key, limit));
+        if let Some(counter) = place.and_then(|place| self.counters.get_mut(place)) {
+            counter.stages.add(stage);
+        }
+    }
+
+    fn place_for(&mut self, key: &Key, limit: usize) -> Option<usize> {
+        let mut new = Counter { key: key.clone(), stages: Stages::default(), error: 0 };
+        if self.counters.len() < limit {
+            self.places.insert(key.clone(), self.counters.len());
+            self.counters.push(new);
+            return Some(self.counters.len() - 1);
+        }
+        let (place, smallest) =
+            self.counters.iter_mut().enumerate().min_by_key(|(_, counter)| counter.stages.all() + counter.error)?;
+        new.error = smallest.stages.all() + smallest.error;
+        self.places.remove(&smallest.key);
+        self.places.insert(key.clone(), place);
+        *smallest = new;
+        Some(place)
+    }
+}
+
+/// A window of slices: the oldest is thrown away as a whole.
+#[derive(Debug, Default)]
+struct Sliced(VecDeque<(i64, Top)>);
+
+/// The funnel of all accounts.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    start: Top,
+    windows: [Sliced; 2],
+    cards: Cards,
+}
+
+impl Channels {
+    /// Takes an event's own words: its channel, and the code of the card that it is about.
+    pub(super) fn add(
+        &mut self,
+        account: usize,
+        stage: Stage,
+        outer_str: Option<&str>,
+        code: Option<&str>,
+        now_ms: i64,
+    ) {
+        let named = outer_str.map(|text| text.chars().take(LONGEST).collect::<String>().into_boxed_str());
+        let channel = match (stage, code) {
+            (Stage::Received, Some(code)) => {
+                self.cards.remember(account, code, named.clone());
+                named
+            }
+            (_, Some(code)) => named.or_else(|| self.cards.channel(account, code)),
+            (_, None) => named,
+        };
+        let key = (account, channel);
+        self.start.add(&key, stage, CHANNELS);
+        for (window, (slice_ms, slices)) in self.windows.iter_mut().zip(SLICES) {
+            let number = now_ms.div_euclid(slice_ms);
+            if window.0.back().is_none_or(|(last, _)| *last < number) {
+                if window.0.len() == slices {
+                    window.0.pop_front();
+                }
+                window.0.push_back((number, Top::default()));
+            }
+            if let Some((_, slice)) = window.0.back_mut() {
+                slice.add(&key, stage, SLICE_CHANNELS);
+            }
+        }
+    }
+
+    /// The largest channels of an account, or of all.
+    pub(super) fn top(&self, over: Over, account: Option<usize>, now_ms: i64) -> Funnel {
+        let slices: Vec<&Top> = match over {
+            Over::Start => vec![&self.start],
+            Over::Hour | Over::Day => {
+                let place = over as usize;
+                let (slice_ms, slices) = SLICES.get(place).copied().unwrap_or((1, 1));
+                let after = now_ms.div_euclid(slice_ms) - i64::try_from(slices).unwrap_or(0);
+                let window = self.windows.get(place).map(|window| &window.0);
+                window.into_iter().flatten().filter(|(number, _)| *number > after).map(|(_, top)| top).collect()
+            }
+        };
+        let wanted = |of: usize| account.is_none_or(|account| account == of);
+        let mut sums: HashMap<Option<&str>, (Stages, u64)> = HashMap::new();
+        let mut total = Stages::default();
+        for top in slices {
+            for counter in top.counters.iter().filter(|counter| wanted(counter.key.0)) {
+                let (stages, error) = sums.entry(counter.key.1.as_deref()).or_default();
+                *stages = stages.plus(counter.stages);
+                *error += counter.error;
+            }
+            let totals = top.totals.iter().filter(|(of, _)| wanted(**of));
+            total = totals.fold(total, |total, (_, stages)| total.plus(*stages));
+        }
+        let mut channels: Vec<Channel> = sums
+            .into_iter()
+            .map(|(outer_str, (stages, error))| Channel { outer_str: outer_str.map(str::to_owned), stages, error })
+            .collect();
+        channels.sort_by(|a, b| b.stages.all().cmp(&a.stages.all()).then_with(|| a.outer_str.cmp(&b.outer_str)));
+        channels.truncate(TOP);
+        let shown = channels.iter().fold(Stages::default(), |sum, channel| sum.plus(channel.stages));
+        Funnel { channels, rest: total.less(shown) }
+    }
+}
+
+/// Which channel a card came by: the latest cards, by a hash of the code.
+#[derive(Debug, Default)]
+struct Cards {
+    channels: HashMap<u64, Option<Box<str>>>,
+    order: VecDeque<u64>,
+    hasher: std::hash::RandomState,
+}
+
+impl Cards {
+    fn key(&self, account: usize, code: &str) -> u64 {
+        use std::hash::BuildHasher as _;
+        self.hasher.hash_one((account, code))
+    }
+
+    fn remember(&mut self, account: usize, code: &str, channel: Option<Box<str>>) {
+        let key = self.key(account, code);
+        if self.channels.insert(key, channel).is_none() {
+            self.order.push_back(key);
+            if self.order.len() > CARDS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.channels.remove(&oldest);
+            }
+        }
+    }
+
+    fn channel(&self, account: usize, code: &str) -> Option<Box<str>> {
+        self.channels.get(&self.key(account, code)).cloned().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn stages(received: u64, consumed: u64) -> Stages {
+        Stages { received, consumed, ..Stages::default() }
+    }
+
+    #[test]
+    fn what_happens_to_a_card_counts_for_the_channel_that_it_came_by() {
+        let mut channels = Channels::default();
+        channels.add(0, Stage::Received, Some("poster"), Some("1"), NOW);
+        channels.add(0, Stage::Consumed, None, Some("1"), NOW);
+        channels.add(1, Stage::Deleted, None, Some("1"), NOW);
+        let funnel = channels.top(Over::Start, Some(0), NOW);
+        assert_eq!(funnel.channels, [Channel { outer_str: Some("poster".to_owned()), stages: stages(1, 1), error: 0 }]);
+        let other = channels.top(Over::Start, Some(1), NOW);
+        assert_eq!(other.channels[0].outer_str, None, "another account's card may have the same code");
+    }
+
+    #[test]
+    fn the_largest_channels_are_right_however_many_there_are() {
+        let mut channels = Channels::default();
+        for number in 0..20_000 {
+            channels.add(0, Stage::Received, Some(&format!("once-{number}")), None, NOW);
+            if number % 10 == 0 {
+                channels.add(0, Stage::Received, Some("large"), None, NOW);
+            }
+        }
+        for over in [Over::Start, Over::Hour, Over::Day] {
+            let funnel = channels.top(over, None, NOW);
+            assert_eq!(funnel.channels.len(), TOP);
+            let largest = funnel.channels.iter().find(|channel| channel.outer_str.as_deref() == Some("large")).unwrap();
+            assert!(largest.stages.received + largest.error >= 2000 && largest.stages.received <= 2000, "{largest:?}");
+            let shown: u64 = funnel.channels.iter().map(|channel| channel.stages.received).sum();
+            assert_eq!(shown + funnel.rest.received, 22_000, "nothing is lost between the rows");
+        }
+        assert_eq!(channels.start.counters.len(), CHANNELS);
+    }
+
+    #[test]
+    fn a_window_forgets_what_is_older() {
+        let mut channels = Channels::default();
+        channels.add(0, Stage::Received, Some("a"), None, NOW);
+        channels.add(0, Stage::Received, Some("b"), None, NOW + 2 * 3_600_000);
+        let names = |over| -> Vec<_> {
+            let funnel = channels.top(over, None, NOW + 2 * 3_600_000);
+            funnel.channels.into_iter().filter_map(|channel| channel.outer_str).collect()
+        };
+        assert_eq!(names(Over::Hour), ["b"]);
+        assert_eq!(names(Over::Day), ["a", "b"]);
+    }
+}

@@ -1,0 +1,97 @@
+// Words, numbers and times in the reader's language and time zone.
+
+let words = {};
+let language = "en";
+let zone = "local";
+
+const remembered = (name) => {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+};
+
+export function remember(name, value) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // A browser that keeps nothing forgets it at the next visit.
+  }
+}
+
+/** ?lang= before what was chosen before the browser's own. */
+export function wantedLanguage() {
+  const asked = new URLSearchParams(location.search).get("lang");
+  const wanted = asked ?? remembered("language") ?? navigator.language;
+  return wanted.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
+}
+
+export const remembers = remembered;
+export const currentLanguage = () => language;
+export const setZone = (name) => (zone = name);
+
+export async function speak(wanted) {
+  const answer = await fetch(`i18n/${wanted}.json`);
+  words = await answer.json();
+  language = wanted;
+  document.documentElement.lang = wanted;
+  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll("[data-l]")) element.setAttribute("aria-label", t(element.dataset.l));
+}
+
+const own = (key) => Object.prototype.hasOwnProperty.call(words, key);
+
+/** The words of a key, with {names} filled in; the key's last part where there are none. */
+export function t(key, values = {}) {
+  const text = own(key) ? words[key] : key.split(/\.(.*)/s)[1] ?? key;
+  return text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? String(values[name]) : all));
+}
+
+export const known = (key) => own(key);
+
+export const number = (value, digits = 0) =>
+  value === null || value === undefined
+    ? "–"
+    : new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+
+export const ms = (value) =>
+  value === null || value === undefined
+    ? "–"
+    : value >= 1000
+      ? `${number(value / 1000, 2)} s`
+      : `${number(value, value < 10 ? 1 : 0)} ms`;
+
+export function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const step = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), 4);
+  return `${number(value / 2 ** (10 * step), step ? 1 : 0)} ${units[step]}`;
+}
+
+const zoned = (options) =>
+  new Intl.DateTimeFormat(language, { hour12: false, ...options, ...(zone === "utc" ? { timeZone: "UTC" } : {}) });
+
+export const clock = (at) => zoned({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at);
+export const minute = (at) => zoned({ hour: "2-digit", minute: "2-digit" }).format(at);
+export const date = (at) => zoned({ dateStyle: "medium", timeStyle: "medium", hour12: undefined }).format(at);
+
+/** A time for people: the clock's, with the whole date for machines and on hover. */
+export function time(at) {
+  const element = document.createElement("time");
+  element.dateTime = new Date(at).toISOString();
+  element.title = date(at);
+  element.textContent = Date.now() - at > 20 * 3600e3 ? date(at) : clock(at);
+  return element;
+}
+
+/** How long ago, or how long: in the largest unit that fits. */
+export function span(seconds) {
+  const steps = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, size] = steps.find(([, size]) => seconds >= size) ?? ["second", 1];
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(
+    Math.max(0, Math.floor(seconds / size)),
+  );
+}
+
+export const ago = (at, now) => t("ago", { span: span((now - at) / 1000) });

@@ -1,0 +1,124 @@
+//! The schema stands in its file; what an observed push costs.
+
+mod rules;
+
+use std::{path::PathBuf, time::Instant};
+
+use super::{Facts, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
+use crate::{
+    event::{EventId, EventType},
+    metrics::{AnsweredBy, CallbackResult, Cause, Metrics, QUARANTINED},
+};
+
+/// Every hint but `recovered`, which has no cure.
+const HINTS: [&str; 21] = [
+    "handshake_never",
+    "handshake_failed",
+    "signatures_fail",
+    "strangers",
+    "mode_mismatch",
+    "body_changed",
+    "quarantine_decrypt",
+    "quarantine_app_id",
+    "quarantine_other",
+    "silence",
+    "nowhere_durable",
+    "kafka_away",
+    "kafka_refuses",
+    "spool_fills",
+    "disk_fails",
+    "parked",
+    "slow",
+    "retries",
+    "clock",
+    "open_to_anyone",
+    "forbidden_sources",
+];
+
+/// Set at compile time to write the file instead of comparing it: `UPDATE_SCHEMAS=1 cargo test --lib schemas`.
+const UPDATE: bool = option_env!("UPDATE_SCHEMAS").is_some();
+
+#[test]
+fn the_console_api_stands_in_schemas() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas/console-api.json");
+    let generated = format!("{:#}\n", api_schema());
+    if UPDATE {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let standing = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(standing == generated, "schemas/console-api.json has drifted from the types: see schemas/README.md");
+}
+
+fn seen(number: u64, json: &[u8]) -> Seen {
+    let id = EventId::of_quarantined("shop", &number.to_le_bytes());
+    let record = Some(Box::new(Sight::new(Some("card.received"), id, 1_700_000_000, json)));
+    let push = Push {
+        result: CallbackResult::Accepted,
+        by: AnsweredBy::Kafka,
+        took: std::time::Duration::from_millis(2),
+        record,
+    };
+    Seen { account: 0, at_ms: 1_700_000_000_000, what: What::Push(push) }
+}
+
+/// Prints both parts of the cost: `cargo test --release --lib -- --nocapture costs`. The bound here is for any build.
+#[test]
+fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
+    const PUSHES: u32 = 20_000;
+    let example = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/examples/card.received.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&example).unwrap();
+    let json = value.to_string().into_bytes();
+    let (observer, queue) = Observer::new(&Metrics::new());
+    let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure" };
+    let mut state = State::new(vec![facts], Vitals::default());
+    let (mut told, mut taken) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+    for batch in 0..PUSHES / 1000 {
+        let began = Instant::now();
+        for number in 0..1000 {
+            observer.offer(seen(u64::from(batch * 1000 + number), &json));
+        }
+        told += began.elapsed();
+        let began = Instant::now();
+        for seen in queue.try_iter() {
+            state.take(seen);
+        }
+        taken += began.elapsed();
+    }
+    println!("observer: {:?} a push on the listener, {:?} on the console's thread", told / PUSHES, taken / PUSHES);
+    assert!(told / PUSHES < std::time::Duration::from_micros(50), "{told:?}");
+    assert_eq!(state.events.len(), 500);
+}
+
+#[test]
+fn everything_that_the_api_names_has_words_in_both_languages() {
+    let languages = [include_str!("page/i18n/en.json"), include_str!("page/i18n/zh-CN.json")];
+    for words in languages.map(|json| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).unwrap())
+    {
+        let mut keys = Vec::new();
+        for cause in Cause::ALL {
+            keys.extend([format!("cause.{}", cause.label()), format!("cause.{}.cure", cause.label())]);
+        }
+        for reason in QUARANTINED {
+            keys.extend([format!("reason.{reason}"), format!("reason.{reason}.cure")]);
+        }
+        keys.extend(EventType::ALL.iter().map(|event_type| format!("type.{}", event_type.as_str())));
+        keys.extend(CallbackResult::ALL.iter().map(|result| format!("result.{}", result.label())));
+        for hint in HINTS {
+            keys.extend([format!("hintname.{hint}"), format!("hint.{hint}"), format!("cure.{hint}")]);
+        }
+        for key in keys {
+            assert!(words.contains_key(&key), "{key} has no words");
+        }
+    }
+}
+
+#[test]
+fn every_hint_is_in_the_list_whose_words_are_checked() {
+    let rules = include_str!("hints.rs").split("#[cfg(test)]").next().unwrap();
+    let named = rules.split("Hint::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let named =
+        named.filter(|id| *id != "recovered").chain(rules.split("(\"quarantine_").skip(1).map(|_| "quarantine_other"));
+    for id in named {
+        assert!(HINTS.contains(&id), "{id}");
+    }
+}

@@ -1,0 +1,231 @@
+// What the console shows and does.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
+import { after, test } from "node:test";
+import { CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, open, proxy, send, sendUnsigned } from "./support.mjs";
+
+after(closeBrowser);
+
+const WITHIN = { timeout: 3000 };
+const HOSTILE = ["<img src=x onerror=alert(1)>", "\u202etxt.exe", "__proto__", "</script><script>alert(2)</script>", "𝕬".repeat(32)];
+
+test("a push appears live, without a reload", async () => {
+  const page = await open(CONSOLE);
+  await filled(page);
+  await page.waitForTimeout(1500);
+  await send("user_get_card", "--outer-str", "live-poster");
+  await page.getByRole("cell", { name: "live-poster", exact: true }).first().waitFor(WITHIN);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("hostile channels are shown as text, and turn nothing around", async () => {
+  for (const text of HOSTILE) await send("user_get_card", "--outer-str", text);
+  const page = await open(CONSOLE);
+  await filled(page);
+  await page.getByText("<img src=x onerror=alert(1)>").first().waitFor();
+  await page.getByText("\\u202etxt.exe").first().waitFor();
+  await page.getByText("__proto__").first().waitFor();
+  assert.equal(await page.locator("main img").count(), 0);
+  assert.equal(await page.evaluate(() => document.body.innerText.includes("\u202e")), false);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("filters stand in the address, and a reload keeps them", async () => {
+  await send("user_get_card");
+  await send("user_del_card");
+  const page = await open(`${CONSOLE}#/events`);
+  await filled(page);
+  await page.getByLabel("Type").selectOption("card.deleted");
+  await page.waitForURL(/#\/events\?type=card\.deleted$/);
+  await page.reload();
+  await filled(page);
+  await page.locator("tbody tr").first().waitFor();
+  const types = await page.locator("tbody tr td:nth-child(2)").allTextContents();
+  assert.ok(types.length > 0 && types.every((type) => type === "Deleted"), types.join());
+  await page.getByLabel("Result").selectOption("overloaded");
+  await page.getByText("No event matches the filters.").waitFor();
+  await page.context().close();
+});
+
+test("an event has an address of its own, with its fields masked and its way", async () => {
+  await send("user_get_card");
+  const page = await open(`${CONSOLE}#/events`);
+  await filled(page);
+  await page.locator("tbody th a").first().click();
+  await page.getByText("What happened").waitFor();
+  await page.getByText("Published to Kafka").waitFor();
+  const shown = await page.locator("main").innerText();
+  assert.match(shown, /\*\*\*/);
+  await page.goto(`${CONSOLE}#/events/00000000-0000-0000-0000-000000000000`);
+  await page.reload();
+  await page.getByText("This event is not among the last 500").waitFor();
+  await page.context().close();
+});
+
+test("times are local or UTC, as chosen", async () => {
+  await send("user_get_card");
+  const page = await open(`${CONSOLE}#/events`);
+  await filled(page);
+  const first = page.locator("tbody time").first();
+  const hour = async () => Number((await first.textContent()).split(":")[0]);
+  const [local, at] = [await hour(), new Date(await first.getAttribute("datetime"))];
+  assert.equal(local, (at.getUTCHours() + 8) % 24);
+  await page.locator("#zone").selectOption("utc");
+  await page.waitForFunction((before) => !document.querySelector("tbody time")?.textContent.startsWith(before), String(local).padStart(2, "0"));
+  assert.equal(await hour(), new Date(await first.getAttribute("datetime")).getUTCHours());
+  await page.context().close();
+});
+
+test("pause stops what moves, and resume catches up", async () => {
+  const page = await open(CONSOLE);
+  await filled(page);
+  const pause = page.getByRole("button", { name: "Pause" });
+  await pause.click();
+  assert.equal(await pause.getAttribute("aria-pressed"), "true");
+  await page.getByText("Paused: what is shown stands still").waitFor();
+  await send("user_get_card", "--outer-str", "while-paused");
+  await page.waitForTimeout(2500);
+  assert.equal(await page.getByText("while-paused").count(), 0);
+  await pause.click();
+  await page.getByText("while-paused").first().waitFor(WITHIN);
+  await page.context().close();
+});
+
+test("a refused request is listed with its cause, which leads to its help", async () => {
+  await sendUnsigned();
+  const page = await open(`${CONSOLE}#/accounts`);
+  await filled(page);
+  await page.getByRole("link", { name: "Token differs" }).first().click();
+  await page.waitForURL(/#\/help\?entry=token$/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "help-token");
+  await page.context().close();
+});
+
+test("an alarm of WeChat's is read, with what arrived at that time", async () => {
+  const page = await open(`${CONSOLE}#/accounts`);
+  await filled(page);
+  await page.locator("#alarm").fill("接口报警 请求超时 2020-01-01 08:00:00");
+  await page.locator("#alarm-read").click();
+  await page.getByText("WeChat waited 5 s and got no answer.").waitFor();
+  await page.getByText("is before the start").waitFor();
+  await page.context().close();
+});
+
+test("the token is asked for once, stays in the tab, and is in no address", async () => {
+  const page = await open(`${GUARDED}/console/`);
+  const field = page.getByLabel("admin.token");
+  await field.fill("wrong");
+  await field.press("Enter");
+  await page.getByText("The token is wrong").waitFor();
+  await page.waitForTimeout(1100);
+  await field.fill(TOKEN);
+  await field.press("Enter");
+  await filled(page);
+  await page.locator("#sentence", { hasText: "No push has arrived since the start" }).waitFor();
+  await page.reload();
+  await filled(page);
+  assert.equal(await field.isVisible(), false);
+  const kept = await page.evaluate(() => [localStorage.length, document.cookie, location.href]);
+  assert.equal(kept[0], 0);
+  assert.equal(kept[1], "");
+  assert.ok(!kept[2].includes(TOKEN));
+  await page.context().close();
+});
+
+test("the console works under a path of a proxy's", async () => {
+  const through = await proxy("/ops/");
+  const page = await open(through.address);
+  await page.waitForURL(/\/ops\/console\/$/);
+  await filled(page);
+  await page.getByRole("heading", { name: "Time to the answer" }).waitFor();
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+  through.close();
+});
+
+test("keys reach everything: the skip link first, then the tabs", async () => {
+  const page = await open(CONSOLE);
+  await filled(page);
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "skip");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  await page.getByRole("link", { name: "Delivery" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Delivery", level: 1 }).waitFor();
+  await page.context().close();
+});
+
+test("10,000 events a second do not freeze the page", async () => {
+  let streams = 0;
+  const row = (number) => ({
+    number, at: Date.now(), account: "shop", event_type: "card.received", event_id: "00000000-0000-0000-0000-000000000000",
+    result: "accepted", answered_by: "kafka", took_ms: 1, outer_str: `poster-${number}`, card_id: "p", openid: "o***1", code: "0***1",
+  });
+  const streamed = (answer) => {
+    streams += 1;
+    answer.writeHead(200, { "content-type": "text/event-stream" });
+    let number = 0;
+    const write = (name, data) => answer.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+    const events = setInterval(() => write("event", { events: [row(++number), row(++number)], omitted: 998 }), 100);
+    const columns = Object.fromEntries(["accepted", "duplicate", "other", "refused", "quarantined", "overloaded", "p50", "p95", "p99", "waiting"].map((name) => [name, [10_000]]));
+    const ticks = setInterval(() => {
+      const now = Date.now();
+      const figures = { accepted_per_second: 1_234_567_890, p99_ms: 12, waiting: 1_234_567_890, oldest: now - 5000, full_in: 60, refused: 1 };
+      write("tick", {
+        now, verdict: { level: null, hint: null }, checks: { durable: true, spool: true, kafka: true, draining: false }, figures,
+        point: { step: 1, t: [Math.floor(now / 1000)], ...columns },
+      });
+    }, 1000);
+    answer.on("close", () => (clearInterval(events), clearInterval(ticks)));
+  };
+  const busy = await proxy("/", streamed);
+  const page = await open(`${busy.address}console/`);
+  await filled(page);
+  const longest = await page.evaluate(async () => {
+    let [longest, last] = [0, performance.now()];
+    const until = last + 6000;
+    while (last < until) {
+      await new Promise(requestAnimationFrame);
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }
+    return longest;
+  });
+  assert.equal(streams, 1);
+  assert.ok(longest < 1000, `a frame took ${longest} ms`);
+  await page.getByText("1,234,567,890").first().waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  assert.ok((await page.locator("tbody tr").count()) < 200);
+  await page.context().close();
+  busy.close();
+});
+
+/** Ends the broker, and gives what starts it again. */
+function stopKafka() {
+  const args = readFileSync(`/proc/${KAFKA_ID}/cmdline`, "utf8").split("\0").slice(0, -1);
+  const cwd = readlinkSync(`/proc/${KAFKA_ID}/cwd`);
+  process.kill(Number(KAFKA_ID), "SIGKILL");
+  return () => spawn(args[0], args.slice(1), { cwd, stdio: "ignore" });
+}
+
+test("the sentence says within 3 s that the broker is away, and afterwards that it is back", async () => {
+  const page = await open(CONSOLE);
+  await filled(page);
+  await page.getByText("Everything arrives and reaches Kafka.").first().waitFor();
+  const start = stopKafka();
+  await page.locator("#sentence", { hasText: "Kafka is away" }).waitFor(WITHIN);
+  await page.getByText("events are safe on disk").first().waitFor(WITHIN);
+  const kafka = start();
+  try {
+    await page.locator("#sentence", { hasText: "Everything arrives" }).waitFor({ timeout: 60_000 });
+    await page.getByText("Over again: Kafka is away.").waitFor(WITHIN);
+  } finally {
+    kafka.kill("SIGKILL");
+  }
+  await page.context().close();
+});

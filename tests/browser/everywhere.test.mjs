@@ -1,0 +1,59 @@
+// Every tab in both languages and themes, wide and on a phone: no violation that axe finds, nothing wider than the screen.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { CONSOLE, PICTURES, closeBrowser, filled, open, send, sendUnsigned } from "./support.mjs";
+
+const TABS = ["", "events", "accounts", "delivery", "quarantine", "help"];
+
+before(async () => {
+  for (const event of ["user_get_card", "user_consume_card", "user_del_card", "card_pass_check"]) {
+    await send(event, "--outer-str", "poster-with-a-name-that-is-as-long-as-a-name-may-be-地铁三号线站台灯箱广告-2026");
+  }
+  await sendUnsigned();
+});
+after(closeBrowser);
+
+for (const lang of ["zh-CN", "en"]) {
+  for (const theme of ["light", "dark"]) {
+    for (const width of [1280, 360]) {
+      test(`${lang} ${theme} ${width} px`, async () => {
+        const page = await open(CONSOLE, { lang, theme, width });
+        await filled(page);
+        for (const tab of TABS) {
+          await page.goto(`${CONSOLE}#/${tab}`);
+          await page.waitForTimeout(700);
+          assert.equal(await page.getAttribute("html", "lang"), lang);
+          assert.equal(await page.getAttribute("html", "data-theme"), theme);
+          const { violations } = await new AxeBuilder({ page }).analyze();
+          const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" ")}`);
+          assert.deepEqual(found, [], `${tab || "overview"}`);
+          const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          assert.ok(over <= 0, `${tab || "overview"} is ${over} px too wide`);
+          await page.screenshot({ path: `${PICTURES}/${tab || "overview"}-${lang}-${theme}-${width}.png`, fullPage: true });
+        }
+        assert.deepEqual(page.complaints, []);
+        await page.context().close();
+      });
+    }
+  }
+}
+
+const page = new URL("../../src/console/page/", import.meta.url);
+const words = (lang) => JSON.parse(readFileSync(new URL(`i18n/${lang}.json`, page)));
+
+test("both languages have the same words with the same values, and none that the code asks for is missing", () => {
+  const [english, chinese] = [words("en"), words("zh-CN")];
+  assert.deepEqual(Object.keys(english), Object.keys(chinese));
+  const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort().join();
+  for (const [key, text] of Object.entries(english)) assert.equal(values(text), values(chinese[key]), key);
+  const html = readFileSync(new URL("index.html", page), "utf8");
+  const asked = [...html.matchAll(/data-[tl]="([^"]+)"/g)].map(([, key]) => key);
+  for (const name of readdirSync(page).filter((file) => file.endsWith(".js"))) {
+    asked.push(...[...readFileSync(new URL(name, page), "utf8").matchAll(/\bt\("([\w.-]+)"/g)].map(([, key]) => key));
+  }
+  assert.ok(asked.length > 100);
+  for (const key of asked) assert.ok(key in english, `${key} has no words`);
+});

@@ -1,0 +1,60 @@
+// A browser, a cardhook to look at, and pushes for it.
+
+import { execFile } from "node:child_process";
+import { createServer, request } from "node:http";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+
+export const { CARDHOOK, CONFIG, ADMIN, GUARDED, TOKEN, KAFKA_ID, PICTURES, PUBLIC } = process.env;
+export const CONSOLE = `${ADMIN}/console/`;
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+export const closeBrowser = () => browser.close();
+
+/** A page of its own; what it writes to the console as an error is kept in `page.complaints`. */
+export async function open(address, { lang = "en", theme = "light", width = 1280, ...more } = {}) {
+  const context = await browser.newContext({
+    locale: lang, colorScheme: theme, viewport: { width, height: 800 }, timezoneId: "Asia/Shanghai", ...more,
+  });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on("pageerror", (error) => page.complaints.push(error.message));
+  page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
+  page.on("dialog", (dialog) => (page.complaints.push(`dialog ${dialog.message()}`), dialog.dismiss()));
+  await page.goto(address);
+  return page;
+}
+
+/** Waits until the page has shown what it found out about the service. */
+export const filled = (page) => page.waitForFunction(() => document.getElementById("content").children.length > 0, null, { timeout: 30_000 });
+
+const run = promisify(execFile);
+
+/** Pushes through cardhook's own simulator of WeChat. */
+export const send = (event, ...args) => run(CARDHOOK, ["send", event, "--config", CONFIG, "--account", "shop", "--url", PUBLIC, ...args]);
+
+/** A request that WeChat did not sign. */
+export const sendUnsigned = () =>
+  fetch(`${PUBLIC}?signature=0123456789abcdef0123456789abcdef01234567&timestamp=1700000000&nonce=1`, { method: "POST", body: "<xml></xml>" });
+
+/** A proxy in front of the admin listener under a path of its own; `streamed` answers the event stream in its place. */
+export async function proxy(path, streamed) {
+  const target = new URL(ADMIN);
+  const server = createServer((incoming, outgoing) => {
+    const { pathname, search } = new URL(incoming.url, ADMIN);
+    if (!pathname.startsWith(path)) return outgoing.writeHead(404).end();
+    const inner = `/${pathname.slice(path.length)}${search}`;
+    if (streamed && inner === "/api/v1/stream") return streamed(outgoing);
+    const headers = { ...incoming.headers, host: target.host };
+    delete headers.origin;
+    const asked = request({ ...{ hostname: target.hostname, port: target.port }, path: inner, method: incoming.method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(outgoing);
+    });
+    asked.on("error", () => outgoing.destroy());
+    outgoing.on("close", () => asked.destroy());
+    incoming.pipe(asked);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { address: `http://127.0.0.1:${server.address().port}${path}`, close: () => (server.closeAllConnections(), server.close()) };
+}
