@@ -48,12 +48,12 @@ impl Coordinator {
         let (account, received_at_ms, id, signature) = (*account, *received_at_ms, *id, *signature);
         let payload = Arc::new(Sending { record, account, received_at_ms, id, signature });
         self.is_at(&payload, Place::In(Lane::Dlq, seq));
-        let writing = from.is_some();
-        if writing {
+        let on_disk = from.is_some();
+        if on_disk {
             let to = Append { lane: Lane::Dlq, seq: seq.0, sending: Arc::clone(&payload) };
             self.own.next.move_record(Moved { from, to });
         }
-        let arrival = Arrival::Moved { writing };
+        let arrival = Arrival::Moved { writing: on_disk };
         self.lane(Lane::Dlq).add(New { seq, key: None, bytes, payload, waiting, arrival }, now);
     }
 

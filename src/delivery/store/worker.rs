@@ -516,10 +516,10 @@ impl Forgetter {
             self.pass = cutoff.map(|cutoff| Pass { cutoff, position: Some(Position::default()), buckets });
         }
         let Some(mut pass) = self.pass.take() else { return Ok(early) };
-        if let Some(table) = pass.buckets.last().copied() {
-            if batch.forget_buckets(table, pass.cutoff, FORGET_AT_ONCE)? < FORGET_AT_ONCE as u64 {
-                pass.buckets.pop();
-            }
+        if let Some(table) = pass.buckets.last().copied()
+            && batch.forget_buckets(table, pass.cutoff, FORGET_AT_ONCE)? < FORGET_AT_ONCE as u64
+        {
+            pass.buckets.pop();
         }
         if let Some(position) = pass.position.take() {
             pass.position = batch.forget(&position, pass.cutoff, FORGET_AT_ONCE)?;
