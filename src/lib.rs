@@ -16,9 +16,9 @@
 //! ```text
 //! WeChat ─HTTP─▶ Callback ─verify─▶ VerifiedPush ─open─▶ Message ─parse─▶ CardEvent ─encode─▶ Record
 //!                                                                                               │
-//!         "success" ◀── answered when safe (delivery.answer_after) ◀── Spool::append (fsync) ◀──┘
-//!                                                                         │ in order
-//!                                                           forwarder ──▶ Sink (Kafka) ──ack──▶ Spool::remove
+//!         "success" ◀── answered when safe (delivery.answer_after) ◀──────── coordinator ◀──────┘
+//!                                                            in order, at once ──▶ Kafka ──ack──▶ │
+//!                                       what waits or cannot be sent ──▶ spool (fsync) ──report──▶┘
 //! ```
 //!
 //! # Where to find it
@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | [`protocol`] | WeChat's wire protocol, pure: query, signature, cipher, XML | nothing of ours |
 //! | [`event`] | the domain: event types, identity, Kafka record, schema | `protocol` |
-//! | [`delivery`] | spool (SQLite), forwarder, sink (Kafka), acknowledgement | `event` |
+//! | [`delivery`] | one coordinator; spool (SQLite), producers (Kafka), acknowledgement | `event` |
 //! | [`unverified`] | pushes that failed verification, kept for a while | nothing of ours |
 //! | [`http`] | the public callback listener, the admin listener | `protocol`, `event`, `delivery`, `unverified` |
 //! | [`wechat_api`] | WeChat's own API: tokens, card calls, signatures, where callbacks come from | nothing of ours |

@@ -380,7 +380,8 @@ impl Coordinator {
         if !due && !ticks {
             return;
         }
-        let mut commit = self.own.next.take();
+        let [_, dlq, ..] = &self.lanes;
+        let mut commit = self.own.next.take(|seq| dlq.is_unstored(Seq(seq)));
         let due = self.ids.due(IDS_AT_ONCE);
         commit.ids = due.iter().filter_map(|due| Some((id_of(due.second, due.key), seq_of(due.place)?))).collect();
         commit.nonces = self.own.nonces.unsaved(IDS_AT_ONCE);

@@ -92,7 +92,7 @@ impl Coordinator {
                 self.own.next.move_later(moved, now);
             } else {
                 self.lane(moved.to.lane).not_committed(&[seq], now);
-                self.own.next.remove_with_appends(moved.from, now);
+                self.own.next.remove_replaced(moved.from.map(|from| (from, seq.0)), now);
             }
         }
     }
