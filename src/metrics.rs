@@ -49,7 +49,7 @@ pub struct TopicLabels {
 /// `reason`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabels {
-    /// A closed set: see `delivery::sink`.
+    /// A closed set: see `delivery::broker`.
     pub reason: &'static str,
 }
 

@@ -228,7 +228,9 @@ impl Coordinator {
             let used = NonceUse { account, signature, event_id, received_s: received_at_ms / 1000 };
             match (self.own.nonces.find(account, &signature), instead) {
                 (Some(first), Some(instead)) if first != event_id => {
-                    waiting.iter_mut().for_each(|(reply, _)| reply.nonce_reused = true);
+                    for (reply, _) in &mut waiting {
+                        reply.nonce_reused = true;
+                    }
                     return self.submit(instead(), waiting, now);
                 }
                 (Some(_), _) => {}
@@ -379,7 +381,8 @@ impl Coordinator {
         if !due && !ticks {
             return;
         }
-        let mut commit = self.own.next.take();
+        let [_, dlq, ..] = &self.lanes;
+        let mut commit = self.own.next.take(|seq| dlq.is_unstored(Seq(seq)));
         let due = self.ids.due(IDS_AT_ONCE);
         commit.ids = due.iter().filter_map(|due| Some((id_of(due.second, due.key), seq_of(due.place)?))).collect();
         commit.nonces = self.own.nonces.unsaved(IDS_AT_ONCE);
@@ -396,7 +399,9 @@ impl Coordinator {
             let append =
                 |(seq, sending): (Seq, &Arc<Sending>)| Append { lane, seq: seq.0, sending: Arc::clone(sending) };
             let appends: Vec<_> = self.lane(lane).take_to_store(now).into_iter().map(append).collect();
-            appends.into_iter().for_each(|append| self.own.next.append(append));
+            for append in appends {
+                self.own.next.append(append);
+            }
             let removals = self.lane(lane).take_removals();
             self.own.next.remove(removals.into_iter().map(|(seq, bytes)| Removal { lane, seq: seq.0, bytes }), now);
         }

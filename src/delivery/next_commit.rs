@@ -26,7 +26,8 @@ pub(super) struct NextCommit {
     undecided: VecDeque<Undecided>,
     moved: Vec<Moved>,
     remove: Vec<Removal>,
-    remove_with_appends: Vec<Removal>,
+    /// Refused records, each with the seq of the record in its place.
+    replaced: Vec<(Removal, u64)>,
     /// Since when something waits that is not urgent.
     since: Option<Instant>,
     /// Moves wait that were not tried yet.
@@ -61,9 +62,9 @@ impl NextCommit {
         }
     }
 
-    /// With the last of the appends that wait, or after them.
-    pub(super) fn remove_with_appends(&mut self, removals: impl IntoIterator<Item = Removal>, now: Instant) {
-        self.remove_with_appends.extend(removals);
+    /// Refused records are removed once the record in the place of each is stored, or acknowledged.
+    pub(super) fn remove_replaced(&mut self, replaced: impl IntoIterator<Item = (Removal, u64)>, now: Instant) {
+        self.replaced.extend(replaced);
         self.wait(now);
     }
 
@@ -90,7 +91,7 @@ impl NextCommit {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        !self.has_records() && self.moved.is_empty() && self.remove.is_empty() && self.remove_with_appends.is_empty()
+        !self.has_records() && self.moved.is_empty() && self.remove.is_empty() && self.replaced.is_empty()
     }
 
     /// When the next commit is to be handed over, if the store is free.
@@ -98,8 +99,8 @@ impl NextCommit {
         if self.has_records() { Some(now) } else { self.since.map(|since| since + COMPANY) }
     }
 
-    /// Takes as much as one commit does.
-    pub(super) fn take(&mut self) -> Commit {
+    /// Takes as much as one commit does. `is_unstored`: of a DLQ record memory alone has something.
+    pub(super) fn take(&mut self, is_unstored: impl Fn(u64) -> bool) -> Commit {
         let mut commit = Commit {
             remove: std::mem::take(&mut self.remove),
             moved: std::mem::take(&mut self.moved),
@@ -122,10 +123,52 @@ impl NextCommit {
         {
             commit.undecided.push(undecided);
         }
-        if self.append.is_empty() {
-            commit.remove_with_appends = std::mem::take(&mut self.remove_with_appends);
-        }
+        let stored_with_it =
+            |seq: u64| commit.append.iter().any(|append| append.lane == Lane::Dlq && append.seq == seq);
+        let may_go = |(_, seq): &mut (Removal, u64)| !is_unstored(*seq) || stored_with_it(*seq);
+        commit.replaced = self.replaced.extract_if(.., may_go).collect();
         (self.since, self.moved_urgently) = (None, false);
         commit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{delivery::submission::Sending, event::Record};
+
+    fn append(lane: Lane, seq: u64, bytes: usize) -> Append {
+        let record = Record { value: vec![0; bytes], ..Record::default() };
+        let sending = Sending { record, account: None, received_at_ms: 0, id: None, signature: None };
+        Append { lane, seq, sending: Arc::new(sending) }
+    }
+
+    #[test]
+    fn a_refused_record_is_removed_with_the_commit_that_stores_the_one_in_its_place_and_not_before() {
+        let mut next = NextCommit::default();
+        let removal = Removal { lane: Lane::Events, seq: 1, bytes: 1 };
+        next.remove_replaced([(removal, 7)], Instant::now());
+        assert_eq!(next.take(|_| true).replaced.len(), 0, "memory alone has it");
+        next.append(append(Lane::Events, 7, 1));
+        assert_eq!(next.take(|_| true).replaced.len(), 0, "that is another record");
+        next.append(append(Lane::Dlq, 7, 1));
+        assert_eq!(next.take(|_| true).replaced.len(), 1, "in the same commit");
+        next.remove_replaced([(removal, 7)], Instant::now());
+        assert_eq!(next.take(|_| false).replaced.len(), 1, "stored or acknowledged before");
+        assert!(next.is_empty());
+    }
+
+    #[test]
+    fn one_commit_takes_as_much_as_fits_in_the_reserve_of_a_full_disk_in_order() {
+        let mut next = NextCommit::default();
+        for seq in 0..5 {
+            next.append(append(Lane::Events, seq, 1 << 20));
+        }
+        let seqs = |commit: &Commit| commit.append.iter().map(|append| append.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(&next.take(|_| false)), [0, 1]);
+        assert_eq!(seqs(&next.take(|_| false)), [2, 3]);
+        assert!(next.drop_append(Lane::Events, 4) && next.is_empty());
     }
 }

@@ -4,6 +4,8 @@ mod away;
 mod failing_commit;
 mod failing_spool;
 mod nonce_reuse;
+mod presence;
+mod refused;
 mod reports;
 
 use std::{
@@ -74,9 +76,9 @@ impl Producer for Double {
         if value.contains("too large") {
             return Err(NotTaken::Failed(Failure::Refused("too_large")));
         }
-        let topic = topic_of(self.link.lane);
+        let (topic, leaderless) = (topic_of(self.link.lane), value.contains("leaderless"));
         self.broker.sent.lock().unwrap().entry(topic).or_default().push((self.link, seq, value));
-        if self.broker.acks.load(Ordering::SeqCst) {
+        if self.broker.acks.load(Ordering::SeqCst) && !leaderless {
             (self.reports)(BrokerReport::Acked(self.link, seq, SOMEWHERE));
         }
         Ok(())

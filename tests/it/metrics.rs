@@ -191,6 +191,8 @@ fn ids_that_are_forgotten_before_their_window_are_counted() {
     });
     let remembered = service.metric("cardhook_dedup_entries", "");
     assert!(0 < remembered && remembered < sent, "{remembered} of {sent}");
+    // The console saw each of them.
+    assert_eq!(service.metric("cardhook_observer_dropped_total", ""), 0);
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn producer(kafka: &Kafka) -> anyhow::Result<FutureProducer> {
 async fn acknowledged(sent: Result<Option<DeliveryFuture>, KafkaError>) -> Result<(), KafkaError> {
     let Some(sent) = sent? else { return Ok(()) };
     match sent.await {
-        // The broker called it a repetition; it may never have had it (`delivery::sink`).
+        // The broker called it a repetition; it may never have had it (`delivery::broker`).
         Ok(Ok(delivered)) if delivered.offset < 0 => {
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::DuplicateSequenceNumber))
         }

@@ -25,6 +25,28 @@ pub(in crate::delivery) const REASONS: [&str; 10] = [
     "other",
 ];
 
+/// Refused for its timestamp: the closed set of labels has `invalid_record` for it.
+const TIMESTAMP: &str = "invalid_timestamp";
+
+/// The label of a refusal's reason.
+pub(in crate::delivery) fn label(reason: &'static str) -> &'static str {
+    if reason == TIMESTAMP { "invalid_record" } else { reason }
+}
+
+/// What `dlq_detail` says of a refusal, by its reason and whether the record has a key.
+pub(in crate::delivery) fn detail(reason: &'static str, has_key: bool) -> &'static str {
+    match (reason, has_key) {
+        (TIMESTAMP, _) => {
+            "invalid_record: the timestamp is outside what the topic takes (message.timestamp.before.max.ms, message.timestamp.after.max.ms)"
+        }
+        // Nothing else of a cardhook record is known to be refused so.
+        ("invalid_record", false) => {
+            "invalid_record: the record has no key, and the topic seems to be compacted (cleanup.policy)"
+        }
+        (reason, _) => reason,
+    }
+}
+
 /// What it means for a record, and for those behind it, that it was not encoded.
 pub(super) fn unencoded(error: EncodeError) -> Failure {
     match error {
@@ -44,9 +66,8 @@ pub(super) fn classify(code: Option<RDKafkaErrorCode>) -> Failure {
         Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
             Failure::Refused("too_large")
         }
-        Some(Code::InvalidRecord | Code::InvalidTimestamp | Code::InvalidArgument | Code::PolicyViolation) => {
-            Failure::Refused("invalid_record")
-        }
+        Some(Code::InvalidTimestamp) => Failure::Refused(TIMESTAMP),
+        Some(Code::InvalidRecord | Code::InvalidArgument | Code::PolicyViolation) => Failure::Refused("invalid_record"),
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic) => {
             Failure::Topic("unknown_topic")
         }

@@ -14,7 +14,7 @@ use crate::delivery::{AnswerAfter, Lane, pending::Route, submission::Sending};
 /// they are the more records each takes.
 const APART: Duration = Duration::from_millis(30);
 /// No waves: each record is a request of its own.
-const ALWAYS: Duration = Duration::from_secs(3600);
+const ALWAYS: Duration = Duration::from_hours(1);
 
 #[derive(Default)]
 struct Slot {

@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 use rdkafka::error::KafkaError;
 
 pub use complaint::Complaints;
-pub(super) use errors::REASONS;
 pub use errors::is_refusal;
+pub(super) use errors::{REASONS, detail, label};
 pub(super) use kafka::Kafka;
 pub use kafka::kafka_headers;
 pub(super) use links::Links;

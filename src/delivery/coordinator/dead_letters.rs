@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{
     super::{
         Lane,
+        broker::{detail, label},
         inbox::Reply,
         pending::{Arrival, New, Refused, Seq},
         store::{Append, Moved, Removal, size_of},
@@ -17,7 +18,8 @@ use crate::metrics::ReasonLabels;
 impl Coordinator {
     /// Puts a refused record where it holds up no other, and who waits for it goes along.
     pub(super) fn refused(&mut self, lane: Lane, refused: Refused<Arc<Sending>, Reply>, now: Instant) {
-        let reason = refused.reason;
+        let (reason, has_key) = (label(refused.reason), refused.payload.record.key.is_some());
+        let detail = detail(refused.reason, has_key);
         self.metrics.publish_errors.get_or_create(&ReasonLabels { reason }).inc();
         self.own.log.refused(&self.topic(lane), reason, now);
         let Refused { seq, bytes, payload, on_disk, waiting, .. } = refused;
@@ -27,14 +29,14 @@ impl Coordinator {
         if lane == Lane::Dlq {
             self.park(seq, payload, from, waiting);
         } else {
-            self.move_to_dlq(&payload, reason, from, waiting, now);
+            self.move_to_dlq(&payload, detail, from, waiting, now);
         }
     }
 
     fn move_to_dlq(
         &mut self,
         refused: &Sending,
-        reason: &'static str,
+        detail: &'static str,
         from: Option<Removal>,
         waiting: Vec<(Reply, Instant)>,
         now: Instant,
@@ -42,18 +44,18 @@ impl Coordinator {
         let Sending { record, account, received_at_ms, id, signature } = refused;
         let (name, mode) =
             account.and_then(|index| self.accounts.get(index)).map_or(("", ""), |(name, mode)| (name, *mode));
-        let record = record.clone().rejected(reason, name, mode, *received_at_ms);
+        let record = record.clone().rejected(detail, name, mode, *received_at_ms);
         let seq = Seq(self.seqs.next(*received_at_ms, now));
         let bytes = size_of(&record);
         let (account, received_at_ms, id, signature) = (*account, *received_at_ms, *id, *signature);
         let payload = Arc::new(Sending { record, account, received_at_ms, id, signature });
         self.is_at(&payload, Place::In(Lane::Dlq, seq));
-        let writing = from.is_some();
-        if writing {
+        let on_disk = from.is_some();
+        if on_disk {
             let to = Append { lane: Lane::Dlq, seq: seq.0, sending: Arc::clone(&payload) };
             self.own.next.move_record(Moved { from, to });
         }
-        let arrival = Arrival::Moved { writing };
+        let arrival = Arrival::Moved { writing: on_disk };
         self.lane(Lane::Dlq).add(New { seq, key: None, bytes, payload, waiting, arrival }, now);
     }
 
@@ -92,7 +94,7 @@ impl Coordinator {
                 self.own.next.move_later(moved, now);
             } else {
                 self.lane(moved.to.lane).not_committed(&[seq], now);
-                self.own.next.remove_with_appends(moved.from, now);
+                self.own.next.remove_replaced(moved.from.map(|from| (from, seq.0)), now);
             }
         }
     }

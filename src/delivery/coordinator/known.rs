@@ -72,7 +72,9 @@ impl Coordinator {
                 if self.find(&sending) == Some(Place::In(lane, seq)) {
                     self.forget(&sending);
                 }
-                waiting.iter_mut().for_each(|(reply, _)| reply.nonce_reused = true);
+                for (reply, _) in &mut waiting {
+                    reply.nonce_reused = true;
+                }
                 if let Some(instead) = instead {
                     self.submit(instead(), waiting, now);
                 }

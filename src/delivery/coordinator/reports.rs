@@ -123,7 +123,7 @@ impl Coordinator {
                 self.metrics.spool_bypassed.inc_by((lanes + self.ids.due_len()) as u64);
             }
             self.own.next.remove(commit.remove, now);
-            self.own.next.remove_with_appends(commit.remove_with_appends, now);
+            self.own.next.remove_replaced(commit.replaced, now);
             self.not_moved(commit.moved, now);
         }
         for lane in Lane::ALL {

@@ -364,6 +364,11 @@ impl<P, A> Lane<P, A> {
         }
     }
 
+    /// A record is pending and not on disk.
+    pub(in crate::delivery) fn is_unstored(&self, seq: Seq) -> bool {
+        self.records.get(&seq).is_some_and(|record| record.disk != Disk::Stored)
+    }
+
     /// Records of which memory alone has something, whatever was asked of the store.
     pub(in crate::delivery) fn not_on_disk(&self) -> usize {
         self.records.values().filter(|record| record.disk.is_open() && record.broker != Broker::Acked).count()

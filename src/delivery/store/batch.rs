@@ -17,6 +17,7 @@ use crate::{
 pub(in crate::delivery) const NO_EVENT_TIME: i64 = 0;
 
 /// Names an event.
+#[expect(clippy::struct_field_names, reason = "an id has many parts, and this one is called the event's id")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::delivery) struct Id {
     /// Index into `Settings::accounts`.

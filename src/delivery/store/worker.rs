@@ -89,20 +89,21 @@ pub(in crate::delivery) struct Commit {
     /// Ids of acknowledged events, each with its record's seq.
     pub(in crate::delivery) ids: Vec<(Id, u64)>,
     pub(in crate::delivery) nonces: Vec<NonceUse>,
-    /// Removals that wait for the appends of this commit, or of one before: never done without it.
-    pub(in crate::delivery) remove_with_appends: Vec<Removal>,
+    /// Refused records, each with the seq of the record in its place, which this commit or one before stores: never removed
+    /// without it.
+    pub(in crate::delivery) replaced: Vec<(Removal, u64)>,
 }
 
 impl Commit {
     pub(in crate::delivery) fn is_empty(&self) -> bool {
-        let Self { last_seq: _, remove, moved, append, undecided, ids, nonces, remove_with_appends } = self;
+        let Self { last_seq: _, remove, moved, append, undecided, ids, nonces, replaced } = self;
         remove.is_empty()
             && moved.is_empty()
             && append.is_empty()
             && undecided.is_empty()
             && ids.is_empty()
             && nonces.is_empty()
-            && remove_with_appends.is_empty()
+            && replaced.is_empty()
     }
 }
 
@@ -384,7 +385,7 @@ impl Worker {
         for used in &commit.nonces {
             batch.bind(used.account, &used.signature, used.event_id, used.received_s)?;
         }
-        for (lane, mut gone) in by_lane(&commit.remove_with_appends) {
+        for (lane, mut gone) in by_lane(&commit.replaced.iter().map(|(removal, _)| *removal).collect::<Vec<_>>()) {
             batch.remove(lane, &mut gone)?;
         }
         done.forgotten_early = self.forgetter.forget(&mut batch)?;
@@ -516,10 +517,10 @@ impl Forgetter {
             self.pass = cutoff.map(|cutoff| Pass { cutoff, position: Some(Position::default()), buckets });
         }
         let Some(mut pass) = self.pass.take() else { return Ok(early) };
-        if let Some(table) = pass.buckets.last().copied() {
-            if batch.forget_buckets(table, pass.cutoff, FORGET_AT_ONCE)? < FORGET_AT_ONCE as u64 {
-                pass.buckets.pop();
-            }
+        if let Some(table) = pass.buckets.last().copied()
+            && batch.forget_buckets(table, pass.cutoff, FORGET_AT_ONCE)? < FORGET_AT_ONCE as u64
+        {
+            pass.buckets.pop();
         }
         if let Some(position) = pass.position.take() {
             pass.position = batch.forget(&position, pass.cutoff, FORGET_AT_ONCE)?;

@@ -52,7 +52,9 @@ async fn what_comes_behind_them_keeps_its_own_place() {
     let two = delivery.submit(submission("2"), Instant::now() + SOON);
     let sent = bench.broker.await_sent("events", 2);
     assert!(sent[0].1 < sent[1].1, "{sent:?}");
-    sent.iter().for_each(|sent| bench.broker.ack(sent));
+    for sent in &sent {
+        bench.broker.ack(sent);
+    }
     assert_eq!(tokio::join!(one, two), (Ok(NEW_IN_KAFKA), Ok(NEW_IN_KAFKA)));
     running.stop(SOON);
     assert_eq!(bench.broker.values("events"), ["1", "2"]);
