@@ -1,6 +1,7 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
 
 mod allow_list;
+mod console;
 mod files;
 mod registration;
 mod reload;
@@ -24,11 +25,11 @@ pub use reload::Reloader;
 
 use self::{
     allow_list::{AllowList, Pace},
+    console::Watched,
     registration::Registration,
 };
 use crate::{
     config::{self, Config, Source, UpstreamFailure},
-    console::{self, Console, Facts, Observer},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
@@ -62,7 +63,7 @@ pub struct App {
     unverified: Option<Keeper>,
     running: Running,
     draining: Arc<AtomicBool>,
-    console: Option<(Console, Observer, console::Running)>,
+    console: Watched,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
 }
@@ -88,7 +89,7 @@ impl App {
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let console = console(&config, &delivery, &metrics, &draining)?;
+        let console = Watched::start(&config, &delivery, &metrics, &draining)?;
         Ok(Self {
             public,
             admin,
@@ -143,13 +144,9 @@ impl App {
             unverified,
             running,
             draining,
-            console,
+            console: Watched { console, observer, running: watch },
             connections,
         } = self;
-        let (console, observer, watch) = match console {
-            Some((console, observer, watch)) => (Some(console), Some(observer), Some(watch)),
-            None => (None, None, None),
-        };
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
         let notes = Notes { metrics: &metrics, unverified: unverified.as_ref().map(Keeper::sender), observer };
@@ -188,9 +185,7 @@ impl App {
         }
         let flush = until.saturating_duration_since(Instant::now()).max(SHORTEST_FLUSH);
         tokio::task::spawn_blocking(move || running.stop(flush)).await.context("the delivery did not stop")?;
-        if let Some(watch) = watch {
-            tokio::task::spawn_blocking(move || watch.stop()).await.context("the console did not stop")?;
-        }
+        console::stop(watch).await?;
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
         admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
@@ -246,27 +241,6 @@ fn allow_list(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Allow
     let api = Api::new(config.wechat_api.base_url.parse()?, caller.clone())?;
     let known = metrics.allow_list_known.clone();
     Ok(Some(AllowList::open(&spool_folder(&config.spool.path), api, caller, known, Pace::DAILY)))
-}
-
-/// The console, unless that is switched off.
-fn console(
-    config: &Config,
-    delivery: &Delivery,
-    metrics: &Metrics,
-    draining: &Arc<AtomicBool>,
-) -> anyhow::Result<Option<(Console, Observer, console::Running)>> {
-    if !config.admin.console {
-        return Ok(None);
-    }
-    let facts = |account: &config::Account| Facts {
-        name: account.name.clone(),
-        path: account.path.clone(),
-        mode: account.credentials.mode.name(),
-    };
-    let accounts = config.accounts.iter().map(facts).collect();
-    let spool = spool_folder(&config.spool.path);
-    let started = Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining));
-    Ok(Some(started.context("no thread for the console")?))
 }
 
 /// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.
