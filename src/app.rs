@@ -1,6 +1,7 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
 
 mod allow_list;
+mod console;
 mod files;
 mod registration;
 mod reload;
@@ -24,11 +25,11 @@ pub use reload::Reloader;
 
 use self::{
     allow_list::{AllowList, Pace},
+    console::Watched,
     registration::Registration,
 };
 use crate::{
     config::{self, Config, Source, UpstreamFailure},
-    console::{self, Console, Facts, Observer},
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
@@ -65,7 +66,7 @@ pub struct App {
     exporting: Option<Exporting>,
     running: Running,
     draining: Arc<AtomicBool>,
-    console: Option<(Console, Observer, console::Running)>,
+    console: Watched,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
 }
@@ -92,7 +93,7 @@ impl App {
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let console = console(&config, &delivery, &metrics, &draining)?;
+        let console = Watched::start(&config, &delivery, &metrics, &draining)?;
         Ok(Self {
             public,
             admin,
@@ -151,14 +152,10 @@ impl App {
             exporting,
             running,
             draining,
-            console,
+            console: Watched { console, observer, running: watch },
             connections,
         } = self;
         let registry_up = metrics.schema_registry_up.clone();
-        let (console, observer, watch) = match console {
-            Some((console, observer, watch)) => (Some(console), Some(observer), Some(watch)),
-            None => (None, None, None),
-        };
         // The servers own the sockets: what they close is closed.
         let published = allow_list.as_ref().map(AllowList::published);
         let unverified_pushes = unverified.as_ref().map(Keeper::sender);
@@ -201,9 +198,7 @@ impl App {
         if let Some(exporting) = exporting {
             tokio::task::spawn_blocking(move || exporting.stop()).await.context("the last traces were not sent")?;
         }
-        if let Some(watch) = watch {
-            tokio::task::spawn_blocking(move || watch.stop()).await.context("the console did not stop")?;
-        }
+        console::stop(watch).await?;
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
         admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
@@ -269,27 +264,6 @@ fn traces(config: &Config) -> anyhow::Result<(Traces, Option<Exporting>)> {
     let (traces, exporting) = Traces::start().context("traces cannot be sent (OTEL_EXPORTER_OTLP_…)")?;
     tracing::info!("traces of pushes are sent over OTLP");
     Ok((traces, Some(exporting)))
-}
-
-/// The console, unless that is switched off.
-fn console(
-    config: &Config,
-    delivery: &Delivery,
-    metrics: &Metrics,
-    draining: &Arc<AtomicBool>,
-) -> anyhow::Result<Option<(Console, Observer, console::Running)>> {
-    if !config.admin.console {
-        return Ok(None);
-    }
-    let facts = |account: &config::Account| Facts {
-        name: account.name.clone(),
-        path: account.path.clone(),
-        mode: account.credentials.mode.name(),
-    };
-    let accounts = config.accounts.iter().map(facts).collect();
-    let spool = spool_folder(&config.spool.path);
-    let started = Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining));
-    Ok(Some(started.context("no thread for the console")?))
 }
 
 /// Keeps pushes that fail verification, unless that is switched off. The spool's folder is there and locked by now.

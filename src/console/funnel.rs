@@ -1,10 +1,17 @@
 //! Received, consumed, deleted and given away by `outer_str`, in bounded memory (Space-Saving): the largest channels are right,
 //! each with its error bound, however many there are.
 
-use std::collections::{HashMap, VecDeque};
+mod cards;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher as _, RandomState},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use cards::{ByHash, Cards};
 
 /// Channels counted since the start.
 const CHANNELS: usize = 1000;
@@ -14,8 +21,6 @@ const SLICE_CHANNELS: usize = 250;
 const TOP: usize = 50;
 /// Letters kept of an `outer_str`: WeChat's own bound is 128 bytes.
 const LONGEST: usize = 128;
-/// Cards whose channel is remembered, so that what happens to them later counts for it.
-const CARDS: usize = 20_000;
 /// Milliseconds and number of a window's slices.
 const SLICES: [(i64, usize); 2] = [(300_000, 12), (3_600_000, 24)];
 
@@ -123,8 +128,13 @@ pub struct Funnel {
     pub rest: Stages,
 }
 
-/// Account and channel.
-type Key = (usize, Option<Box<str>>);
+/// Account and channel, with their hash: 64 random bits, so that two channels hardly ever meet.
+#[derive(Debug, Clone)]
+struct Key {
+    hash: u64,
+    account: usize,
+    channel: Option<Box<str>>,
+}
 
 #[derive(Debug, Clone)]
 struct Counter {
@@ -136,16 +146,21 @@ struct Counter {
 /// Space-Saving: when a new channel finds no counter, it takes the smallest one over, and with it that one's error.
 #[derive(Debug, Default)]
 struct Top {
-    places: HashMap<Key, usize>,
+    places: ByHash<usize>,
     counters: Vec<Counter>,
     /// By account, over all channels.
-    totals: HashMap<usize, Stages>,
+    totals: Vec<Stages>,
 }
 
 impl Top {
     fn add(&mut self, key: &Key, stage: Stage, limit: usize) {
-        self.totals.entry(key.0).or_default().add(stage);
-        let place = self.places.get(key).copied().or_else(|| self.place_for(key, limit));
+        if self.totals.len() <= key.account {
+            self.totals.resize(key.account + 1, Stages::default());
+        }
+        if let Some(total) = self.totals.get_mut(key.account) {
+            total.add(stage);
+        }
+        let place = self.places.get(&key.hash).copied().or_else(|| self.place_for(key, limit));
         if let Some(counter) = place.and_then(|place| self.counters.get_mut(place)) {
             counter.stages.add(stage);
         }
@@ -154,15 +169,15 @@ impl Top {
     fn place_for(&mut self, key: &Key, limit: usize) -> Option<usize> {
         let mut new = Counter { key: key.clone(), stages: Stages::default(), error: 0 };
         if self.counters.len() < limit {
-            self.places.insert(key.clone(), self.counters.len());
+            self.places.insert(key.hash, self.counters.len());
             self.counters.push(new);
             return Some(self.counters.len() - 1);
         }
         let (place, smallest) =
             self.counters.iter_mut().enumerate().min_by_key(|(_, counter)| counter.stages.all() + counter.error)?;
         new.error = smallest.stages.all() + smallest.error;
-        self.places.remove(&smallest.key);
-        self.places.insert(key.clone(), place);
+        self.places.remove(&smallest.key.hash);
+        self.places.insert(key.hash, place);
         *smallest = new;
         Some(place)
     }
@@ -178,6 +193,7 @@ pub(super) struct Channels {
     start: Top,
     windows: [Sliced; 2],
     cards: Cards,
+    hasher: RandomState,
 }
 
 impl Channels {
@@ -199,7 +215,7 @@ impl Channels {
             (_, Some(code)) => named.or_else(|| self.cards.channel(account, code)),
             (_, None) => named,
         };
-        let key = (account, channel);
+        let key = Key { hash: self.hasher.hash_one((account, &channel)), account, channel };
         self.start.add(&key, stage, CHANNELS);
         for (window, (slice_ms, slices)) in self.windows.iter_mut().zip(SLICES) {
             let number = now_ms.div_euclid(slice_ms);
@@ -231,12 +247,12 @@ impl Channels {
         let mut sums: HashMap<Option<&str>, (Stages, u64)> = HashMap::new();
         let mut total = Stages::default();
         for top in slices {
-            for counter in top.counters.iter().filter(|counter| wanted(counter.key.0)) {
-                let (stages, error) = sums.entry(counter.key.1.as_deref()).or_default();
+            for counter in top.counters.iter().filter(|counter| wanted(counter.key.account)) {
+                let (stages, error) = sums.entry(counter.key.channel.as_deref()).or_default();
                 *stages = stages.plus(counter.stages);
                 *error += counter.error;
             }
-            let totals = top.totals.iter().filter(|(of, _)| wanted(**of));
+            let totals = top.totals.iter().enumerate().filter(|(of, _)| wanted(*of));
             total = totals.fold(total, |total, (_, stages)| total.plus(*stages));
         }
         let mut channels: Vec<Channel> = sums
@@ -250,89 +266,5 @@ impl Channels {
     }
 }
 
-/// Which channel a card came by: the latest cards, by a hash of the code.
-#[derive(Debug, Default)]
-struct Cards {
-    channels: HashMap<u64, Option<Box<str>>>,
-    order: VecDeque<u64>,
-    hasher: std::hash::RandomState,
-}
-
-impl Cards {
-    fn key(&self, account: usize, code: &str) -> u64 {
-        use std::hash::BuildHasher as _;
-        self.hasher.hash_one((account, code))
-    }
-
-    fn remember(&mut self, account: usize, code: &str, channel: Option<Box<str>>) {
-        let key = self.key(account, code);
-        if self.channels.insert(key, channel).is_none() {
-            self.order.push_back(key);
-            if self.order.len() > CARDS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.channels.remove(&oldest);
-            }
-        }
-    }
-
-    fn channel(&self, account: usize, code: &str) -> Option<Box<str>> {
-        self.channels.get(&self.key(account, code)).cloned().flatten()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000_000;
-
-    fn stages(received: u64, consumed: u64) -> Stages {
-        Stages { received, consumed, ..Stages::default() }
-    }
-
-    #[test]
-    fn what_happens_to_a_card_counts_for_the_channel_that_it_came_by() {
-        let mut channels = Channels::default();
-        channels.add(0, Stage::Received, Some("poster"), Some("1"), NOW);
-        channels.add(0, Stage::Consumed, None, Some("1"), NOW);
-        channels.add(1, Stage::Deleted, None, Some("1"), NOW);
-        let funnel = channels.top(Over::Start, Some(0), NOW);
-        assert_eq!(funnel.channels, [Channel { outer_str: Some("poster".to_owned()), stages: stages(1, 1), error: 0 }]);
-        let other = channels.top(Over::Start, Some(1), NOW);
-        assert_eq!(other.channels[0].outer_str, None, "another account's card may have the same code");
-    }
-
-    #[test]
-    fn the_largest_channels_are_right_however_many_there_are() {
-        let mut channels = Channels::default();
-        for number in 0..20_000 {
-            channels.add(0, Stage::Received, Some(&format!("once-{number}")), None, NOW);
-            if number % 10 == 0 {
-                channels.add(0, Stage::Received, Some("large"), None, NOW);
-            }
-        }
-        for over in [Over::Start, Over::Hour, Over::Day] {
-            let funnel = channels.top(over, None, NOW);
-            assert_eq!(funnel.channels.len(), TOP);
-            let largest = funnel.channels.iter().find(|channel| channel.outer_str.as_deref() == Some("large")).unwrap();
-            assert!(largest.stages.received + largest.error >= 2000 && largest.stages.received <= 2000, "{largest:?}");
-            let shown: u64 = funnel.channels.iter().map(|channel| channel.stages.received).sum();
-            assert_eq!(shown + funnel.rest.received, 22_000, "nothing is lost between the rows");
-        }
-        assert_eq!(channels.start.counters.len(), CHANNELS);
-    }
-
-    #[test]
-    fn a_window_forgets_what_is_older() {
-        let mut channels = Channels::default();
-        channels.add(0, Stage::Received, Some("a"), None, NOW);
-        channels.add(0, Stage::Received, Some("b"), None, NOW + 2 * 3_600_000);
-        let names = |over| -> Vec<_> {
-            let funnel = channels.top(over, None, NOW + 2 * 3_600_000);
-            funnel.channels.into_iter().filter_map(|channel| channel.outer_str).collect()
-        };
-        assert_eq!(names(Over::Hour), ["b"]);
-        assert_eq!(names(Over::Day), ["a", "b"]);
-    }
-}
+mod tests;

@@ -205,7 +205,10 @@ impl State {
             if push.result == CallbackResult::Accepted
                 && let Some(stage) = sight.event_type.and_then(Stage::of)
             {
-                let (outer_str, code) = sight.channel();
+                // The types of the other stages have no channel of their own.
+                let has_channel = matches!(stage, Stage::Received | Stage::Consumed);
+                let outer_str = has_channel.then(|| sight.text("\"outer_str\":")).flatten();
+                let code = sight.text("\"code\":");
                 self.channels.add(place, stage, outer_str.as_deref(), code.as_deref(), at_ms);
             }
             if push.result == CallbackResult::Quarantined

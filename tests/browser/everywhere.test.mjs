@@ -16,10 +16,17 @@ before(async () => {
 });
 after(closeBrowser);
 
+async function violations(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" ")}`);
+}
+
 for (const lang of ["zh-CN", "en"]) {
   for (const theme of ["light", "dark"]) {
     for (const width of [1280, 360]) {
-      test(`${lang} ${theme} ${width} px`, async () => {
+      // Axe takes seconds a tab: each pair of language, theme and width is judged in one of its two combinations.
+      const judged = ((lang === "en") !== (theme === "dark")) === (width === 360);
+      test(`${lang} ${theme} ${width} px${judged ? ", and axe" : ""}`, async () => {
         const page = await open(CONSOLE, { lang, theme, width });
         await filled(page);
         for (const tab of TABS) {
@@ -27,9 +34,7 @@ for (const lang of ["zh-CN", "en"]) {
           await page.waitForTimeout(700);
           assert.equal(await page.getAttribute("html", "lang"), lang);
           assert.equal(await page.getAttribute("html", "data-theme"), theme);
-          const { violations } = await new AxeBuilder({ page }).analyze();
-          const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" ")}`);
-          assert.deepEqual(found, [], `${tab || "overview"}`);
+          if (judged) assert.deepEqual(await violations(page), [], tab || "overview");
           const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           assert.ok(over <= 0, `${tab || "overview"} is ${over} px too wide`);
           await page.screenshot({ path: `${PICTURES}/${tab || "overview"}-${lang}-${theme}-${width}.png`, fullPage: true });

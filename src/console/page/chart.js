@@ -60,7 +60,7 @@ export class Chart {
         ...this.size(),
         legend: { show: false },
         cursor: { show: false },
-        padding: [10, 8, 0, 0],
+        padding: [10, 26, 0, 0],
         scales: { x: { time: true }, y },
         series: [{}, ...lines],
         axes: [{ ...axis, size: 26, gap: 4, space: 70, values: (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? clock : minute)(tick * 1000)) }, { ...axis, size: 52, ...values }],

@@ -108,6 +108,7 @@ export function event(app, id) {
     }
     const steps = found.timeline.map(({ what, at }) =>
       h("li", {}, t(`step.${what}`), at ? [": ", date(at)] : ` (${t("step.untimed")})`));
+    const untimed = found.timeline.some(({ what, at }) => what === "published" && !at);
     const fields = Object.entries(found.fields ?? {}).filter(([name]) => known(`field.${name}`) || name !== "event_time_ms");
     replace(
       element,
@@ -127,7 +128,7 @@ export function event(app, id) {
             found.detail && [t("quarantine.detail"), foreign(found.detail)],
           ]),
         ),
-        card(t("event.timeline"), h("ol", { class: "steps" }, steps), h("p", {}, h("small", {}, t("event.timeline.note")))),
+        card(t("event.timeline"), h("ol", { class: "steps" }, steps), untimed && h("p", {}, h("small", {}, t("event.timeline.note")))),
       ),
       card(
         t("event.fields"),

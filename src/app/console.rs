@@ -1,0 +1,54 @@
+//! Starts and stops the console, unless it is switched off.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use anyhow::Context as _;
+
+use crate::{
+    config::{Account, Config},
+    console::{Console, Facts, Observer, Running},
+    delivery::{Delivery, spool_folder},
+    metrics::Metrics,
+};
+
+/// The console and those who need it; all `None` with `admin.console = false`.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// For the admin listener.
+    pub(super) console: Option<Console>,
+    /// For the public listener.
+    pub(super) observer: Option<Observer>,
+    /// To be stopped.
+    pub(super) running: Option<Running>,
+}
+
+impl Watched {
+    /// The spool's folder is there by now.
+    pub(super) fn start(
+        config: &Config,
+        delivery: &Delivery,
+        metrics: &Metrics,
+        draining: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        if !config.admin.console {
+            return Ok(Self::default());
+        }
+        let facts = |account: &Account| Facts {
+            name: account.name.clone(),
+            path: account.path.clone(),
+            mode: account.credentials.mode.name(),
+        };
+        let accounts = config.accounts.iter().map(facts).collect();
+        let spool = spool_folder(&config.spool.path);
+        let (console, observer, running) =
+            Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining))
+                .context("no thread for the console")?;
+        Ok(Self { console: Some(console), observer: Some(observer), running: Some(running) })
+    }
+}
+
+/// Ends what is still streamed, and the console's thread.
+pub(super) async fn stop(running: Option<Running>) -> anyhow::Result<()> {
+    let Some(running) = running else { return Ok(()) };
+    tokio::task::spawn_blocking(move || running.stop()).await.context("the console did not stop")
+}
