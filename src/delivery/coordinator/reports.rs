@@ -10,10 +10,7 @@ use super::{
     },
     Coordinator, TICK,
 };
-use crate::{
-    clock,
-    metrics::{ReasonLabels, TopicLabels},
-};
+use crate::{clock, metrics::ReasonLabels};
 
 /// How often refusals are logged, a line for all of them.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -57,8 +54,9 @@ impl Coordinator {
         if let Some(id) = sending.id {
             self.ids.acked(id.event_time, (id.account, id.event_id));
         }
-        let topic = self.topic(lane);
-        self.metrics.published.get_or_create(&TopicLabels { topic }).inc();
+        if let Some(published) = self.published.get(lane as usize) {
+            published.inc();
+        }
         let took = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         self.metrics.publish_seconds.observe(took.as_secs_f64());
         if lane == Lane::Events {
