@@ -16,6 +16,8 @@ use std::{
 
 pub(super) use known::place_of;
 
+use prometheus_client::metrics::counter::Counter;
+
 use super::{
     AnswerAfter, Lane,
     broker::{Links, NotTaken},
@@ -77,6 +79,8 @@ pub(super) struct Coordinator {
     /// Account names with their mode, by index.
     pub(super) accounts: Vec<(String, &'static str)>,
     pub(super) topics: [Arc<str>; 3],
+    /// `cardhook_published_total` of each topic.
+    pub(super) published: [Counter; 3],
     /// By `Lane as usize`.
     pub(super) lanes: [Pending<Arc<Sending>, Reply>; 4],
     pub(super) ids: Memory<(usize, EventId), Place>,

@@ -36,7 +36,7 @@ pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Setti
 
 use crate::{
     clock,
-    metrics::{Metrics, ReasonLabels},
+    metrics::{Metrics, ReasonLabels, TopicLabels},
 };
 use broker::{Connect, Links};
 use coordinator::{Coordinator, Place};
@@ -163,6 +163,10 @@ impl Delivery {
             links,
             answer_after,
             accounts: settings.accounts,
+            published: settings.topics.each_ref().map(|topic| {
+                let topic = Arc::clone(topic);
+                metrics.published.get_or_create(&TopicLabels { topic }).clone()
+            }),
             topics: settings.topics,
             lanes,
             ids: ids(opened),

@@ -10,11 +10,7 @@ use super::{
     },
     Coordinator, TICK,
 };
-use crate::{
-    clock,
-    metrics::{ReasonLabels, TopicLabels},
-    telemetry::traces::Place,
-};
+use crate::{clock, metrics::ReasonLabels, telemetry::traces::Place};
 
 /// How often refusals are logged, a line for all of them.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -59,10 +55,13 @@ impl Coordinator {
         if let Some(id) = sending.id {
             self.ids.acked(id.event_time, (id.account, id.event_id));
         }
-        let topic = self.topic(lane);
-        let broker::Position { partition, offset } = position;
-        self.traces.published(&sending.record, sent.unwrap_or(now), &Place { topic: &topic, partition, offset });
-        self.metrics.published.get_or_create(&TopicLabels { topic }).inc();
+        if let Some(published) = self.published.get(lane as usize) {
+            published.inc();
+        }
+        if let Some(topic) = self.topics.get(lane as usize) {
+            let broker::Position { partition, offset } = position;
+            self.traces.published(&sending.record, sent.unwrap_or(now), &Place { topic, partition, offset });
+        }
         let took = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         self.metrics.publish_seconds.observe(took.as_secs_f64());
         if lane == Lane::Events {

@@ -69,7 +69,13 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
 }
 
 pub(super) fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
-    let row = "SELECT last_seq, records, bytes, parked, remembered, bound, quarantined FROM counters";
+    read_counters_of(connection, LAYOUT)
+}
+
+/// The counters of this layout or of the one before.
+pub(super) fn read_counters_of(connection: &Connection, layout: i64) -> Result<Counters, SpoolError> {
+    let quarantined = if layout == LAYOUT_BEFORE { "0" } else { "quarantined" };
+    let row = &format!("SELECT last_seq, records, bytes, parked, remembered, bound, {quarantined} FROM counters");
     let mut numbers = [0; 7];
     let read = connection.query_row(row, [], |row| {
         for (index, number) in numbers.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! Reads what is committed: an id that was accepted in the last 100 ms may not be there yet.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -11,6 +11,7 @@ use super::{
     batch::NO_EVENT_TIME,
     buckets::{Table, bound_to, buckets, quarantined_seq},
     database::LAYOUT_BEFORE,
+    upgrade::recent_ids,
 };
 use crate::event::EventId;
 
@@ -18,8 +19,11 @@ use crate::event::EventId;
 #[derive(Debug)]
 pub struct Memory {
     connection: Connection,
+    layout: i64,
     nonces: Vec<i64>,
     quarantined: Vec<i64>,
+    /// Of the layout before: its youngest ids, event time, id and account each.
+    recent: HashSet<(i64, [u8; 16], i64)>,
 }
 
 impl Memory {
@@ -28,12 +32,9 @@ impl Memory {
     /// # Errors
     /// When there is none, it is of another layout, or does not read.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
-        let Reader { connection, .. } = Reader::open(folder)?;
-        // What the layout before held in another table too is found only once a service has opened it.
-        if connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? == LAYOUT_BEFORE {
-            return Err(SpoolError::Layout { found: LAYOUT_BEFORE });
-        }
-        let mut memory = Self { connection, nonces: Vec::new(), quarantined: Vec::new() };
+        let Reader { connection, layout, .. } = Reader::open(folder)?;
+        let (nonces, quarantined, recent) = Default::default();
+        let mut memory = Self { connection, layout, nonces, quarantined, recent };
         memory.refresh()?;
         Ok(memory)
     }
@@ -44,7 +45,12 @@ impl Memory {
     /// When the database does not read.
     pub fn refresh(&mut self) -> Result<(), SpoolError> {
         self.nonces = buckets(&self.connection, Table::Bound)?;
-        self.quarantined = buckets(&self.connection, Table::Quarantined)?;
+        if self.layout == LAYOUT_BEFORE {
+            let recent = recent_ids(&self.connection)?.into_iter();
+            self.recent = recent.map(|(event_time, id, account, _)| (event_time, id, account)).collect();
+        } else {
+            self.quarantined = buckets(&self.connection, Table::Quarantined)?;
+        }
         Ok(())
     }
 
@@ -55,6 +61,9 @@ impl Memory {
     /// When the database does not read.
     pub fn knows(&self, account: &str, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
         let Some(account) = self.number(account)? else { return Ok(false) };
+        if self.recent.contains(&(event_time, *id.as_bytes(), account)) {
+            return Ok(true);
+        }
         if event_time == NO_EVENT_TIME && quarantined_seq(&self.connection, &self.quarantined, account, id)?.is_some() {
             return Ok(true);
         }

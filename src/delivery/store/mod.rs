@@ -33,7 +33,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Lane;
 use crate::event::EventId;
-use database::{LAYOUT, account_number, connect, read_counters};
+use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
 pub(super) use batch::{Batch, Id, Known, Position, Row, size_of};
 pub use export::{Spooled, take_out};

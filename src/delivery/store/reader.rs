@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::{
     Counters, FolderError, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate,
-    place::spool_folder, read_counters, row_id, seq_of,
+    place::spool_folder, read_counters_of, row_id, seq_of,
 };
 use crate::{
     delivery::Lane,
@@ -64,7 +64,8 @@ pub struct Report {
 pub struct Reader {
     pub(super) connection: Connection,
     gate: Gate,
-    columns: &'static str,
+    /// This one, or the one before: a spool that no service has opened since.
+    pub(super) layout: i64,
 }
 
 impl Reader {
@@ -102,12 +103,10 @@ impl Reader {
         connection
             .execute_batch("PRAGMA writable_schema = ON; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -2048;")?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let columns = match found {
-            LAYOUT => COLUMNS,
-            LAYOUT_BEFORE => COLUMNS_BEFORE,
-            _ => return Err(SpoolError::Layout { found }),
-        };
-        Ok(Self { connection, gate: Gate::clone(gate), columns })
+        match found {
+            LAYOUT | LAYOUT_BEFORE => Ok(Self { connection, gate: Gate::clone(gate), layout: found }),
+            found => Err(SpoolError::Layout { found }),
+        }
     }
 
     /// The counters as committed.
@@ -115,7 +114,7 @@ impl Reader {
     /// # Errors
     /// When the database does not read.
     pub fn counters(&self) -> Result<Counters, SpoolError> {
-        read_counters(&self.connection)
+        read_counters_of(&self.connection, self.layout)
     }
 
     /// Up to `limit` pending records of a lane with `after < seq <= upto`, in order, stopping when their values have reached
@@ -190,7 +189,8 @@ impl Reader {
     }
 
     fn pending_rows(&self, order: &str) -> String {
-        format!("SELECT {} FROM pending WHERE id > ? AND id <= ? {order}", self.columns)
+        let columns = if self.layout == LAYOUT_BEFORE { COLUMNS_BEFORE } else { COLUMNS };
+        format!("SELECT {columns} FROM pending WHERE id > ? AND id <= ? {order}")
     }
 
     /// The lowest place behind `after` from which on a row reads, or from which on there is none. It goes on from a place that

@@ -10,7 +10,7 @@ use super::{SpoolError, database::LAYOUT};
 const ID_BYTES: usize = 8 + 16 + 8 + 8;
 
 /// Where an id stood among the remembered ones, and the seq that came with it.
-type Recent = (i64, [u8; 16], i64, i64);
+pub(super) type Recent = (i64, [u8; 16], i64, i64);
 
 pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     // Nothing is appended to a log that another process wrote (`log`).
@@ -18,6 +18,11 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?;
     if !whole {
         return Err(SpoolError::LogInUse);
+    }
+    let tables = "SELECT count(*) FROM sqlite_schema
+                  WHERE name IN ('account', 'pending', 'remembered', 'recent', 'bound', 'counters')";
+    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
+        return Err(SpoolError::Incomplete { what: "a table is missing" });
     }
     let recent = recent_ids(connection)?;
     let transaction = connection.transaction()?;
@@ -40,7 +45,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     Ok(())
 }
 
-fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
+pub(super) fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
     let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
     let mut commits = connection.prepare("SELECT ids FROM recent")?;
     let mut commits = commits.query([])?;
@@ -59,4 +64,64 @@ fn decode(bytes: &[u8]) -> Option<Recent> {
     let (account, seq) = rest.split_first_chunk()?;
     let seq = i64::from_le_bytes(seq.try_into().ok()?);
     Some((i64::from_le_bytes(*event_time), *id, i64::from_le_bytes(*account), seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::{
+        delivery::{Lane, Memory, Reader, store::Spool},
+        event::EventId,
+    };
+
+    /// A spool as the release before left it: six events wait in it.
+    fn old_spool(folder: &Path) -> PathBuf {
+        let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spool-layout-4/spool.db");
+        let database = folder.join("spool.db");
+        std::fs::copy(old, &database).unwrap();
+        database
+    }
+
+    fn knows_all(folder: &Path, ids: &[Recent]) -> bool {
+        let account: String = Connection::open(folder.join("spool.db"))
+            .unwrap()
+            .query_row("SELECT name FROM account WHERE id = ?", [ids[0].2], |row| row.get(0))
+            .unwrap();
+        let memory = Memory::open(folder).unwrap();
+        ids.iter().all(|(event_time, id, _, _)| memory.knows(&account, *event_time, EventId::from_bytes(*id)).unwrap())
+    }
+
+    fn pending(folder: &Path) -> Vec<Vec<u8>> {
+        let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX, 100, usize::MAX).unwrap();
+        page.records.into_iter().map(|stored| stored.record.value).collect()
+    }
+
+    #[test]
+    fn an_old_spool_is_read_before_its_upgrade_and_holds_the_same_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = old_spool(folder.path());
+        let before = (pending(folder.path()), Reader::open(folder.path()).unwrap().counters().unwrap());
+        assert_eq!(before.0.len(), 6);
+        let ids = recent_ids(&Connection::open(&database).unwrap()).unwrap();
+        assert!(!ids.is_empty(), "the fixture has ids in that table");
+        assert!(knows_all(folder.path(), &ids));
+        drop(Spool::open(folder.path(), &[]).unwrap());
+        let after = (pending(folder.path()), Reader::open(folder.path()).unwrap().counters().unwrap());
+        assert_eq!(after, before);
+        assert!(knows_all(folder.path(), &ids));
+        assert!(Reader::open(folder.path()).unwrap().verify().unwrap().is_whole());
+    }
+
+    #[test]
+    fn an_old_spool_that_misses_a_table_is_damaged_and_its_records_are_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = old_spool(folder.path());
+        Connection::open(&database).unwrap().execute_batch("DROP TABLE recent").unwrap();
+        let before = pending(folder.path());
+        drop(Spool::open(folder.path(), &[]).unwrap());
+        assert_eq!(pending(folder.path()), before);
+        assert_eq!(before.len(), 6);
+    }
 }

@@ -266,3 +266,38 @@ fn with_kafka_only_a_dead_letter_copy_is_safe_only_when_it_is_acknowledged() {
     dlq.acked(Seq(9), now);
     assert_eq!(dlq.take_decided(), [(1, Verdict::Safe(By::Kafka)), (2, Verdict::Safe(By::Kafka))]);
 }
+
+#[test]
+fn an_ack_may_be_the_last_report_of_a_producer_that_has_failed() {
+    let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
+    add_all(&mut lane, 2, now);
+    sent(&mut lane, now);
+    assert!(lane.failed(Seq(1), Failure::Refused("too_large"), now).is_empty(), "another one is in flight");
+    lane.acked(Seq(2), now);
+    let refused = lane.recover(now);
+    assert_eq!(refused.iter().map(|refused| refused.seq).collect::<Vec<_>>(), [Seq(1)], "it was alone in its batch");
+    add(&mut lane, 3, now);
+    assert_eq!(sent(&mut lane, now), [(Route::Batch, 3)], "over a new producer, without a pause");
+}
+
+#[test]
+fn while_kafka_is_away_a_record_leaves_once_the_disk_has_it_but_for_one_that_finds_out_whether_kafka_is_back() {
+    let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
+    lane.set_broker_up(false, now);
+    add(&mut lane, 1, now);
+    assert!(sent(&mut lane, now).is_empty());
+    assert_eq!(to_store(&mut lane, now), [1]);
+    lane.committed(&[Seq(1)], now);
+    assert_eq!(sent(&mut lane, now), [(Route::Batch, 1)]);
+    add(&mut lane, 2, now);
+    assert!(sent(&mut lane, now).is_empty());
+    ack(&mut lane, &[1], now);
+    assert_eq!(sent(&mut lane, now), [(Route::Batch, 2)], "it is back");
+    ack(&mut lane, &[2], now);
+    lane.set_broker_up(false, now);
+    lane.set_connected(true, now);
+    for seq in [3, 4] {
+        add(&mut lane, seq, now);
+    }
+    assert_eq!(sent(&mut lane, now), [(Route::Batch, 3)], "one is tried");
+}
