@@ -2,7 +2,10 @@
 
 use std::{
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +23,9 @@ const SEND_BUFFER: usize = 32 * 1024;
 /// A client that takes nothing for so long is closed.
 const STALLED: Duration = Duration::from_secs(10);
 
+/// How long a stop waits for the streams' last messages to be sent.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 struct Client {
     messages: mpsc::Sender<Bytes>,
@@ -33,15 +39,35 @@ struct Client {
 pub(super) struct Hub {
     clients: Arc<Mutex<Vec<Client>>>,
     count: Gauge,
+    open: Arc<AtomicUsize>,
+}
+
+/// What one stream still has to send. The stream is open as long as this is there.
+#[derive(Debug)]
+pub(super) struct Messages {
+    receiver: mpsc::Receiver<Bytes>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Messages {
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Hub {
     pub(super) fn new(count: Gauge) -> Self {
-        Self { clients: Arc::default(), count }
+        Self { clients: Arc::default(), count, open: Arc::default() }
     }
 
     /// One more; `None` when there are too many.
-    pub(super) fn join(&self, socket: Option<Arc<OwnedFd>>, greeting: Bytes) -> Option<mpsc::Receiver<Bytes>> {
+    pub(super) fn join(&self, socket: Option<Arc<OwnedFd>>, greeting: Bytes) -> Option<Messages> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|client| !client.messages.is_closed());
         if clients.len() >= CLIENTS {
@@ -56,7 +82,8 @@ impl Hub {
         let _ = messages.try_send(greeting);
         clients.push(Client { messages, socket, full_since: None });
         self.show(clients.len());
-        Some(receiver)
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Some(Messages { receiver, open: Arc::clone(&self.open) })
     }
 
     /// To everybody who has room for it.
@@ -94,6 +121,14 @@ impl Hub {
         self.show(0);
     }
 
+    /// Waits until every stream has sent its last message; for one whose reader sleeps not longer than [`LAST_WORDS`].
+    pub(super) fn wait_closed(&self) {
+        let until = Instant::now() + LAST_WORDS;
+        while self.open.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn show(&self, clients: usize) {
         self.count.set(i64::try_from(clients).unwrap_or(i64::MAX));
     }
@@ -121,9 +156,9 @@ mod tests {
         let began = Instant::now();
         for second in 0..60 {
             hub.send(&Bytes::from_static(b"x"), began + Duration::from_secs(second));
-            while awake.try_recv().is_ok() {}
+            while awake.receiver.try_recv().is_ok() {}
         }
-        assert!(asleep.is_closed() || hub.clients.lock().unwrap().len() == 1);
+        assert!(asleep.receiver.is_closed() || hub.clients.lock().unwrap().len() == 1);
         assert!(!hub.is_empty());
     }
 }

@@ -74,14 +74,16 @@ pub struct Console {
 pub struct Running {
     stop: SyncSender<()>,
     thread: JoinHandle<()>,
+    hub: Hub,
 }
 
 impl Running {
-    /// Ends every stream and the thread. Blocks for a moment.
+    /// Ends every stream, with its last message sent, and the thread. Blocks for a moment.
     pub fn stop(self) {
         drop(self.stop);
         // One that panicked has nothing left to show.
         let _ = self.thread.join();
+        self.hub.wait_closed();
     }
 }
 
@@ -102,11 +104,11 @@ impl Console {
         let started_at = clock::unix_millis();
         let state = Arc::new(Mutex::new(State::new(accounts, look.now(false, started_at))));
         let hub = Hub::new(metrics.console_clients.clone());
-        let console = Self { state, hub, metrics: metrics.clone(), started_at };
+        let console = Self { state, hub: hub.clone(), metrics: metrics.clone(), started_at };
         let (stop, stopped) = sync_channel(0);
         let watch = Watch { console: console.clone(), seen, look, draining, second: 0, messages: 0 };
         let thread = std::thread::Builder::new().name("console".to_owned()).spawn(move || watch.run(&stopped))?;
-        Ok((console, observer, Running { stop, thread }))
+        Ok((console, observer, Running { stop, thread, hub }))
     }
 
     /// A thread that panicked has left numbers behind, and no broken promise.

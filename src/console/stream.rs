@@ -39,7 +39,7 @@ pub(super) async fn open(request: HttpRequest, console: web::Data<Console>) -> H
         return refusal;
     };
     let body = futures_util::stream::unfold(messages, |mut messages| async move {
-        let message = messages.recv().await?;
+        let message = messages.next().await?;
         Some((Ok::<_, std::convert::Infallible>(message), messages))
     });
     HttpResponse::Ok()
