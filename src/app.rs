@@ -33,7 +33,7 @@ use crate::{
     delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
-        self, Doors,
+        self, Endpoints,
         admin::{self, Admin},
         public::{self, Notes},
     },
@@ -58,7 +58,7 @@ pub struct App {
     config: Config,
     metrics: Metrics,
     delivery: Delivery,
-    doors: Doors,
+    endpoints: Endpoints,
     allow_list: Option<AllowList>,
     registration: Option<Registration>,
     unverified: Option<Keeper>,
@@ -88,8 +88,8 @@ impl App {
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
         let (delivery, running) = Delivery::start(settings(&config, encodings, traces.clone()), metrics.clone())?;
-        let accounts = config.accounts.iter().enumerate().map(|(index, account)| door(index, account, &metrics));
-        let doors = Doors::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
+        let accounts = config.accounts.iter().enumerate().map(|(index, account)| endpoint(index, account, &metrics));
+        let endpoints = Endpoints::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
         let draining = Arc::new(AtomicBool::new(false));
@@ -100,7 +100,7 @@ impl App {
             config,
             metrics,
             delivery,
-            doors,
+            endpoints,
             allow_list,
             registration,
             unverified,
@@ -117,7 +117,12 @@ impl App {
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         let api_callers = self.allow_list.as_ref().map(AllowList::callers);
-        Reloader { doors: self.doors.clone(), api_callers, running: self.config.clone(), metrics: self.metrics.clone() }
+        Reloader {
+            endpoints: self.endpoints.clone(),
+            api_callers,
+            running: self.config.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Where callbacks are received.
@@ -144,7 +149,7 @@ impl App {
             config,
             metrics,
             delivery,
-            doors,
+            endpoints,
             allow_list,
             registration,
             unverified,
@@ -160,7 +165,7 @@ impl App {
         let published = allow_list.as_ref().map(AllowList::published);
         let unverified_pushes = unverified.as_ref().map(Keeper::sender);
         let notes = Notes { metrics: &metrics, unverified: unverified_pushes, observer, traces };
-        let public = public_server(public, &config, doors, &delivery, published, connections, notes)?;
+        let public = public_server(public, &config, endpoints, &delivery, published, connections, notes)?;
         let token = config.admin.token.as_ref().map(|token| admin::BearerToken::new(token.expose()));
         let admin = admin::server(admin, Admin { delivery, metrics, draining: Arc::clone(&draining), token, console })?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
@@ -210,7 +215,7 @@ impl App {
 fn public_server(
     listener: TcpListener,
     config: &Config,
-    doors: Doors,
+    endpoints: Endpoints,
     delivery: &Delivery,
     wechat: Option<http::Published>,
     connections: usize,
@@ -231,7 +236,7 @@ fn public_server(
         wechat,
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
-    public::server(vec![listener], doors, delivery, limits, sources, notes)
+    public::server(vec![listener], endpoints, delivery, limits, sources, notes)
 }
 
 /// A spool in memory is as good as none: what waits in it goes with the machine or the container.
@@ -284,7 +289,7 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListen
     Ok((listener.local_addr()?, listener))
 }
 
-fn door(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::Result<http::Account> {
+fn endpoint(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::Result<http::Account> {
     let name: Arc<str> = account.name.as_str().into();
     // At 0 for every account, as all counters are.
     let counters = metrics.of_upstream(&name);

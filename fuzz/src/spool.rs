@@ -232,7 +232,7 @@ fn settings(folder: &Path) -> Settings {
         producer: None,
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
-        traces: Default::default(),
+        traces: cardhook::telemetry::traces::Traces::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{self, Account, Config},
-    http::Doors,
+    http::Endpoints,
     metrics::Metrics,
     protocol::AppId,
     wechat_api::Caller,
@@ -14,7 +14,7 @@ use crate::{
 /// What a running service takes from a new configuration.
 #[derive(Debug)]
 pub struct Reloader {
-    pub(super) doors: Doors,
+    pub(super) endpoints: Endpoints,
     /// Who asks WeChat for its addresses, where it is asked.
     pub(super) api_callers: Option<watch::Sender<Caller>>,
     /// What is in force.
@@ -45,7 +45,7 @@ impl Reloader {
                 );
                 continue;
             }
-            self.doors.change_credentials(&account.name, new);
+            self.endpoints.change_credentials(&account.name, new);
             account.credentials = new.clone();
             account.app_secret.clone_from(&changed.app_secret);
             tracing::info!(account = account.name, changed = secrets.join(", "), "tokens and keys reloaded");

@@ -162,7 +162,7 @@ impl Bench {
             producer: None,
             topics: ["events".into(), "dlq".into(), "other".into()],
             encodings: Default::default(),
-            traces: Default::default(),
+            traces: crate::telemetry::traces::Traces::default(),
         }
     }
 

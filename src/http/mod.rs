@@ -6,7 +6,7 @@
 pub mod admin;
 mod answer;
 mod connection;
-mod doors;
+mod endpoints;
 mod observe;
 pub mod public;
 mod receive;
@@ -14,7 +14,7 @@ mod refusal;
 mod source;
 mod upstream;
 
-pub use doors::Doors;
+pub use endpoints::Endpoints;
 pub use receive::{Account, Other};
 pub use source::{Published, Sources};
 pub use upstream::{OnFailure, Upstream, UpstreamSettings};

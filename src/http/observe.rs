@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     answer::Answer,
-    doors::Door,
+    endpoints::Endpoint,
     receive::{Decision, Unreadable},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) fn sight(decision: &Decision) -> Option<Box<Sight>> {
 /// A verified push was answered. Refusals and handshakes are told of where their cause is found.
 pub(super) fn answered(
     observer: &Observer,
-    door: &Door,
+    endpoint: &Endpoint,
     answer: &Answer,
     mut record: Option<Box<Sight>>,
     started: Instant,
@@ -41,5 +41,5 @@ pub(super) fn answered(
     let took = started.elapsed();
     let took_ms = i64::try_from(took.as_millis()).unwrap_or_default();
     let push = Push { result, by: answer.answered_by(), took, record };
-    observer.offer(Seen { account: door.index, at_ms: clock::unix_millis() - took_ms, what: What::Push(push) });
+    observer.offer(Seen { account: endpoint.index, at_ms: clock::unix_millis() - took_ms, what: What::Push(push) });
 }

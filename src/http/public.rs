@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::{
     answer::{self, Answer},
     connection::{Connection, PATIENCE, Turn},
-    doors::{Door, Doors},
+    endpoints::{Endpoint, Endpoints},
     observe,
     receive::{Decision, Unreadable, handshake, receive},
     refusal::{NoHttp, Refusals, Request as Noted},
@@ -67,16 +67,16 @@ pub struct Limits {
 /// When a listener cannot be used.
 pub fn server(
     listeners: Vec<TcpListener>,
-    doors: Doors,
+    endpoints: Endpoints,
     delivery: &Delivery,
     limits: Limits,
     sources: Sources,
     notes: Notes<'_>,
 ) -> io::Result<Server> {
     let public = Public {
-        refusals: Arc::new(Refusals::new(doors.clone(), notes.metrics, notes.unverified, notes.observer.clone())),
+        refusals: Arc::new(Refusals::new(endpoints.clone(), notes.metrics, notes.unverified, notes.observer.clone())),
         observer: notes.observer,
-        doors,
+        endpoints,
         delivery: delivery.clone(),
         max_body_bytes: limits.max_body_bytes,
         sources: Arc::new(sources),
@@ -150,7 +150,7 @@ pub struct Notes<'a> {
 
 #[derive(Clone)]
 struct Public {
-    doors: Doors,
+    endpoints: Endpoints,
     refusals: Arc<Refusals>,
     observer: Option<Observer>,
     delivery: Delivery,
@@ -177,10 +177,10 @@ impl Worker {
             turn.begin();
         }
         let mut payload = request.take_payload();
-        let response = if let Some(door) = self.public.doors.at(request.path()) {
+        let response = if let Some(endpoint) = self.public.endpoints.at(request.path()) {
             let started = Instant::now();
-            let mut span = self.public.span(door, request.head());
-            let (decision, onward) = self.public.decide(door, &request, &mut payload, started).await;
+            let mut span = self.public.span(endpoint, request.head());
+            let (decision, onward) = self.public.decide(endpoint, &request, &mut payload, started).await;
             let sight = self.public.observer.as_ref().and_then(|_| observe::sight(&decision));
             let answer = match decision {
                 Decision::Answer(answer) => answer,
@@ -191,25 +191,27 @@ impl Worker {
                         span.delivers(event_type);
                     }
                     if let Some(why) = &quarantined {
-                        self.public.refusals.quarantined(door, why);
+                        self.public.refusals.quarantined(endpoint, why);
                     }
                     // The next request of this thread takes their memory while it is warm.
                     drop((request, Payload::take(&mut payload)));
                     let lane = submission.lane;
                     let safe = self.public.delivery.submit(submission, started + ANSWER_WITHIN).await;
-                    self.public.delivered(door, lane, event_type, quarantined, safe)
+                    self.public.delivered(endpoint, lane, event_type, quarantined, safe)
                 }
             };
             let reply = match onward {
-                Some(onward) if answer.may_be_forwarded() => Some(Box::pin(self.forward(door, onward, started)).await),
+                Some(onward) if answer.may_be_forwarded() => {
+                    Some(Box::pin(self.forward(endpoint, onward, started)).await)
+                }
                 Some(_) | None => None,
             };
-            door.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
+            endpoint.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
             if let Some(observer) = &self.public.observer {
-                observe::answered(observer, door, &answer, sight, started);
+                observe::answered(observer, endpoint, &answer, sight, started);
             }
             let result = answer.result().map(CallbackResult::label);
-            tracing::debug!(account = %door.account().name, result, "answered");
+            tracing::debug!(account = %endpoint.account().name, result, "answered");
             let answered_by = answer.answered_by();
             let response = reply.unwrap_or_else(|| answer.into_response());
             if let Some(span) = span {
@@ -226,9 +228,14 @@ impl Worker {
         Ok(response)
     }
 
-    async fn forward(&self, door: &Door, onward: Box<(Arc<Upstream>, Outgoing)>, started: Instant) -> Response<Bytes> {
+    async fn forward(
+        &self,
+        endpoint: &Endpoint,
+        onward: Box<(Arc<Upstream>, Outgoing)>,
+        started: Instant,
+    ) -> Response<Bytes> {
         let (upstream, outgoing) = *onward;
-        let client = self.clients.of(door.account().index, &upstream);
+        let client = self.clients.of(endpoint.account().index, &upstream);
         let until = (started + ANSWER_WITHIN).into();
         let outcome = upstream.forward(&client, outgoing, until, &self.stopping).await;
         answer::forwarded(outcome, upstream.settings().on_failure)
@@ -237,9 +244,9 @@ impl Worker {
 
 impl Public {
     /// The span of a request, where traces are sent. Only a trusted proxy's `traceparent` is believed: anyone may call.
-    fn span(&self, door: &Door, head: &RequestHead) -> Option<Box<traces::Request>> {
+    fn span(&self, endpoint: &Endpoint, head: &RequestHead) -> Option<Box<traces::Request>> {
         self.traces.request(|| {
-            let account = door.account();
+            let account = endpoint.account();
             let parent = head.headers.get(TRACEPARENT).filter(|_| self.sources.trusts_peer(head));
             traces::Asked {
                 method: if head.method == Method::POST { "POST" } else { "GET" },
@@ -252,12 +259,12 @@ impl Public {
 
     async fn decide(
         &self,
-        door: &Door,
+        endpoint: &Endpoint,
         request: &Request,
         payload: &mut Payload,
         started: Instant,
     ) -> (Decision, Onward) {
-        let account = door.account();
+        let account = endpoint.account();
         let query = request.uri().query().unwrap_or_default();
         let mut whole = Bytes::new();
         let answer = match *request.method() {
@@ -275,7 +282,7 @@ impl Public {
                         Decision::Answer(answer) => answer,
                         Decision::Deliver { .. } => return (decision, onward),
                         Decision::Forward => {
-                            door.metrics.pushed(clock::unix_millis());
+                            endpoint.metrics.pushed(clock::unix_millis());
                             return (decision, onward);
                         }
                     }
@@ -285,17 +292,17 @@ impl Public {
             _ => Answer::MethodNotAllowed,
         };
         if answer == Answer::Ignored {
-            door.metrics.pushed(clock::unix_millis());
+            endpoint.metrics.pushed(clock::unix_millis());
         }
         let head = request.head();
-        self.refusals.note(door, &Noted { head, query, body: &whole, sources: &self.sources }, &answer);
+        self.refusals.note(endpoint, &Noted { head, query, body: &whole, sources: &self.sources }, &answer);
         (Decision::Answer(answer), None)
     }
 
     /// What is answered to a push that was to be delivered.
     fn delivered(
         &self,
-        door: &Door,
+        endpoint: &Endpoint,
         lane: Lane,
         event_type: Option<&'static str>,
         quarantined: Option<Unreadable>,
@@ -305,14 +312,14 @@ impl Public {
             Ok(safe) => safe,
             Err(overloaded) => return Answer::Overloaded(overloaded),
         };
-        door.metrics.pushed(clock::unix_millis());
+        endpoint.metrics.pushed(clock::unix_millis());
         let reused = safe.nonce_reused.then(Unreadable::nonce_reused);
         if let Some(why) = &reused {
-            self.refusals.quarantined(door, why);
+            self.refusals.quarantined(endpoint, why);
         }
         match (safe.duplicate, reused.or(quarantined), event_type) {
-            (false, Some(why), _) => door.metrics.quarantined(why.reason),
-            (false, None, Some(event_type)) => door.metrics.event(event_type),
+            (false, Some(why), _) => endpoint.metrics.quarantined(why.reason),
+            (false, None, Some(event_type)) => endpoint.metrics.event(event_type),
             (true, _, _) | (false, None, None) => {}
         }
         Answer::Safe(if safe.nonce_reused { Lane::Dlq } else { lane }, safe)

@@ -258,7 +258,7 @@ fn a_planted_breach_is_caught_however_it_is_written() {
         (3, "use rusqlite as database;", "rusqlite"),
         (3, "use crate::app::App;", "crate::app::App"),
         (5, "use crate::protocol::AppId;", "crate::protocol::AppId"),
-        (8, "use crate::http::Doors;", "crate::http::Doors"),
+        (8, "use crate::http::Endpoints;", "crate::http::Endpoints"),
         (9, "use crate::config::Config;", "crate::config::Config"),
         (11, "use crate::cli::run;", "crate::cli::run"),
         (12, "use rusqlite::Connection;", "rusqlite::Connection"),

@@ -89,7 +89,7 @@ fn every_result_of_a_callback_is_counted_under_its_name() {
     assert_eq!(post(&push.target.replace("nonce=", "nonce=1"), "", &push.body), 403);
     let old = account().push_at(&fixture("user_get_card"), "1700000000", "nonce");
     assert_eq!(old.post(public).status, 403);
-    assert_eq!(post(&push.target, "", &[b' '; 70_000]), 413);
+    assert_eq!(post(&push.target, "", &vec![b' '; 70_000]), 413);
     let mut slow = Connection::open(public).unwrap();
     let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", push.target);
     slow.send(head.as_bytes()).unwrap();

@@ -61,7 +61,7 @@ fn span(collector: &Application, name: &str, trace_id: &str) -> Span {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
@@ -130,7 +130,7 @@ fn a_push_is_one_trace_from_the_request_to_the_topic() {
     let resource = exports(&collector).remove(0).resource_spans.remove(0).resource.unwrap();
     assert_eq!(attributes(&resource.attributes)["service.name"], "cardhook");
     for asked in collector.asked() {
-        for secret in [USER, CODE, &account.token, &account.aes_key, "signature", "nonce"] {
+        for secret in [USER, CODE, account.token, account.aes_key, "signature", "nonce"] {
             let found = asked.body.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "a span shows {secret:?}");
         }

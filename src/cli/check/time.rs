@@ -25,10 +25,13 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
         let Some(ahead_ms) = ahead_of(&url).await else { continue };
         compared = true;
         let (seconds, side) = (ahead_ms.abs() / 1000, if ahead_ms > 0 { "ahead of" } else { "behind" });
-        match ahead_ms.abs() {
-            ..=NOTED_MS => findings.ok(SUBJECT, format_args!("as that of {name}, within 5 s")),
-            ..=WRONG_MS => findings.warn(SUBJECT, format_args!("{seconds} s {side} that of {name}"), CURE),
-            _ => findings.fail(SUBJECT, format_args!("{seconds} s {side} that of {name}"), CURE),
+        let found = format!("{seconds} s {side} that of {name}");
+        if ahead_ms.abs() <= NOTED_MS {
+            findings.ok(SUBJECT, format_args!("as that of {name}, within 5 s"));
+        } else if ahead_ms.abs() <= WRONG_MS {
+            findings.warn(SUBJECT, found, CURE);
+        } else {
+            findings.fail(SUBJECT, found, CURE);
         }
     }
     if !compared {

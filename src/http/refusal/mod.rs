@@ -23,7 +23,7 @@ use path::UnknownPaths;
 
 use super::{
     answer::Answer,
-    doors::{Door, Doors},
+    endpoints::{Endpoint, Endpoints},
     receive::Unreadable,
     source::Sources,
 };
@@ -66,7 +66,7 @@ impl Default for OfAccount {
 /// Listens to every refusal of the public listener.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    doors: Doors,
+    endpoints: Endpoints,
     began: Instant,
     found_out: Rate,
     unverified: Option<unverified::Sender>,
@@ -87,14 +87,14 @@ pub(super) struct Request<'a> {
 
 impl Refusals {
     pub(super) fn new(
-        doors: Doors,
+        endpoints: Endpoints,
         metrics: &Metrics,
         unverified: Option<unverified::Sender>,
         observer: Option<Observer>,
     ) -> Self {
         let paths = UnknownPaths::new(metrics);
         Self {
-            doors,
+            endpoints,
             began: Instant::now(),
             found_out: Rate::new(FOUND_OUT.0, FOUND_OUT.1),
             unverified,
@@ -104,7 +104,7 @@ impl Refusals {
     }
 
     /// Takes note of an answer, if it is a refusal.
-    pub(super) fn note(&self, door: &Door, request: &Request<'_>, answer: &Answer) {
+    pub(super) fn note(&self, endpoint: &Endpoint, request: &Request<'_>, answer: &Answer) {
         if matches!(answer, Answer::Ignored | Answer::MethodNotAllowed) {
             return;
         }
@@ -118,27 +118,33 @@ impl Refusals {
         };
         // A push that a redirect made a GET is none.
         if is_get && refused.query.contains("echostr=") {
-            door.metrics.greeted(matches!(answer, Answer::Echo(_)), refused.now_ms);
+            endpoint.metrics.greeted(matches!(answer, Answer::Echo(_)), refused.now_ms);
         }
         let mut found = None;
-        let cause = self.cause(door, &refused, answer, &mut found);
+        let cause = self.cause(endpoint, &refused, answer, &mut found);
         if let Some(observer) = &self.observer {
             let found = found.as_ref().map(|finding| finding.found.clone());
-            observe(observer, door, request, answer, cause.map(|cause| (cause, found)), refused.now_ms);
+            observe(observer, endpoint, request, answer, cause.map(|cause| (cause, found)), refused.now_ms);
         }
         let Some(cause) = cause else { return };
-        door.metrics.refused(cause);
+        endpoint.metrics.refused(cause);
         if !is_get && matches!(answer, Answer::Forbidden | Answer::Stale | Answer::Ahead | Answer::Damaged) {
-            self.keep(door, &refused, answer);
+            self.keep(endpoint, &refused, answer);
         }
-        if let Some(since) = door.refusals.lines.get(cause as usize).and_then(|line| line.due(self.since_ms())) {
-            let finding = found.or_else(|| finding(door, &refused, answer));
-            self.log(door, request, finding, since);
+        if let Some(since) = endpoint.refusals.lines.get(cause as usize).and_then(|line| line.due(self.since_ms())) {
+            let finding = found.or_else(|| finding(endpoint, &refused, answer));
+            self.log(endpoint, request, finding, since);
         }
     }
 
     /// The cause, and the finding where it had to be made for that.
-    fn cause(&self, door: &Door, refused: &Refused<'_>, answer: &Answer, found: &mut Option<Finding>) -> Option<Cause> {
+    fn cause(
+        &self,
+        endpoint: &Endpoint,
+        refused: &Refused<'_>,
+        answer: &Answer,
+        found: &mut Option<Finding>,
+    ) -> Option<Cause> {
         Some(match answer {
             Answer::Visitor if refused.query.is_empty() => Cause::NoQuery,
             Answer::Visitor => Cause::MissingParameter,
@@ -150,13 +156,13 @@ impl Refusals {
             Answer::TooLarge => Cause::TooLarge,
             Answer::Timeout => Cause::Slow,
             Answer::Forbidden if self.found_out.take(self.since_ms().saturating_mul(1000)) => {
-                let others = self.doors.accounts();
-                let finding = found.insert(of_signature(refused, &door.account(), others));
-                door.refusals.found.store(finding.cause as usize, Ordering::Relaxed);
+                let others = self.endpoints.accounts();
+                let finding = found.insert(of_signature(refused, &endpoint.account(), others));
+                endpoint.refusals.found.store(finding.cause as usize, Ordering::Relaxed);
                 finding.cause
             }
             Answer::Forbidden => {
-                Cause::ALL.get(door.refusals.found.load(Ordering::Relaxed)).copied().unwrap_or(Cause::Token)
+                Cause::ALL.get(endpoint.refusals.found.load(Ordering::Relaxed)).copied().unwrap_or(Cause::Token)
             }
             Answer::Safe(..)
             | Answer::Ignored
@@ -167,10 +173,10 @@ impl Refusals {
         })
     }
 
-    fn log(&self, door: &Door, request: &Request<'_>, finding: Option<Finding>, since: u64) {
+    fn log(&self, endpoint: &Endpoint, request: &Request<'_>, finding: Option<Finding>, since: u64) {
         // One whose cause was only taken from another one's finding has nothing to say.
         let Some(Finding { cause, found, mut cure }) = finding else { return };
-        let account = door.account();
+        let account = endpoint.account();
         if let (Cause::Token | Cause::TokenOfAnotherAccount | Cause::ClearPush, Some(unverified)) =
             (cause, &self.unverified)
         {
@@ -195,7 +201,7 @@ impl Refusals {
     }
 
     /// What has the form of a push is handed over to be kept.
-    fn keep(&self, door: &Door, refused: &Refused<'_>, answer: &Answer) {
+    fn keep(&self, endpoint: &Endpoint, refused: &Refused<'_>, answer: &Answer) {
         let Some(unverified) = &self.unverified else { return };
         let has_form = || {
             (begins_as_xml(refused.body) || *answer == Answer::Damaged)
@@ -206,17 +212,17 @@ impl Refusals {
                 })
         };
         // First, so that a flood costs no more than this.
-        if door.refusals.kept.take(self.since_ms().saturating_mul(1000)) && has_form() {
-            unverified.offer(&door.account().name, refused.query, refused.body, refused.now_ms);
+        if endpoint.refusals.kept.take(self.since_ms().saturating_mul(1000)) && has_form() {
+            unverified.offer(&endpoint.account().name, refused.query, refused.body, refused.now_ms);
         }
     }
 
     /// A push is to be quarantined.
-    pub(super) fn quarantined(&self, door: &Door, why: &Unreadable) {
+    pub(super) fn quarantined(&self, endpoint: &Endpoint, why: &Unreadable) {
         let place = QUARANTINED.iter().position(|reason| *reason == why.reason);
-        let line = place.and_then(|place| door.refusals.quarantined.get(place));
+        let line = place.and_then(|place| endpoint.refusals.quarantined.get(place));
         if let Some(since) = line.and_then(|line| line.due(self.since_ms())) {
-            let account = door.account();
+            let account = endpoint.account();
             let Unreadable { reason, detail } = why;
             let cause = detail.split_once(": ").map(|(cause, _)| cause).filter(|cause| *cause == ENCRYPTED_PUSH);
             tracing::warn!(account = %account.name, reason, cause, since, detail, "push quarantined");
@@ -225,7 +231,7 @@ impl Refusals {
 
     /// A request to a path that no account has.
     pub(super) fn unknown_path(&self, path: &str) {
-        self.paths.note(path, &self.doors, self.since_ms());
+        self.paths.note(path, &self.endpoints, self.since_ms());
     }
 
     fn since_ms(&self) -> u64 {
@@ -236,7 +242,7 @@ impl Refusals {
 /// Tells the console of a handshake, or of a refusal with its cause and what was found.
 fn observe(
     observer: &Observer,
-    door: &Door,
+    endpoint: &Endpoint,
     request: &Request<'_>,
     answer: &Answer,
     refused: Option<(Cause, Option<Cow<'static, str>>)>,
@@ -255,14 +261,14 @@ fn observe(
         (None, _) if matches!(answer, Answer::Echo(_)) => What::Handshake(source),
         _ => return,
     };
-    observer.offer(Seen { account: door.index, at_ms, what });
+    observer.offer(Seen { account: endpoint.index, at_ms, what });
 }
 
 /// With which a quarantine's detail begins where an account in plaintext mode gets encrypted pushes.
 const ENCRYPTED_PUSH: &str = "encrypted_push";
 
 /// For a line that is due. A wrong signature's finding was made with its cause, or is not made at all.
-fn finding(door: &Door, refused: &Refused<'_>, answer: &Answer) -> Option<Finding> {
+fn finding(endpoint: &Endpoint, refused: &Refused<'_>, answer: &Answer) -> Option<Finding> {
     Some(match answer {
         Answer::BadQuery(error) => of_query(refused, *error),
         Answer::Visitor if refused.query.is_empty() => {
@@ -275,7 +281,7 @@ fn finding(door: &Door, refused: &Refused<'_>, answer: &Answer) -> Option<Findin
         ),
         Answer::Damaged => of_body(refused.body, true),
         Answer::BrokenBody => of_body(refused.body, false),
-        Answer::Stale | Answer::Ahead => of_age(refused, &door.account()),
+        Answer::Stale | Answer::Ahead => of_age(refused, &endpoint.account()),
         Answer::ForbiddenSource => Finding::new(
             Cause::Source,
             "its source is not in server.allow_from",

@@ -5,7 +5,7 @@
 use prometheus_client::metrics::counter::Counter;
 
 use super::Limited;
-use crate::{http::doors::Doors, metrics::Metrics};
+use crate::{http::endpoints::Endpoints, metrics::Metrics};
 
 /// A path that is longer is near to none.
 const LONGEST: usize = 512;
@@ -22,12 +22,12 @@ impl UnknownPaths {
         Self { count: metrics.unknown_path.clone(), line: Limited::default() }
     }
 
-    pub(super) fn note(&self, path: &str, doors: &Doors, now_ms: u64) {
+    pub(super) fn note(&self, path: &str, endpoints: &Endpoints, now_ms: u64) {
         self.count.inc();
         if path.len() > LONGEST {
             return;
         }
-        let accounts = doors.accounts();
+        let accounts = endpoints.accounts();
         let Some(near) = accounts.iter().find(|account| is_near(path, &account.path)) else { return };
         if let Some(since) = self.line.due(now_ms) {
             let configured: Vec<&str> = accounts.iter().map(|account| account.path.as_str()).collect();

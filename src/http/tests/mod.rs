@@ -15,7 +15,7 @@ use std::{
 use actix_web::dev::ServerHandle;
 
 use super::{
-    Account, Doors, Other, Published, Sources,
+    Account, Endpoints, Other, Published, Sources,
     admin::{self, Admin, BearerToken},
     public::{self, Limits, Notes},
 };
@@ -94,9 +94,15 @@ impl House {
             let notes =
                 Notes { metrics: &counted, unverified: Some(sender), traces: Traces::default(), observer: None };
             actix_web::rt::System::new().block_on(async {
-                let public =
-                    public::server(vec![public], Doors::new([account], &counted), &delivery, limits, sources, notes)
-                        .unwrap();
+                let public = public::server(
+                    vec![public],
+                    Endpoints::new([account], &counted),
+                    &delivery,
+                    limits,
+                    sources,
+                    notes,
+                )
+                .unwrap();
                 let admin = admin::server(admin, shown).unwrap();
                 handles.0.send(vec![public.handle(), admin.handle()]).unwrap();
                 let (public, admin) = futures_util::future::join(public, admin).await;
@@ -160,7 +166,7 @@ fn settings(spool: &tempfile::TempDir, max_bytes: u64) -> Settings {
         producer: None,
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
-        traces: Default::default(),
+        traces: Traces::default(),
     }
 }
 

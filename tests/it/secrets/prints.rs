@@ -102,7 +102,7 @@ fn no_configuration_prints_a_secret() {
         producer: Some(cardhook::app::client_properties(&config.kafka)),
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
-        traces: Default::default(),
+        traces: cardhook::telemetry::traces::Traces::default(),
     };
     let mut said = Said::default();
     said.hear("the configuration", format!("{config:?}"));

@@ -19,18 +19,18 @@ use crate::{
 
 /// Every account that the public listener serves; a handle.
 #[derive(Clone)]
-pub struct Doors(Arc<HashMap<String, Door>>);
+pub struct Endpoints(Arc<HashMap<String, Endpoint>>);
 
-impl Doors {
+impl Endpoints {
     /// Makes the accounts' counters.
     #[must_use]
     pub fn new(accounts: impl IntoIterator<Item = Account>, metrics: &Metrics) -> Self {
-        let doors = accounts.into_iter().map(|account| {
+        let endpoints = accounts.into_iter().map(|account| {
             let event_types = EventType::ALL.iter().map(|event_type| event_type.as_str()).chain([OTHER]);
             let metrics = metrics.of_account(&account.name, event_types);
             (
                 account.path.clone(),
-                Door {
+                Endpoint {
                     index: account.index,
                     metrics,
                     refusals: refusal::OfAccount::default(),
@@ -38,38 +38,38 @@ impl Doors {
                 },
             )
         });
-        Self(Arc::new(doors.collect()))
+        Self(Arc::new(endpoints.collect()))
     }
 
     /// Requests of this account that begin from now on are verified and opened with these.
     pub fn change_credentials(&self, account: &str, credentials: &Credentials) {
-        for door in self.0.values() {
-            let now = door.account();
+        for endpoint in self.0.values() {
+            let now = endpoint.account();
             if *now.name == *account {
                 let changed = Account { credentials: credentials.clone(), ..Account::clone(&now) };
-                *door.account.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
+                *endpoint.account.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
             }
         }
     }
 
     /// All accounts, as they are now.
     pub(super) fn accounts(&self) -> Vec<Arc<Account>> {
-        self.0.values().map(Door::account).collect()
+        self.0.values().map(Endpoint::account).collect()
     }
 
-    pub(super) fn at(&self, path: &str) -> Option<&Door> {
+    pub(super) fn at(&self, path: &str) -> Option<&Endpoint> {
         self.0.get(path)
     }
 }
 
-impl std::fmt::Debug for Doors {
+impl std::fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
 }
 
 /// An account and its counters.
-pub(super) struct Door {
+pub(super) struct Endpoint {
     account: RwLock<Arc<Account>>,
     /// Of the account, in the configuration.
     pub(super) index: usize,
@@ -77,7 +77,7 @@ pub(super) struct Door {
     pub(super) refusals: refusal::OfAccount,
 }
 
-impl Door {
+impl Endpoint {
     /// The account as it is now. A writer that panicked has written all or nothing.
     pub(super) fn account(&self) -> Arc<Account> {
         Arc::clone(&self.account.read().unwrap_or_else(PoisonError::into_inner))
