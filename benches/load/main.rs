@@ -40,7 +40,7 @@ const PUSHES_PER_SECOND: [(Connections, usize); 2] =
 /// What is measured of `delivery.answer_after`.
 const ANSWER_AFTER: [&str; 2] = ["disk", "kafka"];
 /// Each way of answering, before what is shown: the broker's JVM still compiles then, on the two cores that all share.
-const WARM_UP: Duration = Duration::from_secs(5);
+const WARM_UP: Duration = Duration::from_secs(20);
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
@@ -105,7 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
-    let kafka = support::kafka::Kafka::start();
+    let kafka = support::kafka::Kafka::start_as_users_do();
     let folder = tempfile::Builder::new().prefix("cardhook-bench").tempdir()?;
     let duration = Duration::from_secs(arguments.seconds.into());
     let mut binaries: Vec<Option<&PathBuf>> = arguments.before.iter().map(Some).chain([None]).collect();

@@ -114,7 +114,7 @@ fn held_up_until_healed(requests: Api, error: Code, reason: &str) {
     let claims = burst.join();
     wait_failed(&service, reason);
     assert_waits_quietly(&service, reason);
-    assert!(service.log().contains(&format!("reason=\"{reason}\"")), "{}", service.log());
+    service.wait_says(&format!("reason=\"{reason}\""));
     assert_eq!(codes(&mock, &mock.topics.events), [] as [String; 0]);
     mock.heal(requests);
     assert_delivered(&service, &mock, &claims);
@@ -219,7 +219,7 @@ fn a_record_refused_for_good_goes_to_the_dlq_and_those_behind_it_go_on() {
 fn what_the_dlq_topic_refuses_too_is_parked_and_shown() {
     let (mock, setup, service) = second_of_three_refused(Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true);
     assert_eq!(records_at(&mock.bootstrap(), &mock.topics.dlq).len(), 0);
-    assert!(service.log().contains("it is parked in the spool"), "{}", service.log());
+    service.wait_says("it is parked in the spool");
     let shown = run(&["spool", "ls", "--path", &setup.spool().display().to_string()]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     let parked = shown.lines().find(|line| line.starts_with("parked")).unwrap();

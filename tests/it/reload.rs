@@ -52,9 +52,9 @@ fn new_tokens_and_keys_count_from_the_signal_on_and_the_previous_ones_still_do()
     assert_eq!(status(&service, &new, "user_del_card"), 200);
     assert_eq!(status(&service, &old, "user_consume_card"), 200, "while WeChat changes over");
     assert_eq!(service.metric("cardhook_callbacks_total", "accepted"), 3, "opened, not only verified");
-    assert!(service.log().contains("log.level"), "{}", service.log());
+    service.wait_says("log.level");
     let secrets = "account=\"secure\" changed=\"token, previous_token, aes_key, previous_aes_key\"";
-    assert!(service.log().contains(secrets), "{}", service.log());
+    service.wait_says(secrets);
     assert!(!service.log().contains(new.token), "{}", service.log());
 }
 

@@ -70,7 +70,7 @@ fn kept_while_not_let_in(setup: &Setup, reason: &str, said: &str, cure: &str) ->
         let label = format!("reason=\"{reason}\"");
         (service.metric("cardhook_publish_errors_total", &label) > 0).then_some(())
     });
-    assert!(service.log().contains(said), "{}", service.log());
+    service.wait_says(said);
     assert_eq!(service.metric("cardhook_spool_records", ""), 1);
     let (code, checked) = check(setup);
     assert_eq!(code, Some(1), "{checked}");

@@ -131,7 +131,8 @@ fn a_spool_in_memory_is_warned_of_unless_nothing_waits_in_it() {
     const WARNING: &str = "spool.path does not outlive a restart";
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let service = with_spool(memory.path()).serve();
-    assert!(service.log().contains(WARNING) && service.log().contains("tmpfs"), "{}", service.log());
+    service.wait_says(WARNING);
+    service.wait_says("tmpfs");
     drop(service);
     let setup = with_spool(memory.path())
         .reset("kafka", "brokers = [\"127.0.0.1:1\"]")

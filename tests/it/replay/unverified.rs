@@ -157,7 +157,7 @@ fn max_age_counts_from_the_receipt_and_nothing_is_kept_where_that_is_switched_of
     let service = setup.serve();
     refused(&service, &account.push(&claim("oAged", "000000000003", now)));
     // The test accounts have one token in common.
-    assert!(service.log().contains("cause=\"token_of_another_account\""), "{}", service.log());
+    service.wait_says("cause=\"token_of_another_account\"");
     assert!(!setup.spool().join("unverified").exists());
 }
 

@@ -253,6 +253,11 @@ impl Service {
         eventually(what, PATIENCE, || (self.metric("cardhook_kafka_up", "") == u64::from(up)).then_some(()));
     }
 
+    /// Waits until the log holds this: its lines are read a moment after they are written.
+    pub fn wait_says(&self, text: &str) {
+        eventually(&format!("the log says {text:?}"), PATIENCE, || self.log().contains(text).then_some(()));
+    }
+
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
