@@ -7,6 +7,7 @@
 mod bare;
 mod forwarding;
 mod leg;
+mod paced;
 mod process;
 mod pushes;
 mod report;
@@ -92,8 +93,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if !arguments.sizing.is_empty() {
-        let connections = if arguments.one_per_push { Connections::OnePerPush } else { Connections::KeptAlive };
-        sizing::measure(&arguments.sizing, Duration::from_secs(arguments.seconds.into()), connections)?;
+        sizing::measure(&arguments.sizing, Duration::from_secs(arguments.seconds.into()), arguments.one_per_push)?;
         return Ok(ExitCode::SUCCESS);
     }
     let report = measure(&arguments)?;

@@ -31,7 +31,8 @@ pub fn send(to: SocketAddr, pushes: &[Push], rate: usize, one_per_push: bool) ->
     let (next, took, began) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(pushes.len())), Instant::now());
     let sender = || -> anyhow::Result<()> {
         let mut mine = Vec::new();
-        let mut connection = Connection::open(to)?;
+        // A connection that says nothing for three seconds is closed.
+        let mut kept = None;
         loop {
             let turn = next.fetch_add(1, Ordering::Relaxed);
             let Some(push) = pushes.get(turn) else { break };
@@ -39,10 +40,12 @@ pub fn send(to: SocketAddr, pushes: &[Push], rate: usize, one_per_push: bool) ->
             let at = began + Duration::from_secs_f64(turn as f64 / rate as f64);
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
             let sent = Instant::now();
-            if one_per_push {
-                connection = Connection::open(to)?;
-            }
+            let mut connection = match kept.take() {
+                Some(connection) if !one_per_push => connection,
+                _ => Connection::open(to)?,
+            };
             let answer = connection.post(&push.target, &push.body)?;
+            kept = Some(connection);
             anyhow::ensure!(answer.is_success(), "status {}", answer.status);
             mine.push(sent.elapsed());
         }

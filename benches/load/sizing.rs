@@ -1,32 +1,19 @@
 //! What cardhook takes at a given rate: CPU, memory, bytes written, fsyncs, time of an answer; and what the broker takes.
 //!
-//! Pushes leave at their times, whether earlier ones are answered or not, as WeChat's do. The broker's JVM runs as users run it.
+//! The broker's JVM runs as users run it.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
-    process,
-    pushes::Connections,
+    paced, process,
     support::{
         cardhook::{Setup, Topics},
         faults::Faults,
-        http::Connection,
         kafka::Kafka,
-        unix_seconds,
-        wechat::{Account, Mode, Push, claim},
     },
     topic,
 };
 
-/// Senders at a time: more than a rate of 10,000 a second waits for.
-const SENDERS: usize = 128;
 /// At a rate that lets the JVM compile what a produce request needs.
 const WARM_UP: (usize, Duration) = (4000, Duration::from_secs(30));
 
@@ -46,17 +33,17 @@ struct Taken {
 }
 
 /// Measures each rate with each way of answering, and prints a table.
-pub fn measure(rates: &[usize], duration: Duration, connections: Connections) -> anyhow::Result<()> {
+pub fn measure(rates: &[usize], duration: Duration, one_per_push: bool) -> anyhow::Result<()> {
     let kafka = Kafka::start_as_users_do();
     println!("warming up the broker");
-    leg(&kafka, "kafka", WARM_UP.0, WARM_UP.1, connections)?;
+    leg(&kafka, "kafka", WARM_UP.0, WARM_UP.1, one_per_push)?;
     println!(
         "| events/s | answer_after | p50 ms | p99 ms | CPU µs/event | of a core | broker µs/event | bytes/event | fsyncs/s | peak MiB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for rate in rates {
         for answer_after in crate::ANSWER_AFTER {
-            let taken = leg(&kafka, answer_after, *rate, duration, connections)?;
+            let taken = leg(&kafka, answer_after, *rate, duration, one_per_push)?;
             let millis = |time: Duration| time.as_secs_f64() * 1e3;
             println!(
                 "| {:.0} | {answer_after} | {:.2} | {:.2} | {:.1} | {:.1} % | {:.1} | {:.0} | {:.1} | {:.0} |",
@@ -80,9 +67,9 @@ fn leg(
     answer_after: &str,
     rate: usize,
     duration: Duration,
-    connections: Connections,
+    one_per_push: bool,
 ) -> anyhow::Result<Taken> {
-    let pushes = pushes(rate * usize::try_from(duration.as_secs())?);
+    let pushes = paced::pushes(rate * usize::try_from(duration.as_secs())?);
     rustix::fs::sync();
     let topics = Topics::create(kafka);
     let setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
@@ -93,7 +80,7 @@ fn leg(
     let before =
         (process::cpu(service.id())?, process::cpu(kafka.id())?, process::written(service.id())?, faults.syncs());
     let began = Instant::now();
-    let mut took = send(service.public, &pushes, rate, connections)?;
+    let mut took = paced::send(service.public, &pushes, rate, one_per_push)?;
     let lasted = began.elapsed().as_secs_f64();
     service.wait_drained();
     let events = topic::count(kafka, &topics.events)?;
@@ -115,41 +102,4 @@ fn leg(
         peak_memory: process::peak_memory(service.id())?,
     };
     Ok(taken)
-}
-
-fn pushes(count: usize) -> Vec<Push> {
-    let (account, now) = (Account::of(Mode::Secure), unix_seconds());
-    (0..count)
-        .map(|number| account.push(&claim(&format!("oBenchUser{number:018}"), &format!("{number:012}"), now)))
-        .collect()
-}
-
-/// Each push at its time; how long each answer took.
-fn send(to: SocketAddr, pushes: &[Push], rate: usize, connections: Connections) -> anyhow::Result<Vec<Duration>> {
-    let (next, took, began) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(pushes.len())), Instant::now());
-    let sender = || -> anyhow::Result<()> {
-        let mut mine = Vec::new();
-        let mut connection = Connection::open(to)?;
-        loop {
-            let turn = next.fetch_add(1, Ordering::Relaxed);
-            let Some(push) = pushes.get(turn) else { break };
-            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 pushes")]
-            let at = began + Duration::from_secs_f64(turn as f64 / rate as f64);
-            std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            let sent = Instant::now();
-            if connections == Connections::OnePerPush {
-                connection = Connection::open(to)?;
-            }
-            let answer = connection.post(&push.target, &push.body)?;
-            anyhow::ensure!(answer.is_success(), "status {}", answer.status);
-            mine.push(sent.elapsed());
-        }
-        took.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(mine);
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS.min(pushes.len())).map(|_| scope.spawn(sender)).collect();
-        senders.into_iter().try_for_each(|sender| sender.join().unwrap_or_else(|_| anyhow::bail!("a sender panicked")))
-    })?;
-    Ok(took.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
