@@ -16,13 +16,14 @@ const SHOWN: &str = "127.0.0.1:9092";
 const LATER: [&str; 1] = ["kafka.format"];
 
 /// Every page in English and in Chinese.
-const PAGES: [[&str; 2]; 12] = [
+const PAGES: [[&str; 2]; 13] = [
     ["README.md", "README.zh-CN.md"],
     ["docs/configuration.md", "docs/configuration.zh-CN.md"],
     ["docs/metrics.md", "docs/metrics.zh-CN.md"],
     ["docs/telemetry.md", "docs/telemetry.zh-CN.md"],
     ["docs/consuming.md", "docs/consuming.zh-CN.md"],
     ["docs/performance.md", "docs/performance.zh-CN.md"],
+    ["docs/sizing.md", "docs/sizing.zh-CN.md"],
     ["docs/alerts.md", "docs/alerts.zh-CN.md"],
     ["docs/troubleshooting.md", "docs/troubleshooting.zh-CN.md"],
     ["docs/failures.md", "docs/failures.zh-CN.md"],

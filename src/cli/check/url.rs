@@ -83,6 +83,8 @@ pub(super) async fn look(config: &Config, url: &str, findings: &mut Findings) {
     if handshake == Handshake::Right {
         walk.wrong_signature(findings).await;
         walk.push(findings).await;
+    } else {
+        findings.warn(SUBJECT, "a wrong signature and a push: not tried", "mend the handshake first");
     }
     walk.forged_source(config, handshake, findings).await;
 }
@@ -209,7 +211,11 @@ impl Walk<'_> {
                 findings.ok(SUBJECT, "a forged X-Forwarded-For changes nothing: server.allow_from is empty");
                 return;
             }
-            (Handshake::Wrong | Handshake::Forbidden, ..) => return,
+            (Handshake::Wrong | Handshake::Forbidden, ..) => {
+                let cure = "mend the handshake first, or call from a machine that may";
+                findings.warn(SUBJECT, "a forged X-Forwarded-For: not tried", cure);
+                return;
+            }
         };
         let Ok(answer) = self.ask_from(Some(&forged), &self.handshake_query(), None).await else { return };
         if (answer.status == StatusCode::FORBIDDEN) == (handshake == Handshake::Forbidden) {
