@@ -6,10 +6,11 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, bail};
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{Consumer as _, StreamConsumer},
+    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    consumer::{Consumer as _, ConsumerContext, StreamConsumer},
     error::KafkaError,
     metadata::Metadata,
+    types::RDKafkaErrorCode,
 };
 
 use super::complaint::no_answer;
@@ -61,9 +62,22 @@ pub(super) struct Read {
     pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
+/// Logs what librdkafka complains of, but for a partition's end, which is no error here.
+struct Reading;
+
+impl ClientContext for Reading {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(target: "librdkafka", %error, "{reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Reading {}
+
 /// All partitions of one topic.
 pub(super) struct TopicReader {
-    consumer: StreamConsumer,
+    consumer: StreamConsumer<Reading>,
     /// Partition → what was its end when reading began, where the reader has not come there yet.
     ahead: HashMap<i32, i64>,
     backlog: u64,
@@ -75,7 +89,7 @@ impl TopicReader {
     /// # Errors
     /// When no broker answers, or the topic does not exist.
     pub(super) fn open(mut client: ClientConfig, topic: &str, start: &Start) -> anyhow::Result<Self> {
-        let consumer: StreamConsumer = client
+        let consumer: StreamConsumer<Reading> = client
             .set("group.id", "cardhook-tail")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -83,7 +97,7 @@ impl TopicReader {
             .set("allow.auto.create.topics", "false")
             // The last offset can be one that is never handed out: a transaction's marker, or what compaction took.
             .set("enable.partition.eof", "true")
-            .create()
+            .create_with_context(Reading)
             .context("the client's properties are refused")?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
         let partitions = partitions(&metadata, topic)?;
@@ -146,7 +160,7 @@ impl TopicReader {
 
 /// Partition → the offset of its first record that is not older than `at`; absent where there is none.
 fn offsets_at(
-    consumer: &StreamConsumer,
+    consumer: &StreamConsumer<Reading>,
     topic: &str,
     partitions: &[i32],
     at: i64,

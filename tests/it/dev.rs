@@ -74,6 +74,7 @@ fn dev_stands_in_front_of_a_real_application_and_shows_what_it_answers() {
     let secrets = ["--token-file", &token, "--aes-key-file", &aes_key, "--app-id", account.app_id];
     let dev = cardhook(&[&["dev", "--for", "6s", "--upstream", &url], &secrets[..]].concat()).output().unwrap();
     let said = String::from_utf8(dev.stderr).unwrap();
+    assert!(!said.contains("ERROR"), "{said}");
     assert!(dev.status.success(), "{said}");
     for line in ["card.received: 200 with a reply", "card.approved: 200 success", "text: 200 with a reply"] {
         assert!(said.contains(&format!("answered  {line}")), "{line} is not in\n{said}");
