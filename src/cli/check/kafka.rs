@@ -18,7 +18,7 @@ use rdkafka::{
 
 use super::{
     finding::Findings,
-    rights::{self, Write},
+    rights::{self, OneTopic, Write},
 };
 use crate::{
     cli::{
@@ -93,17 +93,23 @@ fn each_topic(
 ) -> anyhow::Result<()> {
     let now = clock::unix_millis();
     let told = |name: &str| settings.get(name).is_some_and(|settings| rights::refuses_the_future(settings, now));
-    let (asked, silent): (Vec<_>, Vec<_>) = topics.iter().map(|(_, name)| *name).partition(|name| told(name));
-    let forbidden = rights::forbidden(client, &asked).context("kafka.options")?;
-    for (key, name) in topics.iter().filter(|(_, name)| forbidden.contains(name)) {
-        findings.fail(*key, format_args!("{name}: no Write for this user"), FORBIDDEN);
+    let asked: Vec<_> = topics.iter().map(|(_, name)| *name).filter(|name| told(name)).collect();
+    let answers: HashMap<_, _> = rights::of_each(client, &asked).context("kafka.options")?.into_iter().collect();
+    let (mut allowed, mut silent) = (Vec::new(), Vec::new());
+    for (key, name) in topics {
+        match answers.get(name).copied().unwrap_or(OneTopic::Silent) {
+            OneTopic::Forbidden => findings.fail(*key, format_args!("{name}: no Write for this user"), FORBIDDEN),
+            OneTopic::Allowed => allowed.push(*name),
+            OneTopic::Silent => silent.push(*name),
+        }
     }
-    if forbidden.is_empty() && !asked.is_empty() {
-        findings.ok("kafka permissions", format_args!("Write on {}", asked.join(", ")));
+    if !allowed.is_empty() {
+        findings.ok("kafka permissions", format_args!("Write on {}", allowed.join(", ")));
     }
     if !silent.is_empty() {
         let silent = silent.join(", ");
-        findings.ok("kafka permissions", format_args!("writing is not refused altogether; of {silent} it is not told"));
+        let found = format!("writing is not refused altogether; whether to {silent}, the brokers do not say");
+        findings.ok("kafka permissions", found);
     }
     Ok(())
 }

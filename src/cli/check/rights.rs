@@ -61,47 +61,60 @@ pub(super) fn refuses_the_future(settings: &HashMap<String, String>, now_ms: i64
         && limit.is_some_and(|limit| limit < LAST_MS - now_ms)
 }
 
-/// Of topics that refuse a record from the year 9999: those that the user may not write to.
+/// What a topic answered to a record that it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OneTopic {
+    /// The user may not write to it.
+    Forbidden,
+    /// The user may: the record was looked at, and refused for its timestamp.
+    Allowed,
+    /// Nothing that says either.
+    Silent,
+}
+
+/// What each of these topics, which refuse a record from the year 9999, answers to one.
 ///
 /// # Errors
 /// When librdkafka refuses the properties.
-pub(super) fn forbidden<'t>(client: &ClientConfig, topics: &[&'t str]) -> anyhow::Result<Vec<&'t str>> {
+pub(super) fn of_each<'t>(client: &ClientConfig, topics: &[&'t str]) -> anyhow::Result<Vec<(&'t str, OneTopic)>> {
     let mut client = client.clone();
     // Without an id: asking for one is refused where any topic would do.
     client.set("enable.idempotence", "false").set("acks", "all").set("retries", "0").set("linger.ms", "0");
     client.set("message.timeout.ms", WAIT.as_millis().to_string());
-    let producer: BaseProducer<Refusals> = client.create_with_context(Refusals::default())?;
+    let producer: BaseProducer<Answers> = client.create_with_context(Answers::default())?;
     for (place, topic) in topics.iter().enumerate() {
         let record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, place).payload(b"check").timestamp(LAST_MS);
-        // What is not taken is not told: the topic is not named then.
+        // A record that librdkafka does not take gets no answer.
         drop(producer.send(record.key(b"cardhook-check")));
     }
     let end = Instant::now() + 2 * WAIT;
     while producer.in_flight_count() > 0 && Instant::now() < end {
         producer.poll(Duration::from_millis(50));
     }
-    let refused = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(refused.into_iter().filter_map(|place| topics.get(place).copied()).collect())
+    let answers = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner);
+    let of = |place: usize| answers.get(&place).copied().unwrap_or(OneTopic::Silent);
+    Ok(topics.iter().enumerate().map(|(place, topic)| (*topic, of(place))).collect())
 }
 
-/// The topics whose record was refused because of the user, by their place.
+/// By the topic's place.
 #[derive(Default)]
-struct Refusals(Mutex<Vec<usize>>);
+struct Answers(Mutex<HashMap<usize, OneTopic>>);
 
-impl ClientContext for Refusals {
+impl ClientContext for Answers {
     // What is wrong with the brokers is said elsewhere.
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
-impl ProducerContext for Refusals {
+impl ProducerContext for Answers {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
-        if let Err((error, _)) = result
-            && error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
-        {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
-        }
+        let answer = match result.as_ref().map_err(|(error, _)| error.rdkafka_error_code()) {
+            Err(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => OneTopic::Forbidden,
+            Err(Some(RDKafkaErrorCode::InvalidTimestamp)) => OneTopic::Allowed,
+            Ok(_) | Err(_) => OneTopic::Silent,
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer);
     }
 }
 
