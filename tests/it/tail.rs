@@ -100,9 +100,11 @@ struct Terminal {
 
 impl Terminal {
     fn start(arguments: &[&str], redirect: &str) -> Self {
-        let line = format!("{} {}{redirect}", env!("CARGO_BIN_EXE_cardhook"), arguments.join(" "));
+        // Without exec a dash in between also gets the Ctrl-C, and ends with 130 whatever the command does.
+        let line = format!("exec {} {}{redirect}", env!("CARGO_BIN_EXE_cardhook"), arguments.join(" "));
         let mut child = Command::new("script")
             .args(["-qefc", &line, "/dev/null"])
+            .env("SHELL", "/bin/sh")
             .env("TERM", "xterm")
             .env_remove("NO_COLOR")
             .stdin(Stdio::piped())
