@@ -3,8 +3,9 @@
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    BYTES_PER_ID, COUNTER_BITS, Counters, SpoolError,
+    COUNTER_BITS, Counters, SpoolError,
     buckets::{BYTES_PER_ROW, Table, buckets, quarantined_seq},
+    ids::{self, BYTES_PER_ID, Entry, Key},
     reader::{COLUMNS, stored},
     row_id,
 };
@@ -58,6 +59,8 @@ pub(in crate::delivery) struct Batch<'a> {
     pub(super) counters: Counters,
     accounts: &'a [i64],
     pub(super) bucket_seconds: i64,
+    /// Remembered by this transaction, each with its event second; written when it is committed.
+    ids: Vec<(i64, Entry)>,
     /// Read when they are first needed.
     pub(super) live_nonces: Option<Vec<i64>>,
     pub(super) live_quarantined: Option<Vec<i64>>,
@@ -81,6 +84,7 @@ impl<'a> Batch<'a> {
             counters,
             accounts,
             bucket_seconds,
+            ids: Vec::new(),
             live_nonces: None,
             live_quarantined: None,
         })
@@ -102,7 +106,14 @@ impl<'a> Batch<'a> {
 
     /// What is known of an id, with this transaction's.
     pub(in crate::delivery) fn known(&mut self, id: &Id) -> Result<Option<Known>, SpoolError> {
-        known(&self.transaction, self.account(id.account), id, &mut self.live_quarantined)
+        let account = self.account(id.account);
+        let same = |(second, entry): &&(i64, Entry)| {
+            *second == id.event_time && entry.id == id.event_id && entry.account == account
+        };
+        if let Some((_, entry)) = self.ids.iter().rev().find(same) {
+            return at(&self.transaction, entry.seq);
+        }
+        known(&self.transaction, account, id, &mut self.live_quarantined)
     }
 
     /// Stores a record and remembers its id.
@@ -120,15 +131,8 @@ impl<'a> Batch<'a> {
         if id.event_time == NO_EVENT_TIME {
             return self.remember_quarantined(account, id.event_id, seq);
         }
-        let (event_id, signed) = (id.event_id.as_bytes(), seq.cast_signed());
-        let insert = "INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)";
-        let inserted =
-            self.transaction.prepare_cached(insert)?.execute(params![id.event_time, event_id, account, signed])?;
-        if inserted == 0 {
-            let update = "UPDATE remembered SET seq = ? WHERE event_time = ? AND event_id = ? AND account = ?";
-            self.transaction.prepare_cached(update)?.execute(params![signed, id.event_time, event_id, account])?;
-        }
-        self.counters.remembered += inserted as u64;
+        self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
+        self.counters.remembered += 1;
         Ok(())
     }
 
@@ -178,19 +182,19 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Forgets up to `limit` ids after `position` whose event time and receipt are both before `cutoff` (Unix seconds).
-    /// Returns where to go on, or `None` when the cutoff was reached.
+    /// Looks at rows of ids behind `after`, of about `limit` ids, and forgets those whose event time and receipt are both before
+    /// `cutoff` (Unix seconds). Returns where to go on, or `None` when the cutoff was reached.
     pub(in crate::delivery) fn forget(
         &mut self,
-        position: &Position,
+        after: Key,
         cutoff: i64,
         limit: usize,
-    ) -> Result<Option<Position>, SpoolError> {
-        Ok(self.forget_after(position, cutoff, cutoff.saturating_mul(1 << COUNTER_BITS), limit)?.0)
+    ) -> Result<Option<Key>, SpoolError> {
+        Ok(self.forget_after(after, cutoff, cutoff.saturating_mul(1 << COUNTER_BITS), limit)?.0)
     }
 
-    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, at
-    /// most `limit` now. Returns how many.
+    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, about
+    /// `limit` now. Returns how many.
     pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: usize) -> Result<u64, SpoolError> {
         let Counters { remembered, bound, quarantined, .. } = self.counters;
         let (ids, rows) = (remembered * BYTES_PER_ID, (bound + quarantined) * BYTES_PER_ROW);
@@ -204,47 +208,49 @@ impl<'a> Batch<'a> {
             let table = if bound > quarantined { Table::Bound } else { Table::Quarantined };
             return self.forget_buckets(table, i64::MAX, limit);
         }
-        Ok(self.forget_after(&Position::default(), i64::MAX, i64::MAX, limit)?.1)
+        Ok(self.forget_after(Key::MIN, i64::MAX, i64::MAX, limit)?.1)
     }
 
-    /// Looks at up to `limit` ids after `position` with an event time before `before`, and forgets those with a seq below
-    /// `seq`. Returns where to go on, and how many were forgotten.
+    /// Looks at rows behind `after` with an event time before `before`, until they hold `limit` ids, and forgets those with seqs
+    /// below `seq`. Returns where to go on, and how many ids were forgotten.
     fn forget_after(
         &mut self,
-        position: &Position,
+        after: Key,
         before: i64,
         seq: i64,
         limit: usize,
-    ) -> Result<(Option<Position>, u64), SpoolError> {
-        let last = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(1);
-        let Position { event_time, event_id, account } = position;
-        let next = self
-            .transaction
-            .prepare_cached(
-                "SELECT event_time, event_id, account FROM remembered
-                 WHERE (event_time, event_id, account) > (?, ?, ?) AND event_time < ?
-                 ORDER BY event_time, event_id, account LIMIT 1 OFFSET ?",
-            )?
-            .query_row(params![event_time, event_id, account, before, last], |row| {
-                Ok(Position { event_time: row.get(0)?, event_id: row.get(1)?, account: row.get(2)? })
-            })
-            .optional()?;
-        // One range of the tree: the appends of this batch wait for it, and a statement per id takes several times as long.
-        let end = next.clone().unwrap_or(Position { event_time: before, ..Position::default() });
-        let forgotten = self
-            .transaction
-            .prepare_cached(
-                "DELETE FROM remembered
-                 WHERE (event_time, event_id, account) > (?, ?, ?) AND (event_time, event_id, account) <= (?, ?, ?) AND seq < ?",
-            )?
-            .execute(params![event_time, event_id, account, end.event_time, end.event_id, end.account, seq])?
-            as u64;
+    ) -> Result<(Option<Key>, u64), SpoolError> {
+        let (end, _) = ids::keys_of(before);
+        let (mut looked_at, mut forgotten, mut last) = (0, 0, None);
+        let rows = "SELECT key, seq, length(ids) FROM remembered WHERE key > ? AND key < ? ORDER BY key";
+        let mut rows = self.transaction.prepare_cached(rows)?;
+        let mut rows = rows.query([after, end])?;
+        while looked_at < limit as u64 {
+            last = match rows.next()? {
+                None => break,
+                Some(row) => {
+                    let ids = ids::count(row.get(2)?);
+                    looked_at += ids;
+                    if row.get::<_, i64>(1)? < seq {
+                        forgotten += ids;
+                    }
+                    Some(row.get(0)?)
+                }
+            };
+        }
+        let next = last.filter(|_| looked_at >= limit as u64);
+        if let Some(last) = last {
+            // One range of the tree: the appends of this batch wait for it.
+            let delete = "DELETE FROM remembered WHERE key > ? AND key <= ? AND seq < ?";
+            self.transaction.prepare_cached(delete)?.execute([after, last, seq])?;
+        }
         self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
         Ok((next, forgotten))
     }
 
     /// Writes the counters and commits: fsynced when this returns.
     pub(in crate::delivery) fn commit(mut self) -> Result<(), SpoolError> {
+        ids::write(&self.transaction, &mut self.ids)?;
         let Counters { last_seq, records, bytes, parked, remembered, bound, quarantined } = self.counters;
         let row = [last_seq, records, bytes, parked, remembered, bound, quarantined].map(u64::cast_signed);
         self.transaction
@@ -276,14 +282,12 @@ pub(super) fn known(
         seq = quarantined_seq(connection, live, account, id.event_id)?;
     }
     if seq.is_none() {
-        let ask = "SELECT seq FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";
-        seq = connection
-            .prepare_cached(ask)?
-            .query_row(params![id.event_time, id.event_id.as_bytes(), account], |row| row.get::<_, i64>(0))
-            .optional()?
-            .map(i64::cast_unsigned);
+        seq = ids::find(connection, account, id.event_time, id.event_id)?;
     }
-    let Some(seq) = seq else { return Ok(None) };
+    seq.map_or(Ok(None), |seq| at(connection, seq))
+}
+
+fn at(connection: &Connection, seq: u64) -> Result<Option<Known>, SpoolError> {
     Ok(lane_of(connection, seq)?.map(|lane| Known { lane, seq }))
 }
 
@@ -298,21 +302,6 @@ pub(super) fn lane_of(connection: &Connection, seq: u64) -> Result<Option<Option
         }
     }
     Ok(Some(None))
-}
-
-/// A place among the remembered ids, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::delivery) struct Position {
-    event_time: i64,
-    event_id: Vec<u8>,
-    account: i64,
-}
-
-impl Default for Position {
-    /// Before the first one.
-    fn default() -> Self {
-        Self { event_time: i64::MIN, event_id: Vec::new(), account: i64::MIN }
-    }
 }
 
 /// Bytes of a record as `spool.max_bytes` counts them.

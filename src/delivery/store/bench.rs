@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Id, Position, Row, Spool, SpoolError, seq_of_second, size_of};
+use super::{Id, Row, Spool, SpoolError, seq_of_second, size_of};
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
@@ -59,7 +59,7 @@ impl Measured {
             self.acked.push((seq, size_of(record)));
         }
         if let Some(cutoff) = forget_before {
-            batch.forget(&Position::default(), cutoff, FORGET_AT_ONCE)?;
+            batch.forget(i64::MIN, cutoff, FORGET_AT_ONCE)?;
         }
         batch.set_last_seq(self.last_seq);
         batch.commit()?;

@@ -40,12 +40,9 @@ pub(super) fn look_for_damage(connection: &Connection) -> Result<(), SpoolError>
     }
     read_counters(connection)?;
     // One end at a time: both at once would be a walk over all rows.
-    for end in [
-        "min(event_time) FROM remembered",
-        "max(event_time) FROM remembered",
-        "min(bucket) FROM bound",
-        "max(bucket) FROM bound",
-    ] {
+    for end in
+        ["min(key) FROM remembered", "max(key) FROM remembered", "min(bucket) FROM bound", "max(bucket) FROM bound"]
+    {
         connection.query_row(&format!("SELECT {end}"), [], |_| Ok(()))?;
     }
     let began = Instant::now();

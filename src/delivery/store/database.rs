@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Error};
 
-use super::{Counters, SEQ_BITS, SpoolError, damage::look_for_damage, log::Log, upgrade::upgrade};
+use super::{Counters, SEQ_BITS, SpoolError, damage::look_for_damage, ids, log::Log, upgrade::upgrade};
 
 /// `PRAGMA user_version` of this layout.
 pub(super) const LAYOUT: i64 = 5;
@@ -17,9 +17,6 @@ CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE pending (
   id INTEGER PRIMARY KEY, account INTEGER NOT NULL, received_at INTEGER NOT NULL, timestamp INTEGER NOT NULL,
   key BLOB, headers BLOB NOT NULL, value BLOB NOT NULL, event_time INTEGER, event_id BLOB);
-CREATE TABLE remembered (
-  event_time INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
-  PRIMARY KEY (event_time, event_id, account)) WITHOUT ROWID;
 CREATE TABLE quarantined (
   bucket INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (bucket, event_id, account)) WITHOUT ROWID;
@@ -60,6 +57,7 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
                 return Err(SpoolError::Incomplete { what: "its layout is not known" });
             }
             transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(ids::TABLE)?;
             transaction.pragma_update(None, "user_version", LAYOUT)?;
             transaction.commit()?;
             Ok(())

@@ -11,6 +11,7 @@ use super::{
     batch::NO_EVENT_TIME,
     buckets::{Table, bound_to, buckets, quarantined_seq},
     database::LAYOUT_BEFORE,
+    ids,
     upgrade::recent_ids,
 };
 use crate::event::EventId;
@@ -67,9 +68,12 @@ impl Memory {
         if event_time == NO_EVENT_TIME && quarantined_seq(&self.connection, &self.quarantined, account, id)?.is_some() {
             return Ok(true);
         }
-        let ask = "SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";
-        let mut ask = self.connection.prepare_cached(ask)?;
-        Ok(ask.exists(params![event_time, id.as_bytes(), account])?)
+        if self.layout == LAYOUT_BEFORE {
+            let ask = "SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?";
+            let mut ask = self.connection.prepare_cached(ask)?;
+            return Ok(ask.exists(params![event_time, id.as_bytes(), account])?);
+        }
+        Ok(ids::find(&self.connection, account, event_time, id)?.is_some())
     }
 
     /// Whether a signature of timestamp and nonce is bound to another event than this one.

@@ -6,8 +6,8 @@
 //! - a record's place is `lane << 56 | seq`, so that each lane is one range of the tree, in arrival order;
 //! - a `seq` holds the second of receipt in its upper bits (`second << 16 | counter`), and so says when an id was received
 //!   without a column of its own. It is given by the delivery, and no two records have the same;
-//! - remembered ids are clustered by event time: inserts stay at the tree's right edge. Those of quarantined pushes, which
-//!   have no event time, and nonce uses stand in buckets by receipt.
+//! - remembered ids stand by event time (`ids`): inserts stay at the tree's right edge. Those of quarantined pushes, which have no
+//!   event time, and nonce uses stand in buckets by receipt.
 
 mod batch;
 #[doc(hidden)]
@@ -17,6 +17,7 @@ mod damage;
 mod database;
 mod export;
 mod folder;
+mod ids;
 mod log;
 mod memory;
 mod pages;
@@ -29,13 +30,12 @@ mod worker;
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Lane;
-use crate::event::EventId;
 use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
-pub(super) use batch::{Batch, Id, Known, Position, Row, size_of};
+pub(super) use batch::{Batch, Id, Known, Row, size_of};
 pub use export::{Spooled, take_out};
 pub use folder::{FolderError, network_file_system};
 pub use memory::Memory;
@@ -53,9 +53,6 @@ const SEQ_BITS: u32 = 56;
 const COUNTER_BITS: u32 = 16;
 /// An eighth of the default window.
 const BUCKET_SECONDS: i64 = 6 * 3600;
-/// Bytes that one remembered id counts for. Measured: 39.1, at 1,000 a second (`benches/dedup`); at 36 the default of 6 GiB holds
-/// 48 hours of that.
-const BYTES_PER_ID: u64 = 36;
 
 /// Why the spool failed.
 #[derive(Debug, thiserror::Error)]
@@ -203,26 +200,32 @@ impl Spool {
         self.accounts.get(index).copied().unwrap_or(-1)
     }
 
-    /// The newest event second that is remembered and is not after `now`, and the ids after it, each with its place; so many
+    /// The newest event second that is remembered and is not after `now`, and the ids after it, each with its place; `most`
     /// at most, else the newest second of all and no ids.
-    pub(super) fn newest(&self, now: i64, ids: usize) -> Result<(i64, Vec<(Id, Known)>), SpoolError> {
+    pub(super) fn newest(&self, now: i64, most: usize) -> Result<(i64, Vec<(Id, Known)>), SpoolError> {
         let newest = |upto: i64| -> Result<i64, SpoolError> {
-            let ask = "SELECT max(event_time) FROM remembered WHERE event_time <= ?";
-            Ok(self.connection.query_row(ask, [upto], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(i64::MIN))
+            let ask = "SELECT max(key) FROM remembered WHERE key <= ?";
+            let key = self.connection.query_row(ask, [upto], |row| row.get::<_, Option<i64>>(0))?;
+            Ok(key.map_or(i64::MIN, ids::second_of))
         };
-        let ahead = "SELECT event_time, event_id, account, seq FROM remembered WHERE event_time > ? LIMIT ?";
-        let mut ahead = self.connection.prepare(ahead)?;
-        let mut rows = ahead.query(params![now, i64::try_from(ids).unwrap_or(i64::MAX)])?;
+        let (_, last) = ids::keys_of(now);
+        let mut ahead = self.connection.prepare("SELECT key, ids FROM remembered WHERE key > ? ORDER BY key")?;
+        let mut rows = ahead.query([last])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let bytes: [u8; 16] = row.get(1)?;
-            let number: i64 = row.get(2)?;
-            let Some(account) = self.accounts.iter().position(|known| *known == number) else { continue };
-            let id = Id { account, event_time: row.get(0)?, event_id: EventId::from_bytes(bytes) };
-            let seq = row.get::<_, i64>(3)?.cast_unsigned();
-            found.push((id, Known { lane: batch::lane_of(&self.connection, seq)?.unwrap_or(None), seq }));
+            let event_time = ids::second_of(row.get(0)?);
+            let bytes =
+                row.get_ref(1)?.as_blob().map_err(|_| SpoolError::Incomplete { what: "an id does not read" })?;
+            for ids::Entry { id: event_id, account, seq } in ids::entries(bytes) {
+                let Some(account) = self.accounts.iter().position(|known| *known == account) else { continue };
+                let lane = batch::lane_of(&self.connection, seq)?.unwrap_or(None);
+                found.push((Id { account, event_time, event_id }, Known { lane, seq }));
+            }
+            if found.len() >= most {
+                return Ok((newest(i64::MAX)?, Vec::new()));
+            }
         }
-        if found.len() >= ids { Ok((newest(i64::MAX)?, Vec::new())) } else { Ok((newest(now)?, found)) }
+        Ok((newest(last)?, found))
     }
 
     /// Moves the WAL into the database and, after a removal, takes the reserve back where the disk has room.

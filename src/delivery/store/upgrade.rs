@@ -1,13 +1,22 @@
 //! From the last released layout to this one: in one transaction, when a service opens the database.
 //!
-//! Layout 4 kept its youngest ids in a table `recent`, a row for each commit; a pending record did not say which event it is.
+//! Layout 4 had a row for each remembered id, and the youngest ones in a table `recent`, a row for each commit; a pending record
+//! did not say which event it is.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::{SpoolError, database::LAYOUT};
+use super::{
+    SpoolError,
+    database::LAYOUT,
+    ids::{self, Entry},
+};
+use crate::event::EventId;
 
 /// Event time, id, account, seq; numbers are little-endian.
 const ID_BYTES: usize = 8 + 16 + 8 + 8;
+
+/// Ids copied at once, and those of the same second with them.
+const IDS_AT_ONCE: usize = 10_000;
 
 /// Where an id stood among the remembered ones, and the seq that came with it.
 pub(super) type Recent = (i64, [u8; 16], i64, i64);
@@ -24,15 +33,15 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
         return Err(SpoolError::Incomplete { what: "a table is missing" });
     }
-    let recent = recent_ids(connection)?;
+    let mut recent = recent_ids(connection)?;
     let transaction = connection.transaction()?;
-    let mut insert = transaction.prepare("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)")?;
-    for (event_time, event_id, account, seq) in recent {
-        insert.execute(params![event_time, event_id, account, seq])?;
-    }
-    drop(insert);
+    transaction.execute_batch("ALTER TABLE remembered RENAME TO remembered_before")?;
+    transaction.execute_batch(ids::TABLE)?;
+    copy_ids(&transaction)?;
+    write(&transaction, &mut recent)?;
     transaction.execute_batch(
-        "DROP TABLE recent;
+        "DROP TABLE remembered_before;
+         DROP TABLE recent;
          ALTER TABLE pending ADD COLUMN event_time INTEGER;
          ALTER TABLE pending ADD COLUMN event_id BLOB;
          ALTER TABLE counters ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
@@ -43,6 +52,29 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// In the order of the seconds, so that each second is written once.
+fn copy_ids(connection: &Connection) -> Result<(), SpoolError> {
+    let mut rows =
+        connection.prepare("SELECT event_time, event_id, account, seq FROM remembered_before ORDER BY event_time")?;
+    let mut rows = rows.query([])?;
+    let mut ids: Vec<Recent> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: Recent = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        if ids.len() >= IDS_AT_ONCE && ids.last().is_some_and(|(second, ..)| *second != id.0) {
+            write(connection, &mut ids)?;
+        }
+        ids.push(id);
+    }
+    write(connection, &mut ids)
+}
+
+fn write(connection: &Connection, ids: &mut Vec<Recent>) -> Result<(), SpoolError> {
+    let entry = |(event_time, id, account, seq): Recent| {
+        (event_time, Entry { id: EventId::from_bytes(id), account, seq: seq.cast_unsigned() })
+    };
+    ids::write(connection, &mut ids.drain(..).map(entry).collect::<Vec<_>>())
 }
 
 pub(super) fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {

@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
-    Counters, Id, Known, Position, Row, Spool, SpoolError,
+    Counters, Id, Known, Row, Spool, SpoolError,
     buckets::Table,
+    ids::Key,
     pages::{self, Pages},
     reader::Page,
     size_of,
@@ -491,7 +492,7 @@ struct Forgetter {
 struct Pass {
     cutoff: i64,
     /// Where it goes on among the ids; `None`: it is through.
-    position: Option<Position>,
+    position: Option<Key>,
     /// Tables of buckets that it has not come to the end of.
     buckets: Vec<Table>,
 }
@@ -514,7 +515,7 @@ impl Forgetter {
         if self.pass.is_none() && self.retention.is_due(now) {
             let buckets = vec![Table::Bound, Table::Quarantined];
             let cutoff = self.retention.begin(now, clock::unix_millis());
-            self.pass = cutoff.map(|cutoff| Pass { cutoff, position: Some(Position::default()), buckets });
+            self.pass = cutoff.map(|cutoff| Pass { cutoff, position: Some(Key::MIN), buckets });
         }
         let Some(mut pass) = self.pass.take() else { return Ok(early) };
         if let Some(table) = pass.buckets.last().copied()
@@ -523,7 +524,7 @@ impl Forgetter {
             pass.buckets.pop();
         }
         if let Some(position) = pass.position.take() {
-            pass.position = batch.forget(&position, pass.cutoff, FORGET_AT_ONCE)?;
+            pass.position = batch.forget(position, pass.cutoff, FORGET_AT_ONCE)?;
         }
         self.pass = Some(pass).filter(|pass| pass.position.is_some() || !pass.buckets.is_empty());
         Ok(early)
