@@ -17,6 +17,7 @@ use std::{
 pub(super) use known::place_of;
 
 use prometheus_client::metrics::counter::Counter;
+use smallvec::smallvec;
 
 use super::{
     AnswerAfter, Lane,
@@ -24,7 +25,7 @@ use super::{
     inbox::{Inbox, Reply, Taken},
     next_commit::NextCommit,
     nonces::Nonces,
-    pending::{Arrival, By, Failure, Found, Memory, New, Pending, Seq, Step, Verdict},
+    pending::{Arrival, By, Failure, Found, Memory, New, Pending, Seq, Step, Verdict, Waiting},
     retention::Seqs,
     status::Status,
     store::{Append, Id, NonceUse, Removal, Store, Undecided, size_of},
@@ -131,7 +132,7 @@ impl Coordinator {
             }
             self.answer();
             for (submission, reply) in taken.submissions.drain(..) {
-                self.submit(submission, vec![(reply, now)], now);
+                self.submit(submission, smallvec![(reply, now)], now);
             }
             if let (Some(until), Stage::Running) = (taken.stop.take(), stage) {
                 stage = Stage::Draining(until);
@@ -223,7 +224,7 @@ impl Coordinator {
     }
 
     /// Takes a record in. `waiting` waits for its answer, or for that of its first copy.
-    fn submit(&mut self, mut submission: Submission, mut waiting: Vec<(Reply, Instant)>, now: Instant) {
+    fn submit(&mut self, mut submission: Submission, mut waiting: Waiting<Reply>, now: Instant) {
         let Submission { lane, account, event_id, event_time, received_at_ms, .. } = submission;
         let binding = submission.binding.take();
         let signature = binding.as_ref().map(|binding| binding.signature);
@@ -386,7 +387,7 @@ impl Coordinator {
             return;
         }
         let [_, dlq, ..] = &self.lanes;
-        let mut commit = self.own.next.take(|seq| dlq.is_unstored(Seq(seq)));
+        let mut commit = self.own.next.take(|seq| dlq.is_unstored(Seq(seq)), now);
         let due = self.ids.due(IDS_AT_ONCE);
         commit.ids = due.iter().filter_map(|due| Some((id_of(due.second, due.key), seq_of(due.place)?))).collect();
         commit.nonces = self.own.nonces.unsaved(IDS_AT_ONCE);

@@ -1,6 +1,7 @@
 //! What gathers for the store while its last commit is under way.
 //!
-//! Records are handed over as soon as the store is free; removals, ids and nonces wait for company, up to a tenth of a second.
+//! Records are handed over as soon as the store is free, but not more often than every few milliseconds: a commit of one record
+//! writes nearly as much as one of ten. Removals, ids and nonces wait for company, up to a tenth of a second.
 
 use std::{
     collections::VecDeque,
@@ -16,6 +17,8 @@ use super::{
 const RECORDS: usize = 1024;
 /// Their bytes: what a commit writes must fit in the reserve of a full disk.
 const BYTES: u64 = 2 * 1024 * 1024;
+/// From one commit of records to the next, at least. The first one after a pause does not wait.
+const APART: Duration = Duration::from_millis(5);
 /// How long what need not be written at once waits. With the fsync an id is on disk within 100 ms.
 const COMPANY: Duration = Duration::from_millis(85);
 
@@ -32,6 +35,8 @@ pub(super) struct NextCommit {
     since: Option<Instant>,
     /// Moves wait that were not tried yet.
     moved_urgently: bool,
+    /// When the last one was taken.
+    handed_over: Option<Instant>,
 }
 
 impl NextCommit {
@@ -96,11 +101,16 @@ impl NextCommit {
 
     /// When the next commit is to be handed over, if the store is free.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        if self.has_records() { Some(now) } else { self.since.map(|since| since + COMPANY) }
+        if self.has_records() {
+            Some(self.handed_over.map_or(now, |at| now.max(at + APART)))
+        } else {
+            self.since.map(|since| since + COMPANY)
+        }
     }
 
     /// Takes as much as one commit does. `is_unstored`: of a DLQ record memory alone has something.
-    pub(super) fn take(&mut self, is_unstored: impl Fn(u64) -> bool) -> Commit {
+    pub(super) fn take(&mut self, is_unstored: impl Fn(u64) -> bool, now: Instant) -> Commit {
+        self.handed_over = Some(now);
         let mut commit = Commit {
             remove: std::mem::take(&mut self.remove),
             moved: std::mem::take(&mut self.moved),
@@ -150,14 +160,27 @@ mod tests {
         let mut next = NextCommit::default();
         let removal = Removal { lane: Lane::Events, seq: 1, bytes: 1 };
         next.remove_replaced([(removal, 7)], Instant::now());
-        assert_eq!(next.take(|_| true).replaced.len(), 0, "memory alone has it");
+        assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 0, "memory alone has it");
         next.append(append(Lane::Events, 7, 1));
-        assert_eq!(next.take(|_| true).replaced.len(), 0, "that is another record");
+        assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 0, "that is another record");
         next.append(append(Lane::Dlq, 7, 1));
-        assert_eq!(next.take(|_| true).replaced.len(), 1, "in the same commit");
+        assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 1, "in the same commit");
         next.remove_replaced([(removal, 7)], Instant::now());
-        assert_eq!(next.take(|_| false).replaced.len(), 1, "stored or acknowledged before");
+        assert_eq!(next.take(|_| false, Instant::now()).replaced.len(), 1, "stored or acknowledged before");
         assert!(next.is_empty());
+    }
+
+    #[test]
+    fn records_wait_for_company_only_where_another_commit_was_handed_over_just_before() {
+        let mut next = NextCommit::default();
+        let now = Instant::now();
+        next.append(append(Lane::Events, 1, 1));
+        assert_eq!(next.due(now), Some(now));
+        next.take(|_| false, now);
+        next.append(append(Lane::Events, 2, 1));
+        assert_eq!(next.due(now), Some(now + APART));
+        let later = now + 2 * APART;
+        assert_eq!(next.due(later), Some(later));
     }
 
     #[test]
@@ -167,8 +190,8 @@ mod tests {
             next.append(append(Lane::Events, seq, 1 << 20));
         }
         let seqs = |commit: &Commit| commit.append.iter().map(|append| append.seq).collect::<Vec<_>>();
-        assert_eq!(seqs(&next.take(|_| false)), [0, 1]);
-        assert_eq!(seqs(&next.take(|_| false)), [2, 3]);
+        assert_eq!(seqs(&next.take(|_| false, Instant::now())), [0, 1]);
+        assert_eq!(seqs(&next.take(|_| false, Instant::now())), [2, 3]);
         assert!(next.drop_append(Lane::Events, 4) && next.is_empty());
     }
 }

@@ -81,12 +81,12 @@ impl Traces {
 
     /// The record was handed to the spool at `since`, and is fsynced now.
     pub fn stored(&self, record: &Record, since: Instant) {
-        self.step(record, since, SpanKind::Internal, "store".into(), Vec::new);
+        self.step(record, since, SpanKind::Internal, || ("store".into(), Vec::new()));
     }
 
     /// The record was handed to the producer at `since`, and the brokers have acknowledged it now.
     pub fn published(&self, record: &Record, since: Instant, place: &Place<'_>) {
-        let attributes = || {
+        let span = || {
             let mut attributes = vec![
                 KeyValue::new("messaging.system", "kafka"),
                 KeyValue::new("messaging.operation.name", "send"),
@@ -98,19 +98,18 @@ impl Traces {
             if let Some(id) = record.headers.get("ce_id") {
                 attributes.push(KeyValue::new("messaging.message.id", id.to_owned()));
             }
-            attributes
+            (format!("send {}", place.topic).into(), attributes)
         };
-        self.step(record, since, SpanKind::Producer, format!("send {}", place.topic).into(), attributes);
+        self.step(record, since, SpanKind::Producer, span);
     }
 
-    /// A span of a record's trace that began at `since` and ends now.
+    /// A span of a record's trace that began at `since` and ends now. `span` gives its name and attributes.
     fn step(
         &self,
         record: &Record,
         since: Instant,
         kind: SpanKind,
-        name: Cow<'static, str>,
-        attributes: impl FnOnce() -> Vec<KeyValue>,
+        span: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
     ) {
         let Some(tracer) = &self.0 else { return };
         let Some(parent) = record.headers.get(TRACEPARENT).map(context) else { return };
@@ -118,7 +117,8 @@ impl Traces {
             return;
         }
         let began = now().checked_sub(since.elapsed()).unwrap_or_else(now);
-        let builder = SpanBuilder::from_name(name).with_kind(kind).with_start_time(began).with_attributes(attributes());
+        let (name, attributes) = span();
+        let builder = SpanBuilder::from_name(name).with_kind(kind).with_start_time(began).with_attributes(attributes);
         builder.start_with_context(tracer, &parent).end();
     }
 }

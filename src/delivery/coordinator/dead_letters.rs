@@ -7,7 +7,7 @@ use super::{
         Lane,
         broker::{detail, label},
         inbox::Reply,
-        pending::{Arrival, New, Refused, Seq},
+        pending::{Arrival, New, Refused, Seq, Waiting},
         store::{Append, Moved, Removal, size_of},
         submission::Sending,
     },
@@ -38,7 +38,7 @@ impl Coordinator {
         refused: &Sending,
         detail: &'static str,
         from: Option<Removal>,
-        waiting: Vec<(Reply, Instant)>,
+        waiting: Waiting<Reply>,
         now: Instant,
     ) {
         let Sending { record, account, received_at_ms, id, signature } = refused;
@@ -59,7 +59,7 @@ impl Coordinator {
         self.lane(Lane::Dlq).add(New { seq, key: None, bytes, payload, waiting, arrival }, now);
     }
 
-    fn park(&mut self, seq: Seq, payload: Arc<Sending>, from: Option<Removal>, waiting: Vec<(Reply, Instant)>) {
+    fn park(&mut self, seq: Seq, payload: Arc<Sending>, from: Option<Removal>, waiting: Waiting<Reply>) {
         tracing::error!("the DLQ topic refuses a record too; it is parked in the spool");
         self.is_at(&payload, Place::Parked(seq));
         self.own.parking.insert(seq, Vec::new());

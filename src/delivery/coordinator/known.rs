@@ -6,7 +6,7 @@ use super::{
     super::{
         AnswerAfter,
         inbox::Reply,
-        pending::{Found, Seq},
+        pending::{Found, Seq, Waiting},
         store::{Append, Decided, Decision, Known, Undecided},
         submission::{Sending, Submission},
     },
@@ -16,7 +16,7 @@ use crate::delivery::Lane;
 
 impl Coordinator {
     /// They wait for what the record at `place` waits for.
-    pub(super) fn join(&mut self, place: Place, waiting: Vec<(Reply, Instant)>, now: Instant) {
+    pub(super) fn join(&mut self, place: Place, waiting: Waiting<Reply>, now: Instant) {
         for (mut reply, since) in waiting {
             reply.duplicate = true;
             match place {

@@ -15,7 +15,7 @@ use super::{
     presence::Presence,
     record::{Broker, By, Disk, Seq, Verdict, verdict},
     resend::{Failure, Resend, Route, Taken},
-    step::{Amount, Arrival, New, Refused, Rules, Step},
+    step::{Amount, Arrival, New, Refused, Rules, Step, Waiting},
 };
 use crate::delivery::AnswerAfter;
 
@@ -31,14 +31,14 @@ struct Pending<P, A> {
     broker: Broker,
     /// Never given up.
     kept: bool,
-    waiting: Vec<(A, Instant)>,
+    waiting: Waiting<A>,
 }
 
 impl<P, A> Pending<P, A> {
     /// A record that is on disk only.
     fn stored(now: Instant) -> Self {
         let (disk, broker) = (Disk::Stored, Broker::Queued);
-        let (payload, key, first_sent, waiting) = (None, None, None, Vec::new());
+        let (payload, key, first_sent, waiting) = (None, None, None, Waiting::new());
         Self { payload, bytes: 0, key, received: now, first_sent, disk, broker, kept: false, waiting }
     }
 }
@@ -107,7 +107,7 @@ impl<P, A> Lane<P, A> {
         };
         let (payload, first_sent, broker) = (Some(payload), None, Broker::Queued);
         let record =
-            Pending { payload, bytes, key, received: now, first_sent, disk, broker, kept, waiting: Vec::new() };
+            Pending { payload, bytes, key, received: now, first_sent, disk, broker, kept, waiting: Waiting::new() };
         self.records.insert(seq, record);
         self.memory.add(bytes);
         if disk == Disk::Memory {
@@ -131,8 +131,8 @@ impl<P, A> Lane<P, A> {
     }
 
     /// The store says that an undecided record is a duplicate: it is gone, and these are to join its first copy.
-    pub(in crate::delivery) fn take_duplicate(&mut self, seq: Seq) -> Vec<(A, Instant)> {
-        let Some(record) = self.records.remove(&seq) else { return Vec::new() };
+    pub(in crate::delivery) fn take_duplicate(&mut self, seq: Seq) -> Waiting<A> {
+        let Some(record) = self.records.remove(&seq) else { return Waiting::new() };
         self.memory.remove(record.bytes);
         self.resend.release_behind(seq, record.key);
         record.waiting
@@ -545,12 +545,11 @@ impl<P, A> Lane<P, A> {
         let Self { records, rules, decided, .. } = self;
         let Some(record) = records.get_mut(&seq) else { return };
         let Pending { disk, broker, waiting, .. } = record;
-        let judged = waiting.extract_if(.., |(_, since)| {
-            verdict(rules.policy, away, now >= *since + rules.ack_timeout, *disk, broker) != Verdict::Wait
-        });
-        for (answer, since) in judged {
-            let late = now >= since + rules.ack_timeout;
-            decided.push((answer, verdict(rules.policy, away, late, *disk, broker)));
+        for (answer, since) in std::mem::take(waiting) {
+            match verdict(rules.policy, away, now >= since + rules.ack_timeout, *disk, broker) {
+                Verdict::Wait => waiting.push((answer, since)),
+                safe_or_not => decided.push((answer, safe_or_not)),
+            }
         }
     }
 

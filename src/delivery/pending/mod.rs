@@ -15,7 +15,7 @@ pub(super) use lane::Lane as Pending;
 pub(super) use memory::{Due, Found, Limits, Memory};
 pub(super) use record::{By, Seq, Verdict};
 pub(super) use resend::{Failure, Route};
-pub(super) use step::{Amount, Arrival, New, Refused, Rules, Step};
+pub(super) use step::{Amount, Arrival, New, Refused, Rules, Step, Waiting};
 
 #[cfg(test)]
 mod model_test;

@@ -178,7 +178,7 @@ impl World {
     fn submit(&mut self, rec: Rec) {
         let answer = u32::try_from(self.asked.len()).unwrap();
         self.asked.insert(answer, rec);
-        let waiting = vec![(answer, self.now)];
+        let waiting = smallvec::smallvec![(answer, self.now)];
         let (key, payload, bytes) = (Some(rec.key), rec, 1);
         match self.ids.find(rec.second(), &rec.id) {
             Found::Known((lane, seq)) => self.lanes[lane].join(seq, answer, self.now, self.now),

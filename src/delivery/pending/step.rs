@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::{record::Seq, resend::Route};
 use crate::delivery::AnswerAfter;
 
@@ -49,6 +51,9 @@ pub(in crate::delivery) struct Rules {
     pub(in crate::delivery) in_flight: Amount,
 }
 
+/// Who waits for a record's answer, each with the time since when. Nearly always one: it needs no memory of its own.
+pub(in crate::delivery) type Waiting<A> = SmallVec<[(A, Instant); 1]>;
+
 /// A new record.
 #[derive(Debug)]
 pub(in crate::delivery) struct New<P, A> {
@@ -57,7 +62,7 @@ pub(in crate::delivery) struct New<P, A> {
     pub(in crate::delivery) key: Option<u64>,
     pub(in crate::delivery) bytes: u64,
     pub(in crate::delivery) payload: P,
-    pub(in crate::delivery) waiting: Vec<(A, Instant)>,
+    pub(in crate::delivery) waiting: Waiting<A>,
     pub(in crate::delivery) arrival: Arrival,
 }
 
@@ -99,5 +104,5 @@ pub(in crate::delivery) struct Refused<P, A> {
     /// The store has it, or may have it soon: it is to be removed when its DLQ record is stored.
     pub(in crate::delivery) on_disk: bool,
     /// They go with it to its DLQ record, each with the time since when it waits.
-    pub(in crate::delivery) waiting: Vec<(A, Instant)>,
+    pub(in crate::delivery) waiting: Waiting<A>,
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use smallvec::smallvec;
+
 use super::*;
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,7 +19,7 @@ fn lane(policy: AnswerAfter) -> TestLane {
 
 /// A record with a key of its own, for which an answer of its number waits.
 fn add(lane: &mut TestLane, seq: u64, now: Instant) {
-    let waiting = vec![(u32::try_from(seq).unwrap(), now)];
+    let waiting = smallvec![(u32::try_from(seq).unwrap(), now)];
     lane.add(New { seq: Seq(seq), key: Some(seq), bytes: 10, payload: "record", waiting, arrival: Arrival::New }, now);
 }
 
@@ -178,7 +180,7 @@ fn a_refused_batch_goes_again_record_by_record_beside_the_others() {
     );
     let refused = lane.failed(Seq(2), Failure::Refused("too_large"), now);
     assert_eq!(refused.iter().map(|refused| (refused.seq.0, refused.reason)).collect::<Vec<_>>(), [(2, "too_large")]);
-    assert_eq!(refused.first().map(|refused| refused.waiting.clone()), Some(vec![(2, now)]));
+    assert_eq!(refused.first().map(|refused| refused.waiting.clone()), Some(smallvec![(2, now)]));
     lane.acked(Seq(1), now);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 4)], "no new producer, no pause");
 }
@@ -201,14 +203,14 @@ fn a_failed_producer_is_given_up_once_it_has_reported_everything_and_the_order_h
 fn a_late_re_delivery_waits_for_the_store_and_holds_up_only_its_key() {
     let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
     let record = |seq, key, arrival| {
-        let waiting = vec![(u32::try_from(seq).unwrap(), now)];
+        let waiting = smallvec![(u32::try_from(seq).unwrap(), now)];
         New { seq: Seq(seq), key: Some(key), bytes: 10, payload: "record", waiting, arrival }
     };
     lane.add(record(1, 7, Arrival::Undecided), now);
     lane.add(record(2, 7, Arrival::New), now);
     lane.add(record(3, 8, Arrival::New), now);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 3)]);
-    assert_eq!(lane.take_duplicate(Seq(1)), [(1, now)]);
+    assert_eq!(lane.take_duplicate(Seq(1))[..], [(1, now)]);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 2)]);
 }
 
@@ -217,7 +219,7 @@ fn what_was_sent_before_a_suspect_of_its_key_stays_before_it() {
     let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
     for (seq, key) in [(1, 7), (2, 7), (3, 8)] {
         let (payload, arrival) = ("record", Arrival::New);
-        lane.add(New { seq: Seq(seq), key: Some(key), bytes: 10, payload, waiting: Vec::new(), arrival }, now);
+        lane.add(New { seq: Seq(seq), key: Some(key), bytes: 10, payload, waiting: Waiting::new(), arrival }, now);
     }
     sent(&mut lane, now);
     lane.failed(Seq(1), Failure::Purged, now);
@@ -258,7 +260,7 @@ fn what_does_not_work_now_is_tried_again() {
 fn with_kafka_only_a_dead_letter_copy_is_safe_only_when_it_is_acknowledged() {
     let (mut dlq, now) = (lane(AnswerAfter::KafkaOnly), Instant::now());
     let arrival = Arrival::Moved { writing: true };
-    dlq.add(New { seq: Seq(9), key: None, bytes: 10, payload: "refused", waiting: vec![(1, now)], arrival }, now);
+    dlq.add(New { seq: Seq(9), key: None, bytes: 10, payload: "refused", waiting: smallvec![(1, now)], arrival }, now);
     sent(&mut dlq, now);
     dlq.committed(&[Seq(9)], now);
     dlq.join(Seq(9), 2, now, now);
