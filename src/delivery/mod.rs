@@ -50,8 +50,8 @@ use store::{Opened, Store};
 const LANE: Amount = Amount { records: 8192, bytes: 8 * 1024 * 1024 };
 /// A record without an ack is stored after so long.
 const STORE_AFTER: Duration = Duration::from_millis(50);
-/// Ids in memory: some tens of megabytes. Those that the store lacks are many only while the disk fails.
-const IDS: Limits = Limits { held: 200_000, due: 65_536 };
+/// Ids in memory: about ten megabytes. Those that the store lacks are many only while the disk fails.
+const IDS: Limits = Limits { held: 100_000, due: 65_536 };
 /// How long a stop waits, beyond its limit, for what the disk does, and for the producers' threads.
 const GRACE: Duration = Duration::from_secs(1);
 

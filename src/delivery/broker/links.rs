@@ -7,12 +7,18 @@ use std::{
 
 use rdkafka::error::KafkaError;
 
-use super::{Connect, Link, NotTaken, Reports, pacing::Paced};
+use super::{
+    Connect, Link, NotTaken, Reports,
+    pacing::{Apart, Paced},
+};
 use crate::delivery::{AnswerAfter, Lane, pending::Route, submission::Sending};
 
-/// How far apart waves begin where no answer waits for them: each costs requests to every partition's leader, and the fewer
-/// they are the more records each takes.
-const APART: Duration = Duration::from_millis(30);
+/// Where no answer waits for an ack.
+const APART: Apart = Apart { few: Duration::from_millis(30), many: Duration::from_millis(30) };
+/// Where one does: half of it is added to an answer's time, and half of the broker's work is saved at 2,000 records a second.
+const APART_ANSWERED: Apart = Apart { few: Duration::ZERO, many: Duration::from_millis(5) };
+/// Each record is a request of its own.
+const NOT_APART: Apart = Apart { few: Duration::ZERO, many: Duration::ZERO };
 /// No waves: each record is a request of its own.
 const ALWAYS: Duration = Duration::from_hours(1);
 
@@ -49,10 +55,10 @@ impl Links {
         let (open_for, apart) = match (route, self.answer_after) {
             // Not to the linger's end: what comes just behind a request waits for that one's report.
             (Route::Batch, AnswerAfter::Kafka | AnswerAfter::KafkaOnly) => {
-                (self.connect.linger() * 3 / 4, Duration::ZERO)
+                (self.connect.linger() * 3 / 4, APART_ANSWERED)
             }
             (Route::Batch, AnswerAfter::Disk) => (self.connect.linger() * 3 / 4, APART),
-            (Route::Alone, _) => (ALWAYS, Duration::ZERO),
+            (Route::Alone, _) => (ALWAYS, NOT_APART),
         };
         if let Some(slot) = self.slot(lane, route) {
             slot.paced = Some(Paced::new(producer, open_for, apart));

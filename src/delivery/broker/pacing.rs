@@ -1,7 +1,8 @@
 //! When records leave: in waves, each when the one before is reported.
 //!
 //! librdkafka has one request of a partition in flight when it keeps the order, and its thread spins while records wait behind
-//! that one. So what comes while a wave is out waits here, for its last report or for 50 ms. Does not depend on Kafka.
+//! that one. So what comes while a wave is out waits here, for its last report or for 50 ms. Each wave costs a request to every
+//! partition's leader, so that waves are further apart where records are many. Does not depend on Kafka.
 
 use std::{
     collections::VecDeque,
@@ -17,13 +18,49 @@ const WAVE: Duration = Duration::from_millis(50);
 /// How long it waits for room in the client's queue.
 const SHORT: Duration = Duration::from_millis(20);
 
+/// Records are many when so many come within `WINDOW`: a thousand a second.
+const MANY: usize = 100;
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// How long after a wave the next one begins, at least.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::delivery) struct Apart {
+    /// Where records are few.
+    pub(in crate::delivery) few: Duration,
+    /// Where they are many.
+    pub(in crate::delivery) many: Duration,
+}
+
+/// Whether records are many: how many came in the window before, and in this one.
+#[derive(Debug, Default)]
+struct Rate {
+    since: Option<Instant>,
+    now: usize,
+    before: usize,
+}
+
+impl Rate {
+    fn count(&mut self, records: usize, now: Instant) {
+        let passed = self.since.map(|since| now.saturating_duration_since(since));
+        if passed.is_none_or(|passed| passed >= WINDOW) {
+            self.before = if passed.is_some_and(|passed| passed < 2 * WINDOW) { self.now } else { 0 };
+            (self.since, self.now) = (Some(now), 0);
+        }
+        self.now += records;
+    }
+
+    fn is_high(&self) -> bool {
+        self.now.max(self.before) >= MANY
+    }
+}
+
 /// A producer, and what waits for its next wave.
 pub(in crate::delivery) struct Paced {
     producer: Box<dyn Producer>,
     /// How long a wave stays open for records that come after it began.
     open_for: Duration,
-    /// How long after a wave the next one begins, at least.
-    apart: Duration,
+    apart: Apart,
+    rate: Rate,
     waiting: VecDeque<(u64, Arc<Sending>)>,
     outstanding: usize,
     began: Option<Instant>,
@@ -31,9 +68,9 @@ pub(in crate::delivery) struct Paced {
 }
 
 impl Paced {
-    pub(in crate::delivery) fn new(producer: Box<dyn Producer>, open_for: Duration, apart: Duration) -> Self {
+    pub(in crate::delivery) fn new(producer: Box<dyn Producer>, open_for: Duration, apart: Apart) -> Self {
         let (waiting, began, full_until) = (VecDeque::new(), None, None);
-        Self { producer, open_for, apart, waiting, outstanding: 0, began, full_until }
+        Self { producer, open_for, apart, rate: Rate::default(), waiting, outstanding: 0, began, full_until }
     }
 
     /// Takes a record: it leaves with [`pump`](Self::pump).
@@ -51,7 +88,8 @@ impl Paced {
         if self.waiting.is_empty() {
             return None;
         }
-        let wait = if self.outstanding == 0 { self.apart } else { WAVE };
+        let apart = if self.rate.is_high() { self.apart.many } else { self.apart.few };
+        let wait = if self.outstanding == 0 { apart } else { WAVE };
         let next = self.began.map(|began| began + wait);
         next.max(self.full_until)
     }
@@ -70,6 +108,7 @@ impl Paced {
             self.began = Some(now);
         }
         self.full_until = None;
+        self.rate.count(self.waiting.len(), now);
         while let Some((seq, sending)) = self.waiting.pop_front() {
             match self.producer.send(seq, &sending.record) {
                 Ok(()) => self.outstanding += 1,
@@ -120,6 +159,7 @@ mod tests {
     fn paced(open_for: u64, apart: u64) -> (Paced, Arc<AtomicUsize>) {
         let sent = Arc::new(AtomicUsize::new(0));
         let [open_for, apart] = [open_for, apart].map(Duration::from_millis);
+        let apart = Apart { few: apart, many: apart };
         (Paced::new(Box::new(Counting(Arc::clone(&sent))), open_for, apart), sent)
     }
 
@@ -139,6 +179,28 @@ mod tests {
         assert_eq!(sent_of_two(10, 5), 2);
         assert_eq!(sent_of_two(0, 5), 1);
         assert_eq!(sent_of_two(0, 60), 2, "one partition does not hold up the others for longer");
+    }
+
+    #[test]
+    fn waves_are_further_apart_while_records_are_many() {
+        let (mut paced, sent) = paced(0, 0);
+        paced.apart.many = Duration::from_millis(10);
+        let start = Instant::now();
+        let mut wave = |at: u64, records: usize| {
+            let before = sent.load(Ordering::Relaxed);
+            for seq in 0..records {
+                paced.send(seq as u64, sending());
+            }
+            paced.pump(start + Duration::from_millis(at));
+            let left = sent.load(Ordering::Relaxed) - before;
+            (0..left).for_each(|_| paced.reported());
+            left
+        };
+        assert_eq!([wave(0, 1), wave(1, 1), wave(2, 1)], [1, 1, 1], "each at once");
+        assert_eq!(wave(3, 100), 100);
+        assert_eq!([wave(4, 1), wave(12, 1), wave(13, 1)], [0, 0, 3], "ten milliseconds behind the last");
+        assert_eq!([wave(120, 1), wave(121, 1)], [1, 0], "the window before still counts");
+        assert_eq!([wave(330, 1), wave(331, 1)], [2, 1], "few again");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn connect(database: &Path) -> Result<(Connection, Log), SpoolError> 
     // CPU an event. It counts for a new database only.
     connection.execute_batch(
         "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;
-         PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 250; PRAGMA cache_size = -16384;",
+         PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 250; PRAGMA cache_size = -6144;",
     )?;
     connection.set_prepared_statement_cache_capacity(32);
     create_or_check(&mut connection)?;
