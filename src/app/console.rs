@@ -1,13 +1,13 @@
 //! Starts and stops the console, unless it is switched off.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, atomic::AtomicBool, mpsc::Receiver};
 
 use anyhow::Context as _;
 
 use crate::{
     config::{Account, Config},
     console::{Console, Facts, Observer, Running},
-    delivery::{Delivery, spool_folder},
+    delivery::{Delivery, Probe, Published, spool_folder},
     metrics::Metrics,
 };
 
@@ -23,16 +23,15 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The spool's folder is there by now.
+    /// Where the delivery has a probe. The spool's folder is there by now.
     pub(super) fn start(
         config: &Config,
         delivery: &Delivery,
+        probe: Option<(Probe, Receiver<Published>)>,
         metrics: &Metrics,
         draining: &Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
-        if !config.admin.console {
-            return Ok(Self::default());
-        }
+        let Some(probe) = probe else { return Ok(Self::default()) };
         let facts = |account: &Account| Facts {
             name: account.name.clone(),
             path: account.path.clone(),
@@ -41,7 +40,7 @@ impl Watched {
         let accounts = config.accounts.iter().map(facts).collect();
         let spool = spool_folder(&config.spool.path);
         let (console, observer, running) =
-            Console::start(accounts, delivery.clone(), metrics, spool, Arc::clone(draining))
+            Console::start(accounts, delivery.clone(), probe, metrics, spool, Arc::clone(draining))
                 .context("no thread for the console")?;
         Ok(Self { console: Some(console), observer: Some(observer), running: Some(running) })
     }

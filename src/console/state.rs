@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use hashlink::LinkedHashMap;
+
 use super::{
     answers::{AccountStatus, Handshake, QuarantineRow, RefusedRow},
     counts::Counts,
@@ -12,10 +14,16 @@ use super::{
     series::{Latencies, Rings},
     vitals::Vitals,
 };
-use crate::metrics::{CallbackResult, Cause, QUARANTINED};
+use crate::{
+    delivery::Published,
+    event::EventId,
+    metrics::{CallbackResult, Cause, QUARANTINED},
+};
 
 /// Pushes kept to be looked at.
 pub(super) const EVENTS: usize = 500;
+/// Acknowledgements kept: what Kafka acknowledges while as many pushes as are kept come in, and more.
+const POSITIONS: usize = 4096;
 /// Refusals kept an account, and quarantined pushes in all.
 pub(super) const ROWS: usize = 100;
 /// Minutes over which the pushes' answers are judged.
@@ -125,6 +133,8 @@ pub(super) struct State {
     pub(super) accounts: Vec<OfAccount>,
     pub(super) rings: Rings,
     pub(super) events: VecDeque<Kept>,
+    /// Where the records of the latest acknowledgements stand.
+    pub(super) positions: LinkedHashMap<EventId, Published>,
     pub(super) quarantine: VecDeque<QuarantineRow>,
     pub(super) channels: Channels,
     pub(super) vitals: Vitals,
@@ -150,6 +160,7 @@ impl State {
             accounts: accounts.into_iter().map(account).collect(),
             rings: Rings::default(),
             events: VecDeque::new(),
+            positions: LinkedHashMap::new(),
             quarantine: VecDeque::new(),
             channels: Channels::default(),
             vitals,
@@ -183,6 +194,14 @@ impl State {
             What::Refused(refused) => self.refused(account, at_ms, &refused),
         }
         false
+    }
+
+    /// Takes in what the delivery told.
+    pub(super) fn published(&mut self, published: Published) {
+        self.positions.insert(published.event_id, published);
+        if self.positions.len() > POSITIONS {
+            self.positions.pop_front();
+        }
     }
 
     fn push(&mut self, place: usize, at_ms: i64, push: Push) -> bool {

@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Facts, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
 use crate::{
+    delivery::{Complaint, Probe, Published},
     event::{EventId, EventType},
     metrics::{AnsweredBy, CallbackResult, Cause, Metrics, QUARANTINED},
 };
@@ -71,24 +72,33 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
     let (observer, queue) = Observer::new(&Metrics::new());
     let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure" };
     let mut state = State::new(vec![facts], Vitals::default());
-    let (mut told, mut taken) = (Duration::ZERO, Duration::ZERO);
+    let (probe, acknowledged) = Probe::new();
+    let mut spent = [Duration::ZERO; 4];
     let id = EventId::of_quarantined("shop", b"1");
     for batch in 0..PUSHES / 1000 {
         let values: Vec<String> =
             (0..1000).map(|number| json.replace("072000000001", &format!("{:012}", batch * 1000 + number))).collect();
-        let began = cpu();
-        for value in &values {
-            observer.offer(seen(id, value.as_bytes()));
-        }
-        told += cpu().saturating_sub(began);
-        let began = cpu();
-        for seen in queue.try_iter() {
-            state.take(seen);
-        }
-        taken += cpu().saturating_sub(began);
+        let topic: std::sync::Arc<str> = "wechat.card.events".into();
+        let mut timed = |place: usize, what: &mut dyn FnMut()| {
+            let began = cpu();
+            what();
+            spent[place] += cpu().saturating_sub(began);
+        };
+        timed(0, &mut || values.iter().for_each(|value| observer.offer(seen(id, value.as_bytes()))));
+        timed(1, &mut || queue.try_iter().for_each(|seen| drop(state.take(seen))));
+        let ids: Vec<_> = values.iter().map(|value| EventId::of_quarantined("shop", value.as_bytes())).collect();
+        timed(2, &mut || {
+            for (offset, event_id) in (0..).zip(&ids) {
+                let topic = std::sync::Arc::clone(&topic);
+                probe.published(Published { event_id: *event_id, at_ms: 1, topic, partition: 0, offset });
+            }
+        });
+        timed(3, &mut || acknowledged.try_iter().for_each(|published| state.published(published)));
     }
-    println!("observer: {:?} a push on the listener, {:?} on the console's thread", told / PUSHES, taken / PUSHES);
-    assert!(told / PUSHES < Duration::from_micros(50) && taken / PUSHES < Duration::from_micros(50));
+    let [told, taken, acked, placed] = spent.map(|spent| spent / PUSHES);
+    println!("observer: {told:?} a push on the listener, {taken:?} on the console's thread");
+    println!("probe: {acked:?} an acknowledgement on the coordinator, {placed:?} on the console's thread");
+    assert!([told, taken, acked, placed].iter().all(|spent| *spent < Duration::from_micros(50)));
     assert_eq!(state.events.len(), 500);
 }
 
@@ -106,6 +116,7 @@ fn everything_that_the_api_names_has_words_in_both_languages() {
         }
         keys.extend(EventType::ALL.iter().map(|event_type| format!("type.{}", event_type.as_str())));
         keys.extend(CallbackResult::ALL.iter().map(|result| format!("result.{}", result.label())));
+        keys.extend(Complaint::ALL.iter().map(|complaint| format!("complaint.{}", complaint.label())));
         for hint in HINTS {
             keys.extend([format!("hintname.{hint}"), format!("hint.{hint}"), format!("cure.{hint}")]);
         }

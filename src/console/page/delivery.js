@@ -1,9 +1,12 @@
 // The delivery: Kafka, the spool, the memory of ids.
 
-import { card, facts, h, replace, table } from "./dom.js";
+import { card, facts, foreign, h, replace, table } from "./dom.js";
 import { ago, bytes, ms, number, span, t, time } from "./words.js";
 
 const tag = (level, text) => h("span", { class: "tag", "data-level": level }, text);
+
+const brokerState = (state) =>
+  state === "UP" ? ["ok", t("kafka.up")] : state === "DOWN" ? ["error", t("broker.down")] : state === "INIT" ? [null, t("broker.idle")] : ["wait", t("broker.connecting")];
 
 function kafka({ kafka: shown, answered_by, now }) {
   if (shown.up === null) return card("Kafka", h("p", {}, t("kafka.none")));
@@ -19,6 +22,14 @@ function kafka({ kafka: shown, answered_by, now }) {
       [t("kafka.age"), shown.event_age_p95 === null ? "–" : `p95 ≤ ${span(Math.ceil(shown.event_age_p95))}`],
       [t("kafka.answered"), answered.join(" · ")],
     ]),
+    h("h3", {}, t("brokers")),
+    table(t("brokers"), [{ title: t("broker"), m: true }, { title: t("kafka.state"), w: true }, { title: t("broker.rtt"), n: true }],
+      shown.brokers.map(({ id, address, state, rtt_ms }) => [[address, id < 0 ? null : h("small", {}, ` ${id}`)], tag(...brokerState(state)), ms(rtt_ms)]), t("brokers.none")),
+    shown.last_error && [
+      h("h3", {}, t("complaint")),
+      h("p", {}, time(shown.last_error.at), " ", t(`complaint.${shown.last_error.kind}`)),
+      h("p", {}, h("small", { lang: "en" }, foreign(shown.last_error.reason))),
+    ],
     h("h3", {}, t("publish.title")),
     table(t("publish.title"), columns, errors, t("publish.empty")),
   );

@@ -106,8 +106,9 @@ export function event(app, id) {
       const command = `cardhook tail --config FILE --from-beginning --json | grep ${id}`;
       return replace(element, card(t("event.gone"), h("p", {}, t("event.gone.text")), h("p", {}, copied(command))));
     }
-    const steps = found.timeline.map(({ what, at }) =>
-      h("li", {}, t(`step.${what}`), at ? [": ", date(at)] : ` (${t("step.untimed")})`));
+    const steps = found.timeline.map(({ what, at, position }) =>
+      h("li", {}, t(`step.${what}`), at ? [": ", date(at)] : ` (${t("step.untimed")})`,
+        position && h("small", {}, t("step.position", position))));
     const untimed = found.timeline.some(({ what, at }) => what === "published" && !at);
     const fields = Object.entries(found.fields ?? {}).filter(([name]) => known(`field.${name}`) || name !== "event_time_ms");
     replace(
