@@ -124,6 +124,7 @@ impl App {
             api_callers,
             running: self.config.clone(),
             metrics: self.metrics.clone(),
+            console: self.console.console.clone(),
         }
     }
 

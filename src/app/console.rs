@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::{
     config::{Account, Config},
-    console::{Console, Facts, Observer, Running},
+    console::{Console, Facts, Observer, Running, SecretFacts},
     delivery::{Delivery, Probe, Published, spool_folder},
     metrics::Metrics,
 };
@@ -36,6 +36,8 @@ impl Watched {
             name: account.name.clone(),
             path: account.path.clone(),
             mode: account.credentials.mode.name(),
+            token: secrets(account).0,
+            aes_key: secrets(account).1,
         };
         let accounts = config.accounts.iter().map(facts).collect();
         let spool = spool_folder(&config.spool.path);
@@ -44,6 +46,14 @@ impl Watched {
                 .context("no thread for the console")?;
         Ok(Self { console: Some(console), observer: Some(observer), running: Some(running) })
     }
+}
+
+/// What the console is told of an account's token and key.
+pub(super) fn secrets(account: &Account) -> (SecretFacts, Option<SecretFacts>) {
+    let (credentials, files) = (&account.credentials, &account.secret_files);
+    let token = SecretFacts { file: files.token.clone(), has_previous: credentials.previous_token.is_some() };
+    let aes_key = || SecretFacts { file: files.aes_key.clone(), has_previous: credentials.previous_aes_key.is_some() };
+    (token, credentials.aes_key.is_some().then(aes_key))
 }
 
 /// Ends what is still streamed, and the console's thread.

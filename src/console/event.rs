@@ -167,7 +167,7 @@ struct Named<'a> {
 impl Kept {
     /// `None` for what is only counted.
     pub(super) fn new(number: u64, account: usize, at_ms: i64, push: Push) -> Option<Self> {
-        let Push { result, by, took, record } = push;
+        let Push { result, by, took, record, made_with: _ } = push;
         let sight = record.filter(|sight| sight.quarantined.is_some() || sight.event_type.is_some_and(is_card))?;
         let took_ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         Some(Self { number, account, at_ms, result, by, took_ms, sight })
@@ -279,14 +279,15 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::observer::MadeWith, *};
 
     const AT: i64 = 1_700_000_000_000;
 
     fn steps(by: AnsweredBy, acked_at: Option<i64>, oldest_waiting: Option<i64>) -> Vec<(&'static str, Option<i64>)> {
         let event_id = crate::event::EventId::of_quarantined("shop", b"x");
         let record = Some(Box::new(Sight::new(Some("card.viewed"), event_id, AT / 1000, b"{}")));
-        let push = Push { result: CallbackResult::Accepted, by, took: std::time::Duration::from_millis(5), record };
+        let (result, took) = (CallbackResult::Accepted, std::time::Duration::from_millis(5));
+        let push = Push { result, by, took, made_with: MadeWith::default(), record };
         let kept = Kept::new(1, 0, AT, push).unwrap();
         let acked = acked_at.map(|at_ms| Published { event_id, at_ms, topic: "t".into(), partition: 2, offset: 7 });
         let timeline = kept.detail("shop", acked.as_ref(), oldest_waiting, true).timeline;

@@ -16,6 +16,7 @@ mod hints;
 mod hub;
 mod observer;
 mod page;
+mod rotation;
 mod schema;
 mod series;
 mod state;
@@ -38,8 +39,9 @@ use std::{
 
 pub(crate) use api::problem;
 pub(crate) use api::routes;
-pub use observer::{Observer, Push, Refused, Seen, Sight, What};
+pub use observer::{MadeWith, Observer, Push, Refused, Seen, Sight, What};
 pub(crate) use page::pages;
+pub use rotation::SecretFacts;
 pub use schema::api_schema;
 pub use state::Facts;
 pub(crate) use stream::Socket;
@@ -107,13 +109,21 @@ impl Console {
         let (observer, seen) = Observer::new(metrics);
         let mut look = Look::new(delivery, probe, metrics.clone(), spool);
         let started_at = clock::unix_millis();
-        let state = Arc::new(Mutex::new(State::new(accounts, look.now(false, started_at))));
+        let state = Arc::new(Mutex::new(State::new(accounts, look.now(false, started_at), started_at)));
         let hub = Hub::new(metrics.console_clients.clone());
         let console = Self { state, hub: hub.clone(), metrics: metrics.clone(), started_at };
         let (stop, stopped) = sync_channel(0);
         let watch = Watch { console: console.clone(), seen, published, look, draining, second: 0, messages: 0 };
         let thread = std::thread::Builder::new().name("console".to_owned()).spawn(move || watch.run(&stopped))?;
         Ok((console, observer, Running { stop, thread, hub }))
+    }
+
+    /// The account's token and key were exchanged.
+    pub fn change_secrets(&self, account: &str, token: SecretFacts, aes_key: Option<SecretFacts>) {
+        let mut state = self.state();
+        if let Some(account) = state.account(account).and_then(|place| state.accounts.get_mut(place)) {
+            account.change_secrets(token, aes_key, clock::unix_millis());
+        }
     }
 
     /// A thread that panicked has left numbers behind, and no broken promise.

@@ -11,6 +11,7 @@ use super::{
     funnel::{Channels, Stage},
     hints::{Hint, Hints},
     observer::{Push, Refused, Seen, What},
+    rotation::{SecretFacts, Uses},
     series::{Latencies, Rings},
     vitals::Vitals,
 };
@@ -40,7 +41,7 @@ const STRANGERS: usize = OFF_CLOCK + 1;
 const COUNTED: usize = STRANGERS + 1;
 
 /// What an account is, from the configuration; nothing secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Its name.
     pub name: String,
@@ -48,6 +49,10 @@ pub struct Facts {
     pub path: String,
     /// `plaintext`, `compat`, `secure`.
     pub mode: &'static str,
+    /// Its token.
+    pub token: SecretFacts,
+    /// Its EncodingAESKey; `None`: it has none.
+    pub aes_key: Option<SecretFacts>,
 }
 
 /// Numbers of an account over some time.
@@ -102,6 +107,8 @@ pub(super) struct OfAccount {
     pub(super) refused: VecDeque<RefusedRow>,
     /// The last push of an account in plaintext mode that was encrypted.
     pub(super) encrypted_at: Option<i64>,
+    pub(super) token: Uses,
+    pub(super) aes_key: Option<Uses>,
 }
 
 impl OfAccount {
@@ -120,6 +127,11 @@ impl OfAccount {
     /// In the same hour of yesterday.
     pub(super) fn yesterday(&self, now_ms: i64) -> Tally {
         Tally(self.counts.hour_before(24, now_ms))
+    }
+
+    pub(super) fn change_secrets(&mut self, token: SecretFacts, aes_key: Option<SecretFacts>, now_ms: i64) {
+        self.token = Uses::new(token, now_ms);
+        self.aes_key = aes_key.map(|key| Uses::new(key, now_ms));
     }
 
     pub(super) fn status(&self, now_ms: i64) -> AccountStatus {
@@ -147,8 +159,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(accounts: Vec<Facts>, vitals: Vitals) -> Self {
-        let account = |facts| OfAccount {
+    pub(super) fn new(accounts: Vec<Facts>, vitals: Vitals, now_ms: i64) -> Self {
+        let account = |facts: Facts| OfAccount {
+            token: Uses::new(facts.token.clone(), now_ms),
+            aes_key: facts.aes_key.clone().map(|key| Uses::new(key, now_ms)),
             facts,
             counts: Counts::default(),
             handshake: None,
@@ -210,6 +224,10 @@ impl State {
         self.answered_by.count(push.by as usize, at_ms);
         if let Some(account) = self.accounts.get_mut(place) {
             account.counts.count(push.result as usize, at_ms);
+            account.token.note(push.made_with.previous_token, at_ms);
+            if let Some(aes_key) = &mut account.aes_key {
+                aes_key.note(push.made_with.previous_key, at_ms);
+            }
             if push.result != CallbackResult::Overloaded {
                 account.last_push = Some(at_ms);
             }

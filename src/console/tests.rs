@@ -4,7 +4,7 @@ mod rules;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Facts, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
+use super::{Facts, MadeWith, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
 use crate::{
     delivery::{Complaint, Probe, Published},
     event::{EventId, EventType},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Every hint but `recovered`, which has no cure.
-const HINTS: [&str; 21] = [
+const HINTS: [&str; 23] = [
     "handshake_never",
     "handshake_failed",
     "signatures_fail",
@@ -34,6 +34,8 @@ const HINTS: [&str; 21] = [
     "clock",
     "open_to_anyone",
     "forbidden_sources",
+    "previous_secret_used",
+    "previous_secret_unused",
 ];
 
 /// Set at compile time to write the file instead of comparing it: `UPDATE_SCHEMAS=1 cargo test --lib schemas`.
@@ -52,7 +54,13 @@ fn the_console_api_stands_in_schemas() {
 
 fn seen(id: EventId, json: &[u8]) -> Seen {
     let record = Some(Box::new(Sight::new(Some("card.received"), id, 1_700_000_000, json)));
-    let push = Push { result: CallbackResult::Accepted, by: AnsweredBy::Kafka, took: Duration::from_millis(2), record };
+    let push = Push {
+        result: CallbackResult::Accepted,
+        by: AnsweredBy::Kafka,
+        took: Duration::from_millis(2),
+        made_with: MadeWith::default(),
+        record,
+    };
     Seen { account: 0, at_ms: 1_700_000_000_000, what: What::Push(push) }
 }
 
@@ -70,8 +78,8 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
     let value: serde_json::Value = serde_json::from_slice(&example).unwrap();
     let json = value.to_string();
     let (observer, queue) = Observer::new(&Metrics::new());
-    let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure" };
-    let mut state = State::new(vec![facts], Vitals::default());
+    let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure", ..Facts::default() };
+    let mut state = State::new(vec![facts], Vitals::default(), 0);
     let (probe, acknowledged) = Probe::new();
     let mut spent = [Duration::ZERO; 4];
     let id = EventId::of_quarantined("shop", b"1");
@@ -85,7 +93,7 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
             spent[place] += cpu().saturating_sub(began);
         };
         timed(0, &mut || values.iter().for_each(|value| observer.offer(seen(id, value.as_bytes()))));
-        timed(1, &mut || queue.try_iter().for_each(|seen| drop(state.take(seen))));
+        timed(1, &mut || assert!(queue.try_iter().all(|seen| state.take(seen))));
         let ids: Vec<_> = values.iter().map(|value| EventId::of_quarantined("shop", value.as_bytes())).collect();
         timed(2, &mut || {
             for (offset, event_id) in (0..).zip(&ids) {

@@ -58,7 +58,15 @@ pub struct LastError {
 #[derive(Debug, Clone)]
 pub struct Probe {
     published: SyncSender<Published>,
-    brokers: Arc<Mutex<(HashMap<String, Broker>, Option<LastError>)>>,
+    cluster: Arc<Mutex<Cluster>>,
+}
+
+/// What is known of the brokers.
+#[derive(Debug, Default)]
+struct Cluster {
+    /// By address.
+    brokers: HashMap<String, Broker>,
+    last_error: Option<LastError>,
 }
 
 impl Probe {
@@ -66,16 +74,16 @@ impl Probe {
     #[must_use]
     pub fn new() -> (Self, Receiver<Published>) {
         let (published, seen) = sync_channel(WAITING);
-        (Self { published, brokers: Arc::default() }, seen)
+        (Self { published, cluster: Arc::default() }, seen)
     }
 
     /// The brokers, in the order of their ids, and the last error.
     #[must_use]
     pub fn brokers(&self) -> (Vec<Broker>, Option<LastError>) {
-        let known = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut brokers: Vec<Broker> = known.0.values().cloned().collect();
+        let known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut brokers: Vec<Broker> = known.brokers.values().cloned().collect();
         brokers.sort_by(|a, b| (a.id, &a.address).cmp(&(b.id, &b.address)));
-        (brokers, known.1.clone())
+        (brokers, known.last_error.clone())
     }
 
     /// Tells of an acknowledgement.
@@ -86,9 +94,9 @@ impl Probe {
 
     /// Takes what the statistics say now in place of what they said. A broker without a request keeps its last time.
     pub(super) fn set_brokers(&self, found: impl Iterator<Item = Broker>) {
-        let mut known = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::take(&mut known.0);
-        known.0 = found
+        let mut known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut known.brokers);
+        known.brokers = found
             .map(|broker| {
                 let rtt_ms = broker.rtt_ms.or_else(|| before.get(&broker.address)?.rtt_ms);
                 (broker.address.clone(), Broker { rtt_ms, ..broker })
@@ -97,7 +105,7 @@ impl Probe {
     }
 
     pub(super) fn set_last_error(&self, error: LastError) {
-        self.brokers.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(error);
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).last_error = Some(error);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod kafka;
+mod rotation;
 mod stream;
 
 use std::io::{Read as _, Write as _};

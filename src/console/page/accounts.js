@@ -33,6 +33,13 @@ function handshake({ handshake: last }, now) {
   return [outcome, ` · ${ago(last.at, now)}`, last.source ? ` · ${t("handshake.from", { source: last.source })}` : null].flat();
 }
 
+function secret(name, { file, previous }, account, now) {
+  const where = file ? t("wechat.file", { file }) : t(`wechat.${name}.where`, { name: account });
+  if (!previous) return where;
+  const last = previous.last_used ? t("previous.used", { ago: ago(previous.last_used, now) }) : t("previous.never");
+  return [where, h("br"), t(`previous.${name}`), " ", last, previous.replaced && ` ${t("previous.replaced")}`].filter(Boolean);
+}
+
 function account(shown, now) {
   const columns = [{ title: t("event.result") }, ...["5m", "1h", "24h"].map((name) => ({ title: t(`within.${name}`), n: true }))];
   const rows = RESULTS.filter((name) => shown.day[name] || ["accepted", "duplicate", "quarantined", "bad_signature"].includes(name));
@@ -50,8 +57,8 @@ function account(shown, now) {
     h("h3", {}, t("account.type")),
     facts([
       [t("wechat.url"), h("code", {}, `https://${t("wechat.domain")}${shown.path}`)],
-      [t("wechat.token"), t("wechat.token.where", { name: shown.name })],
-      shown.mode !== "plaintext" && [t("wechat.key"), t("wechat.key.where", { name: shown.name })],
+      [t("wechat.token"), secret("token", shown.token, shown.name, now)].flat(),
+      shown.aes_key && [t("wechat.key"), secret("key", shown.aes_key, shown.name, now)].flat(),
       [t("wechat.mode"), t(`mode.${shown.mode}`)],
       [t("wechat.format"), "XML"],
     ]),

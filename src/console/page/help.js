@@ -12,6 +12,7 @@ export const HINTS = [
   "handshake_never", "handshake_failed", "signatures_fail", "strangers", "mode_mismatch", "quarantine_decrypt",
   "quarantine_app_id", "quarantine_other", "silence", "nowhere_durable", "kafka_away", "kafka_refuses", "spool_fills",
   "disk_fails", "parked", "slow", "retries", "clock", "open_to_anyone", "forbidden_sources",
+  "previous_secret_used", "previous_secret_unused",
 ];
 const ALARMS = ["dns", "connect", "request", "answer", "mark"];
 

@@ -3,7 +3,7 @@
 import { get, query } from "./api.js";
 import { Chart } from "./chart.js";
 import { card, foreign, h, replace, table } from "./dom.js";
-import { ago, ms, number, span, t } from "./words.js";
+import { ago, date, ms, number, span, t } from "./words.js";
 import { eventTable } from "./events.js";
 
 const WINDOWS = ["15m", "3h", "24h"];
@@ -20,6 +20,7 @@ export function hintList(hints, now) {
     if (values.full_in !== undefined) values.room = t("hint.room", { span: span(values.full_in) });
     else values.room = "";
     for (const name of ["waiting", "count"]) if (name in values) values[name] = number(values[name]);
+    if (values.last) values.last = date(values.last);
     if (values.cause) values.cause = t(`cause.${values.cause}`);
     if (values.reason) values.cure = t(`publish.${values.reason}`);
     if (values.of) values.of = t(`hintname.${values.of}`);
