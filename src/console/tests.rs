@@ -110,6 +110,20 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
     assert_eq!(state.events.len(), 500);
 }
 
+/// The page's own files (uPlot is not ours) stay small enough to be read in an afternoon, without a build step.
+#[test]
+fn the_pages_own_script_and_style_stay_small() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/page");
+    let bytes = |extension: &str| -> u64 {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        let files = files.filter(|file| file.path().extension().is_some_and(|found| found == extension));
+        files.map(|file| file.metadata().unwrap().len()).sum()
+    };
+    let (script, style) = (bytes("js"), bytes("css"));
+    assert!(script > 0 && script <= 40 * 1024, "{script} bytes of JavaScript");
+    assert!(style > 0 && style <= 6 * 1024, "{style} bytes of CSS");
+}
+
 #[test]
 fn everything_that_the_api_names_has_words_in_both_languages() {
     let languages = [include_str!("page/i18n/en.json"), include_str!("page/i18n/zh-CN.json")];
