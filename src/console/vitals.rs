@@ -59,7 +59,7 @@ pub struct Broker {
     pub id: i32,
     /// Host and port.
     pub address: String,
-    /// librdkafka's word: `UP`, `DOWN`, `INIT` (no connection was needed yet), `TRY_CONNECT`, …
+    /// librdkafka's word: `UP`, `DOWN`, `INIT` (not connected), `TRY_CONNECT`, …
     pub state: String,
     /// From a request to its answer, milliseconds, on average over the last two seconds in which there was one: a produce
     /// request waits for all in-sync replicas. Null before the first.

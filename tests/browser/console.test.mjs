@@ -245,7 +245,7 @@ test("the sentence says within 3 s that the broker is away, and afterwards that 
   await page.getByText("events are safe on disk").first().waitFor(WITHIN);
   await page.goto(`${CONSOLE}#/delivery`);
   await page.getByRole("heading", { name: "Last error" }).waitFor({ timeout: 6000 });
-  await page.getByRole("row", { name: "127.0.0.1" }).getByText(/down|connecting/).waitFor();
+  await page.getByRole("row", { name: "127.0.0.1" }).getByText(/down|connect/).waitFor();
   await page.goto(`${CONSOLE}#/`);
   const kafka = start();
   try {
