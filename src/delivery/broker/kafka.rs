@@ -16,20 +16,20 @@ use rdkafka::{
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
 };
-use serde::Deserialize;
 
 use super::{
     Connect, Link, NotTaken, Position, Report, Reports,
     complaint::Complaints,
     errors::{classify, unencoded},
     properties::{alone, linger},
+    statistics::Statistics,
 };
 use crate::{
     clock,
     delivery::{
         Lane,
         pending::{Failure, Route},
-        probe::{self, LastError, Probe},
+        probe::{LastError, Probe},
         watch,
     },
     event::{Encoding, Record},
@@ -236,11 +236,10 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let statistics = serde_json::from_slice::<Statistics>(statistics).unwrap_or_default();
-        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
-        (self.reports)(Report::Connected(self.link, up));
+        let statistics = Statistics::read(statistics);
+        (self.reports)(Report::Connected(self.link, statistics.is_up()));
         if let Some(probe) = &self.probe {
-            probe.set_brokers(statistics.brokers.values().filter(|broker| broker.is_real()).map(Broker::shown));
+            probe.set_brokers(statistics.brokers());
         }
     }
 
@@ -262,46 +261,6 @@ impl ClientContext for Context {
             }
             Some(_) | None => tracing::debug!(target: "librdkafka", %error, "{reason}"),
         }
-    }
-}
-
-/// The part of librdkafka's statistics that says whether a broker is there.
-#[derive(Default, Deserialize)]
-struct Statistics<'a> {
-    #[serde(borrow, default)]
-    brokers: std::collections::HashMap<std::borrow::Cow<'a, str>, Broker<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Broker<'a> {
-    #[serde(borrow)]
-    state: std::borrow::Cow<'a, str>,
-    #[serde(borrow, default)]
-    nodename: std::borrow::Cow<'a, str>,
-    #[serde(borrow, default)]
-    source: std::borrow::Cow<'a, str>,
-    #[serde(default)]
-    nodeid: i32,
-    rtt: Option<RoundTrip>,
-}
-
-/// Over the last interval, microseconds.
-#[derive(Deserialize)]
-struct RoundTrip {
-    avg: i64,
-    cnt: i64,
-}
-
-impl Broker<'_> {
-    /// librdkafka lists handles of its own too, which are no broker.
-    fn is_real(&self) -> bool {
-        matches!(&*self.source, "configured" | "learned")
-    }
-
-    fn shown(&self) -> probe::Broker {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of a request")]
-        let rtt_ms = self.rtt.as_ref().filter(|rtt| rtt.cnt > 0).map(|rtt| rtt.avg as f64 / 1000.0);
-        probe::Broker { id: self.nodeid, address: self.nodename.to_string(), state: self.state.to_string(), rtt_ms }
     }
 }
 

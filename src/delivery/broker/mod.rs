@@ -8,6 +8,7 @@ mod kafka;
 mod links;
 mod pacing;
 mod properties;
+mod statistics;
 
 use std::{sync::Arc, time::Duration};
 
