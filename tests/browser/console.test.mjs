@@ -106,6 +106,37 @@ test("a refused request is listed with its cause, which leads to its help", asyn
   await page.context().close();
 });
 
+test("both hints of an exchange of token and key are in both languages, and the account says when the old one was used", async () => {
+  const said = {
+    en: ["WeChat still uses previous_aes_key, last at Nov", "Nothing has come with previous_token for 10 minutes", "Previous key: last used", "Previous token: not used since it was configured. It may be removed."],
+    "zh-CN": ["微信仍在使用 previous_aes_key，最近一次在 2023年11月", "10 分钟内没有推送使用 previous_token", "旧密钥： 最近使用：", "旧令牌： 自配置以来没有使用过。 可以删除。"],
+  };
+  const last_used = 1_700_000_000_000;
+  const hint = (id, values) => ({ id, level: "info", account: "shop", since: Date.now(), values });
+  for (const [lang, [used, unused, key, token]] of Object.entries(said)) {
+    const page = await open(CONSOLE, { lang });
+    await page.route("**/api/v1/status", async (route) => {
+      const answer = await route.fetch();
+      const status = await answer.json();
+      status.hints = [
+        hint("previous_secret_used", { secrets: "previous_aes_key", last: last_used }),
+        hint("previous_secret_unused", { secrets: "previous_token" }),
+      ];
+      status.accounts[0].token.previous = { last_used: null, replaced: true };
+      status.accounts[0].aes_key.previous = { last_used, replaced: false };
+      await route.fulfill({ response: answer, json: status });
+    });
+    await page.reload();
+    await filled(page);
+    const shows = async (text) => assert.ok((await page.locator("main").innerText()).includes(text), text);
+    for (const text of [used, unused]) await shows(text);
+    await page.goto(`${CONSOLE}#/accounts`);
+    for (const text of [key, token]) await shows(text);
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  }
+});
+
 test("an alarm of WeChat's is read, with what arrived at that time", async () => {
   const page = await open(`${CONSOLE}#/accounts`);
   await filled(page);
