@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     config::{self, Config, Source, UpstreamFailure},
-    delivery::{AnswerAfter, Delivery, Running, Settings, spool_folder, volatile_file_system},
+    delivery::{AnswerAfter, Delivery, Probe, Running, Settings, spool_folder, volatile_file_system},
     event::Encoding,
     http::{
         self, Endpoints,
@@ -87,13 +87,15 @@ impl App {
         let public = bind("server.listen", config.server.listen)?;
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
-        let (delivery, running) = Delivery::start(settings(&config, encodings, traces.clone()), metrics.clone())?;
+        let (probe, published) = config.admin.console.then(Probe::new).unzip();
+        let settings = Settings { probe: probe.clone(), ..settings(&config, encodings, traces.clone()) };
+        let (delivery, running) = Delivery::start(settings, metrics.clone())?;
         let accounts = config.accounts.iter().enumerate().map(|(index, account)| endpoint(index, account, &metrics));
         let endpoints = Endpoints::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let console = Watched::start(&config, &delivery, &metrics, &draining)?;
+        let console = Watched::start(&config, &delivery, probe.zip(published), &metrics, &draining)?;
         Ok(Self {
             public,
             admin,
@@ -122,6 +124,7 @@ impl App {
             api_callers,
             running: self.config.clone(),
             metrics: self.metrics.clone(),
+            console: self.console.console.clone(),
         }
     }
 
@@ -336,6 +339,7 @@ fn settings(config: &Config, encodings: [Encoding; 3], traces: Traces) -> Settin
         producer,
         encodings,
         traces,
+        probe: None,
         topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
     }
 }

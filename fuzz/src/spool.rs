@@ -233,6 +233,7 @@ fn settings(folder: &Path) -> Settings {
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
         traces: cardhook::telemetry::traces::Traces::default(),
+        probe: None,
     }
 }
 

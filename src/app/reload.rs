@@ -5,6 +5,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{self, Account, Config},
+    console::Console,
     http::Endpoints,
     metrics::Metrics,
     protocol::AppId,
@@ -20,6 +21,7 @@ pub struct Reloader {
     /// What is in force.
     pub(super) running: Config,
     pub(super) metrics: Metrics,
+    pub(super) console: Option<Console>,
 }
 
 impl Reloader {
@@ -47,6 +49,11 @@ impl Reloader {
             }
             self.endpoints.change_credentials(&account.name, new);
             account.credentials = new.clone();
+            account.secret_files = changed.secret_files.clone();
+            if let Some(console) = self.console.as_ref().filter(|_| secrets != ["app_secret"]) {
+                let (token, aes_key) = super::console::secrets(account);
+                console.change_secrets(&account.name, token, aes_key);
+            }
             account.app_secret.clone_from(&changed.app_secret);
             tracing::info!(account = account.name, changed = secrets.join(", "), "tokens and keys reloaded");
         }

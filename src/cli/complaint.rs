@@ -43,7 +43,7 @@ impl Complaint {
     /// What is wrong, and the cure.
     pub(super) fn reason_and_cure(&self) -> (String, &'static str) {
         let nothing = || ("no answer".to_owned(), "are kafka.brokers and security.protocol in kafka.options right?");
-        self.0.reason_and_cure().unwrap_or_else(nothing)
+        self.0.last().map_or_else(nothing, |(reason, complaint)| (reason, complaint.cure()))
     }
 }
 

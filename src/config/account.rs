@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Account, ConfigError, forward, raw::Value, section::Section, values};
+use super::{Account, ConfigError, SecretFiles, forward, raw::Value, section::Section, values};
 use crate::{
     protocol::{AesKey, AppId, AppIdText, Credentials, Mode, Token},
     wechat_api::AppSecret,
@@ -21,6 +21,7 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let path = section.get("path", format!("/wechat/{name}"), path, "write a path such as \"/wechat/shop\"");
     let account_id =
         section.optional("account_id", account_id, "write the account's original id (原始ID, gh_…), as in ToUserName");
+    let secret_files = SecretFiles { token: section.file_of("token"), aes_key: section.file_of("aes_key") };
     let mut credentials = credentials(&mut section);
     let least = Duration::from_secs(1)..=*values::ANY_DURATION.end();
     let max_age =
@@ -30,7 +31,18 @@ pub(super) fn read(mut section: Section, errors: &mut Vec<ConfigError>) -> Accou
     let app_secret = app_secret(&mut section, &mut credentials);
     let access_token_file = access_token_file(&mut section, app_secret.is_some());
     errors.extend(section.finish());
-    Account { name, path, account_id, credentials, max_age, other, upstream, app_secret, access_token_file }
+    Account {
+        name,
+        path,
+        account_id,
+        credentials,
+        secret_files,
+        max_age,
+        other,
+        upstream,
+        app_secret,
+        access_token_file,
+    }
 }
 
 fn credentials(section: &mut Section) -> Credentials {

@@ -180,6 +180,15 @@ pub struct Admin {
     pub console: bool,
 }
 
+/// Where an account's token and key are read from; `None`: they stand in the configuration or in a variable.
+#[derive(Debug, Clone, Default)]
+pub struct SecretFiles {
+    /// Of the token.
+    pub token: Option<String>,
+    /// Of the EncodingAESKey.
+    pub aes_key: Option<String>,
+}
+
 /// One `[[account]]`.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -191,6 +200,8 @@ pub struct Account {
     pub account_id: Option<String>,
     /// Mode, tokens, keys, AppID.
     pub credentials: Credentials,
+    /// The files that hold its token and its key.
+    pub secret_files: SecretFiles,
     /// How old a callback's timestamp may be.
     pub max_age: Option<Duration>,
     /// What to do with messages that are no card events.

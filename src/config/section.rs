@@ -101,6 +101,14 @@ impl Section {
         self.optional(name, read, cure).unwrap_or(default)
     }
 
+    /// The file that a secret is read from, where one is named.
+    pub(super) fn file_of(&self, name: &str) -> Option<String> {
+        match &self.entries.get(&format!("{name}_file"))?.value {
+            Value::Text(path) | Value::Untyped(path) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
     /// A secret: `name`, or the content of the file that `name_file` names, less one trailing newline. No error shows it.
     pub(super) fn secret<T>(
         &mut self,

@@ -9,6 +9,7 @@ use super::{
     event::EventRow,
     hints::{Hint, Verdict},
     observer::Refused,
+    rotation::{SecretStatus, Uses},
     series::Series,
     state::{OfAccount, Tally},
     vitals::{Checks, Dedup, Kafka, Spool},
@@ -74,6 +75,10 @@ pub struct AccountStatus {
     pub path: String,
     /// `plaintext`, `compat`, `secure`.
     pub mode: &'static str,
+    /// Its token.
+    pub token: SecretStatus,
+    /// Its EncodingAESKey; null when it has none.
+    pub aes_key: Option<SecretStatus>,
     /// The last handshake since the start.
     pub handshake: Option<Handshake>,
     /// When a push last was verified and safe, Unix milliseconds.
@@ -108,6 +113,8 @@ impl AccountStatus {
             name: account.facts.name.clone(),
             path: account.facts.path.clone(),
             mode: account.facts.mode,
+            token: account.token.status(),
+            aes_key: account.aes_key.as_ref().map(Uses::status),
             handshake: account.handshake.clone(),
             last_push: account.last_push,
             minutes: by_result(&account.minutes(5, now_ms)),

@@ -147,7 +147,8 @@ async fn event(id: web::Path<String>, console: web::Data<Console>) -> HttpRespon
     match found {
         Some(kept) => {
             let has_kafka = state.vitals.checks.kafka.is_some();
-            json(&kept.detail(state.name(kept.account), state.vitals.spool.oldest, has_kafka))
+            let published = state.positions.get(&kept.sight.event_id);
+            json(&kept.detail(state.name(kept.account), published, state.vitals.spool.oldest, has_kafka))
         }
         None => problem(
             StatusCode::NOT_FOUND,

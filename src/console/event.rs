@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::observer::{Push, Sight};
 use crate::{
+    delivery::Published,
     mask::mask,
     metrics::{AnsweredBy, CallbackResult},
 };
@@ -135,6 +136,19 @@ pub struct Step {
     pub what: &'static str,
     /// Unix milliseconds; null where only the order is known.
     pub at: Option<i64>,
+    /// Where the record stands, of `published`; null where the acknowledgement is not known any more.
+    pub position: Option<Position>,
+}
+
+/// Where a record stands in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Position {
+    /// Its topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: i64,
 }
 
 /// What the list needs of the fields.
@@ -153,7 +167,7 @@ struct Named<'a> {
 impl Kept {
     /// `None` for what is only counted.
     pub(super) fn new(number: u64, account: usize, at_ms: i64, push: Push) -> Option<Self> {
-        let Push { result, by, took, record } = push;
+        let Push { result, by, took, record, made_with: _ } = push;
         let sight = record.filter(|sight| sight.quarantined.is_some() || sight.event_type.is_some_and(is_card))?;
         let took_ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         Some(Self { number, account, at_ms, result, by, took_ms, sight })
@@ -180,7 +194,14 @@ impl Kept {
     }
 
     /// `oldest_waiting` is the receipt of the oldest record in the spool, Unix milliseconds.
-    pub(super) fn detail(&self, account: &str, oldest_waiting: Option<i64>, has_kafka: bool) -> EventDetail {
+    /// `published` is its record's acknowledgement, if it is remembered.
+    pub(super) fn detail(
+        &self,
+        account: &str,
+        published: Option<&Published>,
+        oldest_waiting: Option<i64>,
+        has_kafka: bool,
+    ) -> EventDetail {
         let sight = &self.sight;
         let event_time = (sight.event_time != 0).then(|| sight.event_time.saturating_mul(1000));
         let row = self.row(account);
@@ -190,29 +211,43 @@ impl Kept {
             reason: sight.quarantined.as_ref().map(|(reason, _)| *reason),
             detail: sight.quarantined.as_ref().map(|(_, detail)| short(detail)),
             fields: sight.json().and_then(shown_fields),
-            timeline: self.timeline(event_time, oldest_waiting, has_kafka),
+            timeline: self.timeline(event_time, published, oldest_waiting, has_kafka),
             command: format!("cardhook tail --config FILE --from-beginning --json | grep {}", row.event_id),
             row,
         }
     }
 
-    fn timeline(&self, event_time: Option<i64>, oldest_waiting: Option<i64>, has_kafka: bool) -> Vec<Step> {
+    fn timeline(
+        &self,
+        event_time: Option<i64>,
+        acked: Option<&Published>,
+        oldest_waiting: Option<i64>,
+        has_kafka: bool,
+    ) -> Vec<Step> {
         #[expect(clippy::cast_possible_truncation, reason = "an answer takes seconds")]
         let answered_at = self.at_ms + self.took_ms as i64;
-        let step = |what, at| Step { what, at };
-        let received = step("received", Some(self.at_ms));
-        let answered = step("answered", Some(answered_at));
+        let step = |what, at| Step { what, at, position: None };
         let is_safe = self.result != CallbackResult::Overloaded;
         let waits = oldest_waiting.is_some_and(|oldest| oldest <= self.at_ms);
-        let published = (is_safe && has_kafka).then(|| match self.by {
-            AnsweredBy::Kafka => step("published", Some(answered_at)),
-            AnsweredBy::Disk | AnsweredBy::Nothing if waits => step("waiting", None),
-            AnsweredBy::Disk | AnsweredBy::Nothing => step("published", None),
-        });
-        let happened = event_time.map(|at| step("happened", Some(at)));
-        let after =
-            if self.by == AnsweredBy::Kafka { [published, Some(answered)] } else { [Some(answered), published] };
-        happened.into_iter().chain([received]).chain(after.into_iter().flatten()).collect()
+        let by_kafka = self.by == AnsweredBy::Kafka;
+        let published = match acked {
+            Some(acked) => {
+                let at = if by_kafka { acked.at_ms.min(answered_at) } else { acked.at_ms };
+                let position =
+                    Position { topic: acked.topic.to_string(), partition: acked.partition, offset: acked.offset };
+                Some(Step { what: "published", at: Some(at), position: Some(position) })
+            }
+            None if !is_safe || !has_kafka => None,
+            None if by_kafka => Some(step("published", Some(answered_at))),
+            None if waits => Some(step("waiting", None)),
+            None => Some(step("published", None)),
+        };
+        // A known push was published before it came again.
+        let mut steps = vec![step("received", Some(self.at_ms))];
+        steps.extend(published);
+        steps.push(step("answered", Some(answered_at)));
+        steps.sort_by_key(|step| step.at.unwrap_or(i64::MAX));
+        event_time.map(|at| step("happened", Some(at))).into_iter().chain(steps).collect()
     }
 }
 
@@ -244,7 +279,38 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::observer::MadeWith, *};
+
+    const AT: i64 = 1_700_000_000_000;
+
+    fn steps(by: AnsweredBy, acked_at: Option<i64>, oldest_waiting: Option<i64>) -> Vec<(&'static str, Option<i64>)> {
+        let event_id = crate::event::EventId::of_quarantined("shop", b"x");
+        let record = Some(Box::new(Sight::new(Some("card.viewed"), event_id, AT / 1000, b"{}")));
+        let (result, took) = (CallbackResult::Accepted, std::time::Duration::from_millis(5));
+        let push = Push { result, by, took, made_with: MadeWith::default(), record };
+        let kept = Kept::new(1, 0, AT, push).unwrap();
+        let acked = acked_at.map(|at_ms| Published { event_id, at_ms, topic: "t".into(), partition: 2, offset: 7 });
+        let timeline = kept.detail("shop", acked.as_ref(), oldest_waiting, true).timeline;
+        for step in timeline.iter().filter(|step| step.what == "published") {
+            let position = Position { topic: "t".to_owned(), partition: 2, offset: 7 };
+            assert_eq!(step.position, acked.as_ref().map(|_| position));
+        }
+        timeline.into_iter().skip(1).map(|step| (step.what, step.at)).collect()
+    }
+
+    #[test]
+    fn the_way_of_an_event_is_in_the_order_in_which_it_happened() {
+        let (received, answered) = (("received", Some(AT)), ("answered", Some(AT + 5)));
+        let published = |at| ("published", at);
+        let (kafka, disk) = (AnsweredBy::Kafka, AnsweredBy::Disk);
+        assert_eq!(steps(kafka, Some(AT + 4), None), [received, published(Some(AT + 4)), answered]);
+        assert_eq!(steps(kafka, Some(AT + 6), None), [received, published(Some(AT + 5)), answered], "a rounded clock");
+        assert_eq!(steps(disk, Some(AT + 900), None), [received, answered, published(Some(AT + 900))]);
+        assert_eq!(steps(kafka, Some(AT - 900), None), [published(Some(AT - 900)), received, answered], "known");
+        assert_eq!(steps(kafka, None, None), [received, published(Some(AT + 5)), answered], "no longer remembered");
+        assert_eq!(steps(disk, None, Some(AT)), [received, answered, ("waiting", None)]);
+        assert_eq!(steps(disk, None, None), [received, answered, published(None)]);
+    }
 
     #[test]
     fn personal_fields_are_masked_and_unknown_ones_hidden() {

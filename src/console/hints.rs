@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::state::{OfAccount, State, Tally};
+use super::{
+    rotation::Uses,
+    state::{OfAccount, State, Tally},
+};
 use crate::metrics::{CallbackResult, Cause};
 
 /// How long a hint that ended is remembered as `recovered`.
@@ -131,6 +134,7 @@ fn of_account(account: &OfAccount, now_ms: i64) -> Vec<Hint> {
     if ten.cause(Cause::ClearPush) > 0 || encrypted {
         hints.push(Hint::new("mode_mismatch", Level::Error).with("mode", account.facts.mode));
     }
+    hints.extend(of_rotation(account));
     let changed = ten.cause(Cause::BodyChanged) + ten.cause(Cause::Compressed);
     if changed >= 3 {
         hints.push(Hint::new("body_changed", Level::Error).with("count", changed));
@@ -162,6 +166,21 @@ fn of_account(account: &OfAccount, now_ms: i64) -> Vec<Hint> {
         hints.push(Hint::new("forbidden_sources", Level::Warn).with("count", count));
     }
     hints
+}
+
+/// While a previous token or key is configured: whether pushes still come with it.
+fn of_rotation(account: &OfAccount) -> impl Iterator<Item = Hint> {
+    let secrets = [("previous_token", Some(&account.token)), ("previous_aes_key", account.aes_key.as_ref())];
+    let of = |holds: fn(&Uses) -> bool| {
+        let held = secrets.iter().filter_map(|(name, uses)| Some((*name, (*uses)?))).filter(|(_, uses)| holds(uses));
+        let (names, last): (Vec<_>, Vec<_>) = held.map(|(name, uses)| (name, uses.previous)).unzip();
+        (!names.is_empty()).then(|| (names.join(", "), last.into_iter().max().flatten()))
+    };
+    let used = of(Uses::is_used)
+        .map(|(names, last)| Hint::new("previous_secret_used", Level::Info).with("secrets", names).with("last", last));
+    let unused =
+        of(Uses::is_replaced).map(|(names, _)| Hint::new("previous_secret_unused", Level::Info).with("secrets", names));
+    used.into_iter().chain(unused)
 }
 
 fn of_signatures(ten: &Tally) -> Vec<Hint> {

@@ -16,6 +16,7 @@ mod hints;
 mod hub;
 mod observer;
 mod page;
+mod rotation;
 mod schema;
 mod series;
 mod state;
@@ -38,8 +39,9 @@ use std::{
 
 pub(crate) use api::problem;
 pub(crate) use api::routes;
-pub use observer::{Observer, Push, Refused, Seen, Sight, What};
+pub use observer::{MadeWith, Observer, Push, Refused, Seen, Sight, What};
 pub(crate) use page::pages;
+pub use rotation::SecretFacts;
 pub use schema::api_schema;
 pub use state::Facts;
 pub(crate) use stream::Socket;
@@ -51,7 +53,11 @@ use self::{
     state::State,
     vitals::Look,
 };
-use crate::{clock, delivery::Delivery, metrics::Metrics};
+use crate::{
+    clock,
+    delivery::{Delivery, Probe, Published},
+    metrics::Metrics,
+};
 
 /// How often the console looks at what it was told.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -88,27 +94,36 @@ impl Running {
 }
 
 impl Console {
-    /// Starts the console for these accounts. `draining` is set when a stop begins: the streams end then.
+    /// Starts the console for these accounts; the delivery has the probe. `draining` is set when a stop begins: the streams end then.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
         accounts: Vec<Facts>,
         delivery: Delivery,
+        (probe, published): (Probe, Receiver<Published>),
         metrics: &Metrics,
         spool: PathBuf,
         draining: Arc<AtomicBool>,
     ) -> io::Result<(Self, Observer, Running)> {
         let (observer, seen) = Observer::new(metrics);
-        let mut look = Look::new(delivery, metrics.clone(), spool);
+        let mut look = Look::new(delivery, probe, metrics.clone(), spool);
         let started_at = clock::unix_millis();
-        let state = Arc::new(Mutex::new(State::new(accounts, look.now(false, started_at))));
+        let state = Arc::new(Mutex::new(State::new(accounts, look.now(false, started_at), started_at)));
         let hub = Hub::new(metrics.console_clients.clone());
         let console = Self { state, hub: hub.clone(), metrics: metrics.clone(), started_at };
         let (stop, stopped) = sync_channel(0);
-        let watch = Watch { console: console.clone(), seen, look, draining, second: 0, messages: 0 };
+        let watch = Watch { console: console.clone(), seen, published, look, draining, second: 0, messages: 0 };
         let thread = std::thread::Builder::new().name("console".to_owned()).spawn(move || watch.run(&stopped))?;
         Ok((console, observer, Running { stop, thread, hub }))
+    }
+
+    /// The account's token and key were exchanged.
+    pub fn change_secrets(&self, account: &str, token: SecretFacts, aes_key: Option<SecretFacts>) {
+        let mut state = self.state();
+        if let Some(account) = state.account(account).and_then(|place| state.accounts.get_mut(place)) {
+            account.change_secrets(token, aes_key, clock::unix_millis());
+        }
     }
 
     /// A thread that panicked has left numbers behind, and no broken promise.
@@ -121,6 +136,7 @@ impl Console {
 struct Watch {
     console: Console,
     seen: Receiver<Seen>,
+    published: Receiver<Published>,
     look: Look,
     draining: Arc<AtomicBool>,
     /// The last one that was closed.
@@ -153,17 +169,8 @@ impl Watch {
     /// Takes in what was told; the pushes that a stream shows of it.
     fn take(&mut self) -> Option<NewEvents> {
         let mut new = 0;
-        loop {
-            let mut state = self.console.state();
-            let mut taken = 0;
-            for seen in self.seen.try_iter().take(AT_ONCE) {
-                taken += 1;
-                new += usize::from(state.take(seen));
-            }
-            if taken < AT_ONCE {
-                break;
-            }
-        }
+        take_all(&self.console, &self.published, State::published);
+        take_all(&self.console, &self.seen, |state, seen| new += usize::from(state.take(seen)));
         let shown = new.min(STREAMED);
         let state = self.console.state();
         let rows = state.events.iter().skip(state.events.len().saturating_sub(shown));
@@ -200,6 +207,17 @@ impl Watch {
     fn send(&mut self, name: &str, message: &impl serde::Serialize) {
         self.messages += 1;
         self.console.hub.send(&stream::message(Some(self.messages), name, message), Instant::now());
+    }
+}
+
+/// Takes what waits in a queue, a part of it under each lock.
+fn take_all<T>(console: &Console, queue: &Receiver<T>, mut take: impl FnMut(&mut State, T)) {
+    loop {
+        let mut state = console.state();
+        let taken = queue.try_iter().take(AT_ONCE).map(|one| take(&mut state, one)).count();
+        if taken < AT_ONCE {
+            return;
+        }
     }
 }
 

@@ -75,8 +75,20 @@ pub struct Push {
     pub by: AnsweredBy,
     /// From its head to its answer.
     pub took: Duration,
+    /// Which of the account's secrets it was made with.
+    pub made_with: MadeWith,
     /// What was delivered; `None` for a message that is no card event and is ignored or forwarded.
     pub record: Option<Box<Sight>>,
+}
+
+/// Which of an account's secrets a push was made with. True: the previous one; false: the current one; `None`: it needs none,
+/// or none fits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MadeWith {
+    /// Of the tokens.
+    pub previous_token: Option<bool>,
+    /// Of the keys.
+    pub previous_key: Option<bool>,
 }
 
 /// A look at what was delivered.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use hashlink::LinkedHashMap;
+
 use super::{
     answers::{AccountStatus, Handshake, QuarantineRow, RefusedRow},
     counts::Counts,
@@ -9,13 +11,20 @@ use super::{
     funnel::{Channels, Stage},
     hints::{Hint, Hints},
     observer::{Push, Refused, Seen, What},
+    rotation::{SecretFacts, Uses},
     series::{Latencies, Rings},
     vitals::Vitals,
 };
-use crate::metrics::{CallbackResult, Cause, QUARANTINED};
+use crate::{
+    delivery::Published,
+    event::EventId,
+    metrics::{CallbackResult, Cause, QUARANTINED},
+};
 
 /// Pushes kept to be looked at.
 pub(super) const EVENTS: usize = 500;
+/// Acknowledgements kept: what Kafka acknowledges while as many pushes as are kept come in, and more.
+const POSITIONS: usize = 4096;
 /// Refusals kept an account, and quarantined pushes in all.
 pub(super) const ROWS: usize = 100;
 /// Minutes over which the pushes' answers are judged.
@@ -32,7 +41,7 @@ const STRANGERS: usize = OFF_CLOCK + 1;
 const COUNTED: usize = STRANGERS + 1;
 
 /// What an account is, from the configuration; nothing secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Its name.
     pub name: String,
@@ -40,6 +49,10 @@ pub struct Facts {
     pub path: String,
     /// `plaintext`, `compat`, `secure`.
     pub mode: &'static str,
+    /// Its token.
+    pub token: SecretFacts,
+    /// Its EncodingAESKey; `None`: it has none.
+    pub aes_key: Option<SecretFacts>,
 }
 
 /// Numbers of an account over some time.
@@ -94,6 +107,8 @@ pub(super) struct OfAccount {
     pub(super) refused: VecDeque<RefusedRow>,
     /// The last push of an account in plaintext mode that was encrypted.
     pub(super) encrypted_at: Option<i64>,
+    pub(super) token: Uses,
+    pub(super) aes_key: Option<Uses>,
 }
 
 impl OfAccount {
@@ -114,6 +129,11 @@ impl OfAccount {
         Tally(self.counts.hour_before(24, now_ms))
     }
 
+    pub(super) fn change_secrets(&mut self, token: SecretFacts, aes_key: Option<SecretFacts>, now_ms: i64) {
+        self.token = Uses::new(token, now_ms);
+        self.aes_key = aes_key.map(|key| Uses::new(key, now_ms));
+    }
+
     pub(super) fn status(&self, now_ms: i64) -> AccountStatus {
         AccountStatus::new(self, now_ms)
     }
@@ -125,6 +145,8 @@ pub(super) struct State {
     pub(super) accounts: Vec<OfAccount>,
     pub(super) rings: Rings,
     pub(super) events: VecDeque<Kept>,
+    /// Where the records of the latest acknowledgements stand.
+    pub(super) positions: LinkedHashMap<EventId, Published>,
     pub(super) quarantine: VecDeque<QuarantineRow>,
     pub(super) channels: Channels,
     pub(super) vitals: Vitals,
@@ -137,8 +159,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(accounts: Vec<Facts>, vitals: Vitals) -> Self {
-        let account = |facts| OfAccount {
+    pub(super) fn new(accounts: Vec<Facts>, vitals: Vitals, now_ms: i64) -> Self {
+        let account = |facts: Facts| OfAccount {
+            token: Uses::new(facts.token.clone(), now_ms),
+            aes_key: facts.aes_key.clone().map(|key| Uses::new(key, now_ms)),
             facts,
             counts: Counts::default(),
             handshake: None,
@@ -150,6 +174,7 @@ impl State {
             accounts: accounts.into_iter().map(account).collect(),
             rings: Rings::default(),
             events: VecDeque::new(),
+            positions: LinkedHashMap::new(),
             quarantine: VecDeque::new(),
             channels: Channels::default(),
             vitals,
@@ -185,12 +210,24 @@ impl State {
         false
     }
 
+    /// Takes in what the delivery told.
+    pub(super) fn published(&mut self, published: Published) {
+        self.positions.insert(published.event_id, published);
+        if self.positions.len() > POSITIONS {
+            self.positions.pop_front();
+        }
+    }
+
     fn push(&mut self, place: usize, at_ms: i64, push: Push) -> bool {
         self.rings.count(push.result, Some(push.took));
         self.judge(push.took, at_ms);
         self.answered_by.count(push.by as usize, at_ms);
         if let Some(account) = self.accounts.get_mut(place) {
             account.counts.count(push.result as usize, at_ms);
+            account.token.note(push.made_with.previous_token, at_ms);
+            if let Some(aes_key) = &mut account.aes_key {
+                aes_key.note(push.made_with.previous_key, at_ms);
+            }
             if push.result != CallbackResult::Overloaded {
                 account.last_push = Some(at_ms);
             }

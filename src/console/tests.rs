@@ -4,14 +4,15 @@ mod rules;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Facts, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
+use super::{Facts, MadeWith, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
 use crate::{
+    delivery::{Complaint, Probe, Published},
     event::{EventId, EventType},
     metrics::{AnsweredBy, CallbackResult, Cause, Metrics, QUARANTINED},
 };
 
 /// Every hint but `recovered`, which has no cure.
-const HINTS: [&str; 21] = [
+const HINTS: [&str; 23] = [
     "handshake_never",
     "handshake_failed",
     "signatures_fail",
@@ -33,6 +34,8 @@ const HINTS: [&str; 21] = [
     "clock",
     "open_to_anyone",
     "forbidden_sources",
+    "previous_secret_used",
+    "previous_secret_unused",
 ];
 
 /// Set at compile time to write the file instead of comparing it: `UPDATE_SCHEMAS=1 cargo test --lib schemas`.
@@ -51,7 +54,13 @@ fn the_console_api_stands_in_schemas() {
 
 fn seen(id: EventId, json: &[u8]) -> Seen {
     let record = Some(Box::new(Sight::new(Some("card.received"), id, 1_700_000_000, json)));
-    let push = Push { result: CallbackResult::Accepted, by: AnsweredBy::Kafka, took: Duration::from_millis(2), record };
+    let push = Push {
+        result: CallbackResult::Accepted,
+        by: AnsweredBy::Kafka,
+        took: Duration::from_millis(2),
+        made_with: MadeWith::default(),
+        record,
+    };
     Seen { account: 0, at_ms: 1_700_000_000_000, what: What::Push(push) }
 }
 
@@ -69,27 +78,50 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
     let value: serde_json::Value = serde_json::from_slice(&example).unwrap();
     let json = value.to_string();
     let (observer, queue) = Observer::new(&Metrics::new());
-    let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure" };
-    let mut state = State::new(vec![facts], Vitals::default());
-    let (mut told, mut taken) = (Duration::ZERO, Duration::ZERO);
+    let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure", ..Facts::default() };
+    let mut state = State::new(vec![facts], Vitals::default(), 0);
+    let (probe, acknowledged) = Probe::new();
+    let mut spent = [Duration::ZERO; 4];
     let id = EventId::of_quarantined("shop", b"1");
     for batch in 0..PUSHES / 1000 {
         let values: Vec<String> =
             (0..1000).map(|number| json.replace("072000000001", &format!("{:012}", batch * 1000 + number))).collect();
-        let began = cpu();
-        for value in &values {
-            observer.offer(seen(id, value.as_bytes()));
-        }
-        told += cpu().saturating_sub(began);
-        let began = cpu();
-        for seen in queue.try_iter() {
-            state.take(seen);
-        }
-        taken += cpu().saturating_sub(began);
+        let topic: std::sync::Arc<str> = "wechat.card.events".into();
+        let mut timed = |place: usize, what: &mut dyn FnMut()| {
+            let began = cpu();
+            what();
+            spent[place] += cpu().saturating_sub(began);
+        };
+        timed(0, &mut || values.iter().for_each(|value| observer.offer(seen(id, value.as_bytes()))));
+        timed(1, &mut || assert!(queue.try_iter().all(|seen| state.take(seen))));
+        let ids: Vec<_> = values.iter().map(|value| EventId::of_quarantined("shop", value.as_bytes())).collect();
+        timed(2, &mut || {
+            for (offset, event_id) in (0..).zip(&ids) {
+                let topic = std::sync::Arc::clone(&topic);
+                probe.published(Published { event_id: *event_id, at_ms: 1, topic, partition: 0, offset });
+            }
+        });
+        timed(3, &mut || acknowledged.try_iter().for_each(|published| state.published(published)));
     }
-    println!("observer: {:?} a push on the listener, {:?} on the console's thread", told / PUSHES, taken / PUSHES);
-    assert!(told / PUSHES < Duration::from_micros(50) && taken / PUSHES < Duration::from_micros(50));
+    let [told, taken, acked, placed] = spent.map(|spent| spent / PUSHES);
+    println!("observer: {told:?} a push on the listener, {taken:?} on the console's thread");
+    println!("probe: {acked:?} an acknowledgement on the coordinator, {placed:?} on the console's thread");
+    assert!([told, taken, acked, placed].iter().all(|spent| *spent < Duration::from_micros(50)));
     assert_eq!(state.events.len(), 500);
+}
+
+/// The page's own files (uPlot is not ours) stay small enough to be read in an afternoon, without a build step.
+#[test]
+fn the_pages_own_script_and_style_stay_small() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/page");
+    let bytes = |extension: &str| -> u64 {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        let files = files.filter(|file| file.path().extension().is_some_and(|found| found == extension));
+        files.map(|file| file.metadata().unwrap().len()).sum()
+    };
+    let (script, style) = (bytes("js"), bytes("css"));
+    assert!(script > 0 && script <= 40 * 1024, "{script} bytes of JavaScript");
+    assert!(style > 0 && style <= 6 * 1024, "{style} bytes of CSS");
 }
 
 #[test]
@@ -106,6 +138,7 @@ fn everything_that_the_api_names_has_words_in_both_languages() {
         }
         keys.extend(EventType::ALL.iter().map(|event_type| format!("type.{}", event_type.as_str())));
         keys.extend(CallbackResult::ALL.iter().map(|result| format!("result.{}", result.label())));
+        keys.extend(Complaint::ALL.iter().map(|complaint| format!("complaint.{}", complaint.label())));
         for hint in HINTS {
             keys.extend([format!("hintname.{hint}"), format!("hint.{hint}"), format!("cure.{hint}")]);
         }

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{delivery::Delivery, metrics::Metrics};
+use crate::{
+    delivery::{self, Delivery, Probe},
+    metrics::Metrics,
+};
 
 /// Seconds between two looks at how fast the spool fills, and how many are kept.
 const FILLS: (i64, usize) = (10, 30);
@@ -43,6 +46,35 @@ pub struct Kafka {
     pub event_age_p95: Option<f64>,
     /// Failed deliveries since the start, those that there were.
     pub errors: Vec<PublishError>,
+    /// The brokers, as seen by the producer of the events, every two seconds.
+    pub brokers: Vec<Broker>,
+    /// What last went wrong with a connection to them; null when nothing did since the start.
+    pub last_error: Option<LastError>,
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Broker {
+    /// `node.id`; −1 until the broker has told it.
+    pub id: i32,
+    /// Host and port.
+    pub address: String,
+    /// librdkafka's word: `UP`, `DOWN`, `INIT` (not connected), `TRY_CONNECT`, …
+    pub state: String,
+    /// From a request to its answer, milliseconds, on average over the last two seconds in which there was one: a produce
+    /// request waits for all in-sync replicas. Null before the first.
+    pub rtt_ms: Option<f64>,
+}
+
+/// A failed connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LastError {
+    /// When, Unix milliseconds.
+    pub at: i64,
+    /// `authentication`, `tls`, `authorization`, `resolve`, `closed`, `unreachable`: the cure hangs on it.
+    pub kind: &'static str,
+    /// In librdkafka's words.
+    pub reason: String,
 }
 
 /// Failed deliveries of one reason.
@@ -105,6 +137,7 @@ pub(super) struct Vitals {
 #[derive(Debug)]
 pub(super) struct Look {
     delivery: Delivery,
+    probe: Probe,
     metrics: Metrics,
     spool_path: PathBuf,
     last: Vitals,
@@ -112,8 +145,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn new(delivery: Delivery, metrics: Metrics, spool_path: PathBuf) -> Self {
-        Self { delivery, metrics, spool_path, last: Vitals::default(), fills: VecDeque::new() }
+    pub(super) fn new(delivery: Delivery, probe: Probe, metrics: Metrics, spool_path: PathBuf) -> Self {
+        Self { delivery, probe, metrics, spool_path, last: Vitals::default(), fills: VecDeque::new() }
     }
 
     pub(super) fn now(&mut self, draining: bool, now_ms: i64) -> Vitals {
@@ -138,6 +171,10 @@ impl Look {
 
     fn kafka(&self, up: Option<bool>, now_ms: i64) -> Kafka {
         let last = &self.last.kafka;
+        let (brokers, last_error) = self.probe.brokers();
+        let broker = |delivery::Broker { id, address, state, rtt_ms }| Broker { id, address, state, rtt_ms };
+        let last_error =
+            last_error.map(|delivery::LastError { at_ms, kind, reason }| LastError { at: at_ms, kind, reason });
         let text = self.metrics.text();
         let publish = |percent| percentile(&text, "cardhook_publish_seconds_bucket{le=\"", percent);
         let errors = labelled(&text, "cardhook_publish_errors_total{reason=\"").filter(|(_, count)| *count > 0.0);
@@ -157,6 +194,8 @@ impl Look {
             publish_p99: publish(99.0).map(|seconds| seconds * 1000.0),
             event_age_p95: percentile(&text, "cardhook_event_age_seconds_bucket{le=\"", 95.0),
             errors: errors.map(error).collect(),
+            brokers: brokers.into_iter().map(broker).collect(),
+            last_error,
         }
     }
 

@@ -26,6 +26,7 @@ use super::{
     next_commit::NextCommit,
     nonces::Nonces,
     pending::{Arrival, By, Failure, Found, Memory, New, Pending, Seq, Step, Verdict, Waiting},
+    probe::Probe,
     retention::Seqs,
     status::Status,
     store::{Append, Id, NonceUse, Removal, Store, Undecided, size_of},
@@ -73,6 +74,7 @@ pub(super) struct Coordinator {
     pub(super) status: Arc<Status>,
     pub(super) metrics: Metrics,
     pub(super) traces: Traces,
+    pub(super) probe: Option<Probe>,
     pub(super) store: Store,
     /// `None`: the spool is the store.
     pub(super) links: Option<Links>,

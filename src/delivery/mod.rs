@@ -2,7 +2,7 @@
 //!
 //! `submission` is what is handed in and answered, `inbox` where it waits; `coordinator` is the thread; `pending` its decisions,
 //! as pure code, with the promise as a table; `next_commit`, `nonces` and `retention` what it keeps for the store; `store` the
-//! spool on its own threads; `broker` the producers; `status` what others may ask; `watch` ends the process with a thread.
+//! spool on its own threads; `broker` the producers; `status` what others may ask; `probe` what the console sees; `watch` ends the process with a thread.
 //! Does not depend on HTTP, and not on what an event means: it sees records, ids and times.
 
 mod broker;
@@ -11,6 +11,7 @@ mod inbox;
 mod next_commit;
 mod nonces;
 mod pending;
+mod probe;
 mod retention;
 mod status;
 mod store;
@@ -25,7 +26,8 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout_at};
 
-pub use broker::{Complaints, is_refusal, kafka_headers, producer_properties};
+pub use broker::{Complaint, Complaints, is_refusal, kafka_headers, producer_properties};
+pub use probe::{Broker, LastError, Probe, Published};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{
@@ -109,7 +111,7 @@ impl Delivery {
         let connect = options.map(|options| {
             let config = producer_properties(options, settings.answer_after);
             let (topics, encodings) = (settings.topics.clone(), settings.encodings.clone());
-            Arc::new(broker::Kafka { config, topics, encodings }) as Arc<dyn Connect>
+            Arc::new(broker::Kafka { config, topics, encodings, probe: settings.probe.clone() }) as Arc<dyn Connect>
         });
         Self::start_with(settings, metrics, connect)
     }
@@ -159,6 +161,7 @@ impl Delivery {
             status: Arc::clone(&status),
             metrics: metrics.clone(),
             traces: settings.traces,
+            probe: settings.probe,
             store,
             links,
             answer_after,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::store::Id;
+use super::{probe::Probe, store::Id};
 use crate::{
     event::{Encoding, EventId, Record},
     telemetry::traces::Traces,
@@ -65,6 +65,8 @@ pub struct Settings {
     pub encodings: [Encoding; 3],
     /// Makes a span of each record's storing and publishing, where traces are sent.
     pub traces: Traces,
+    /// Shows the console records and brokers; `None`: there is no console.
+    pub probe: Option<Probe>,
 }
 
 impl std::fmt::Debug for Settings {

@@ -163,6 +163,7 @@ impl Bench {
             topics: ["events".into(), "dlq".into(), "other".into()],
             encodings: Default::default(),
             traces: crate::telemetry::traces::Traces::default(),
+            probe: None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock,
-    console::{Observer, Push, Seen, Sight, What},
+    console::{MadeWith, Observer, Push, Seen, Sight, What},
 };
 
 /// A look at what is to be delivered, before it is handed over.
@@ -25,7 +25,7 @@ pub(super) fn answered(
     observer: &Observer,
     endpoint: &Endpoint,
     answer: &Answer,
-    mut record: Option<Box<Sight>>,
+    (made_with, mut record): (MadeWith, Option<Box<Sight>>),
     started: Instant,
 ) {
     if !matches!(answer, Answer::Safe(..) | Answer::Ignored | Answer::Overloaded(_)) {
@@ -40,6 +40,6 @@ pub(super) fn answered(
     }
     let took = started.elapsed();
     let took_ms = i64::try_from(took.as_millis()).unwrap_or_default();
-    let push = Push { result, by: answer.answered_by(), took, record };
+    let push = Push { result, by: answer.answered_by(), took, made_with, record };
     observer.offer(Seen { account: endpoint.index, at_ms: clock::unix_millis() - took_ms, what: What::Push(push) });
 }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     clock,
-    console::Observer,
+    console::{MadeWith, Observer},
     delivery::{Delivery, Lane, Overloaded, Safe},
     metrics::{CallbackResult, Metrics},
     telemetry::traces::{self, TRACEPARENT, Traces},
@@ -180,7 +180,7 @@ impl Worker {
         let response = if let Some(endpoint) = self.public.endpoints.at(request.path()) {
             let started = Instant::now();
             let mut span = self.public.span(endpoint, request.head());
-            let (decision, onward) = self.public.decide(endpoint, &request, &mut payload, started).await;
+            let (decision, made_with, onward) = self.public.decide(endpoint, &request, &mut payload, started).await;
             let sight = self.public.observer.as_ref().and_then(|_| observe::sight(&decision));
             let answer = match decision {
                 Decision::Answer(answer) => answer,
@@ -208,7 +208,7 @@ impl Worker {
             };
             endpoint.metrics.answered(answer.result(), answer.answered_by(), started.elapsed());
             if let Some(observer) = &self.public.observer {
-                observe::answered(observer, endpoint, &answer, sight, started);
+                observe::answered(observer, endpoint, &answer, (made_with, sight), started);
             }
             let result = answer.result().map(CallbackResult::label);
             tracing::debug!(account = %endpoint.account().name, result, "answered");
@@ -263,27 +263,28 @@ impl Public {
         request: &Request,
         payload: &mut Payload,
         started: Instant,
-    ) -> (Decision, Onward) {
+    ) -> (Decision, MadeWith, Onward) {
         let account = endpoint.account();
         let query = request.uri().query().unwrap_or_default();
-        let mut whole = Bytes::new();
+        let (mut whole, mut made_with) = (Bytes::new(), MadeWith::default());
         let answer = match *request.method() {
             Method::GET | Method::POST if !self.sources.admit(request.head()) => Answer::ForbiddenSource,
             Method::GET => handshake(&account, query, clock::unix_millis()),
             Method::POST => match self.body(request.head(), payload, started).await {
                 Ok(body) => {
                     whole = body;
-                    let decision = receive(&account, query, &whole, clock::unix_millis());
+                    let decision;
+                    (decision, made_with) = receive(&account, query, &whole, clock::unix_millis());
                     let upstream = account.upstream.as_ref().filter(|_| decision.forwards());
                     let onward = upstream.map(|upstream| {
                         Box::new((Arc::clone(upstream), Outgoing::new(upstream, request.head(), whole.clone())))
                     });
                     match decision {
                         Decision::Answer(answer) => answer,
-                        Decision::Deliver { .. } => return (decision, onward),
+                        Decision::Deliver { .. } => return (decision, made_with, onward),
                         Decision::Forward => {
                             endpoint.metrics.pushed(clock::unix_millis());
-                            return (decision, onward);
+                            return (decision, made_with, onward);
                         }
                     }
                 }
@@ -296,7 +297,7 @@ impl Public {
         }
         let head = request.head();
         self.refusals.note(endpoint, &Noted { head, query, body: &whole, sources: &self.sources }, &answer);
-        (Decision::Answer(answer), None)
+        (Decision::Answer(answer), made_with, None)
     }
 
     /// What is answered to a push that was to be delivered.

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::{answer::Answer, upstream::Upstream};
 use crate::{
+    console::MadeWith,
     delivery::{Binding, Lane, Submission},
     event::{self, Event, EventId, Quarantine, Receipt},
-    protocol::{Age, Callback, Credentials, Digest, Message, OpenError, Query, age, is_damaged},
+    protocol::{Age, Callback, Credentials, Digest, Generation, Message, OpenError, Query, age, is_damaged},
 };
 
 /// The `event_type` of a message that is no card event.
@@ -105,18 +106,24 @@ fn fresh<'a>(account: &Account, query: &'a str, now_ms: i64) -> Result<Query<'a>
     Ok(query)
 }
 
-/// Decides about a push: refused before its signature is verified, never after (contract §3.2).
-pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64) -> Decision {
+/// Decides about a push: refused before its signature is verified, never after (contract §3.2). Tells which secrets it was
+/// made with.
+pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64) -> (Decision, MadeWith) {
     let push = match fresh(account, query, now_ms)
         .and_then(|parameters| Callback::new(parameters, body).verify(&account.credentials).map_err(Answer::from))
     {
         Ok(push) => push,
-        Err(refusal) => return Decision::Answer(refusal),
+        Err(refusal) => return (Decision::Answer(refusal), MadeWith::default()),
     };
+    let is_previous = |generation: Generation| generation == Generation::Previous;
+    let mut made_with = MadeWith { previous_token: push.token().map(is_previous), previous_key: None };
     let signature = push.bare_signature();
     let arrival = Arrival { query, body, received_at_ms: now_ms };
-    match push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| read(account, &message, now_ms))
-    {
+    let read = push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| {
+        made_with.previous_key = message.key().map(is_previous);
+        read(account, &message, now_ms)
+    });
+    let decision = match read {
         Ok(incoming) => accept(account, &incoming, &arrival, signature),
         // Nobody has vouched for the body, and the one that was sent was whole: WeChat shall send it again.
         Err(_) if signature.is_some() && is_damaged(body) => Decision::Answer(Answer::Damaged),
@@ -127,7 +134,8 @@ pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64)
             let forward = account.upstream.is_some();
             Decision::Deliver { submission, event_type: None, quarantined: Some(unreadable), forward }
         }
-    }
+    };
+    (decision, made_with)
 }
 
 /// A push as it arrived.
@@ -285,7 +293,7 @@ mod tests {
     #[test]
     fn a_card_event_goes_to_the_events_with_its_own_time() {
         let body = Bytes::from(push("user_del_card", "gh_1"));
-        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS));
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS).0);
         assert_eq!((submission.lane, event_type), (Lane::Events, Some("card.deleted")));
         assert_eq!((submission.account, submission.event_time), (7, 1_700_000_000));
         assert_eq!(submission.received_at_ms, NOW_MS);
@@ -294,7 +302,7 @@ mod tests {
     #[test]
     fn a_quarantined_push_keeps_its_body_and_query_as_received() {
         let body = Bytes::from(push("user_del_card", "gh_2"));
-        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS));
+        let (submission, event_type) = delivered(receive(&account(Some("gh_1")), &query(), &body, NOW_MS).0);
         assert_eq!((submission.lane, event_type), (Lane::Dlq, None));
         assert_eq!((submission.account, submission.event_time), (7, 0));
         assert_eq!(submission.event_id, EventId::of_quarantined("shop", &body));
@@ -307,7 +315,7 @@ mod tests {
     #[test]
     fn where_only_the_signature_was_verified_it_is_bound_and_its_quarantine_kept_ready() {
         let body = Bytes::from(push("user_del_card", "gh_1"));
-        let (event, _) = delivered(receive(&account(None), &query(), &body, NOW_MS));
+        let (event, _) = delivered(receive(&account(None), &query(), &body, NOW_MS).0);
         let binding = event.binding.unwrap();
         let signed = sign(&Token::new("a-token-of-tests"), &["1", "2"]);
         let bytes = (0..20).map(|byte| u8::from_str_radix(&signed[2 * byte..2 * byte + 2], 16).unwrap());
@@ -328,7 +336,7 @@ mod tests {
         let answered = |timestamp: &str, signature: &str| {
             let query = format!("signature={signature}&timestamp={timestamp}&nonce=2&echostr=3");
             let greeted = handshake(&account, &query, NOW_MS);
-            match receive(&account, &query, &body, NOW_MS) {
+            match receive(&account, &query, &body, NOW_MS).0 {
                 Decision::Answer(answer) => assert_eq!(answer, greeted, "the handshake too"),
                 Decision::Deliver { .. } | Decision::Forward => assert_eq!(greeted, Answer::Echo("3".to_owned())),
             }
@@ -345,7 +353,7 @@ mod tests {
             assert_eq!(answered(sent, &right), refused, "{sent}");
             assert_eq!(answered(sent, "x"), refused, "{sent}");
         }
-        let missing = receive(&account, "signature=x&nonce=2", &body, NOW_MS);
+        let missing = receive(&account, "signature=x&nonce=2", &body, NOW_MS).0;
         assert!(matches!(missing, Decision::Answer(Answer::BadQuery(_))), "{missing:?}");
     }
 
@@ -353,7 +361,8 @@ mod tests {
     fn what_is_not_verified_is_never_delivered() {
         let body = Bytes::from(push("user_del_card", "gh_1"));
         for query in ["", "signature=x&timestamp=1&nonce=2", "msg_signature=x&timestamp=1&nonce=2", "signature=x"] {
-            let decision = receive(&account(None), query, &body, NOW_MS);
+            let (decision, made_with) = receive(&account(None), query, &body, NOW_MS);
+            assert_eq!(made_with, MadeWith::default());
             assert!(matches!(decision, Decision::Answer(Answer::BadQuery(_) | Answer::Forbidden)), "{decision:?}");
         }
     }

@@ -52,13 +52,29 @@ pub struct Credentials {
     pub app_id: Option<AppId>,
 }
 
+/// Which of two tokens or keys it was, while they are exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// The one in force.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl Generation {
+    const BOTH: [Self; 2] = [Self::Current, Self::Previous];
+}
+
 impl Credentials {
     pub(super) fn tokens(&self) -> impl Iterator<Item = &Token> {
         std::iter::once(&self.token).chain(&self.previous_token)
     }
 
-    fn keys(&self) -> impl Iterator<Item = &AesKey> {
-        self.aes_key.iter().chain(&self.previous_aes_key)
+    fn keys(&self) -> impl Iterator<Item = (&AesKey, Generation)> {
+        [&self.aes_key, &self.previous_aes_key]
+            .into_iter()
+            .zip(Generation::BOTH)
+            .filter_map(|(key, generation)| Some((key.as_ref()?, generation)))
     }
 }
 
@@ -71,8 +87,8 @@ pub struct Callback<'a> {
 /// A push whose signature is right: now ([`Callback::verify`]), or when it was received ([`Callback::verified_at_receipt`]).
 pub struct VerifiedPush<'a> {
     content: Content<'a>,
-    /// What verified it now.
-    signature: Option<Digest>,
+    /// What verified it now: the signature, and whose it is.
+    verified: Option<(Digest, Generation)>,
 }
 
 enum Content<'a> {
@@ -86,6 +102,7 @@ enum Content<'a> {
 pub struct Message<'a> {
     xml: Cow<'a, [u8]>,
     body_authenticated: bool,
+    key: Option<Generation>,
 }
 
 /// Why a callback is refused before its content counts.
@@ -175,8 +192,9 @@ impl<'a> Callback<'a> {
             Content::Sealed(encrypt) => token.signed_message(timestamp, nonce, encrypt.trim_matches(BLANKS), presented),
             Content::Clear(_) => token.signed(timestamp, nonce, presented),
         };
-        let signature = Some(credentials.tokens().find_map(signed).ok_or(VerifyError::Signature)?);
-        Ok(VerifiedPush { content, signature })
+        let mut tokens = credentials.tokens().zip(Generation::BOTH);
+        let verified = tokens.find_map(|(token, generation)| Some((signed(token)?, generation)));
+        Ok(VerifiedPush { content, verified: Some(verified.ok_or(VerifyError::Signature)?) })
     }
 
     /// A push that was verified when it was received, in `mode`, and has been kept since: what was covered then is read now.
@@ -186,7 +204,7 @@ impl<'a> Callback<'a> {
     #[must_use]
     pub fn verified_at_receipt(self, mode: Mode) -> Option<VerifiedPush<'a>> {
         let (content, _) = self.covered(mode)?;
-        Some(VerifiedPush { content, signature: None })
+        Some(VerifiedPush { content, verified: None })
     }
 
     /// What is to be read, and the signature that has to cover it, by contract §2.1.
@@ -222,8 +240,14 @@ impl<'a> VerifiedPush<'a> {
     pub fn bare_signature(&self) -> Option<Digest> {
         match self.content {
             Content::Sealed(_) => None,
-            Content::Clear(_) => self.signature,
+            Content::Clear(_) => self.verified.map(|(signature, _)| signature),
         }
+    }
+
+    /// Whose signature it has; `None` where that was looked at when it was received.
+    #[must_use]
+    pub fn token(&self) -> Option<Generation> {
+        self.verified.map(|(_, generation)| generation)
     }
 
     /// Decrypts (current key, then previous) or takes the clear document.
@@ -232,8 +256,11 @@ impl<'a> VerifiedPush<'a> {
     /// What cannot be decrypted, is for another AppID, or has nothing to read.
     pub fn open(self, credentials: &Credentials) -> Result<Message<'a>, OpenError> {
         let body_authenticated = self.body_authenticated();
-        let xml = match self.content {
-            Content::Sealed(encrypt) => Cow::Owned(decrypted(credentials, &encrypt)?),
+        let (xml, key) = match self.content {
+            Content::Sealed(encrypt) => {
+                let (message, key) = decrypted(credentials, &encrypt)?;
+                (Cow::Owned(message), Some(key))
+            }
             Content::Clear(body) => {
                 let document = Document::parse(body)?;
                 let beside = |tag: &str| !["ToUserName", "Encrypt"].iter().any(|own| own.eq_ignore_ascii_case(tag));
@@ -241,10 +268,10 @@ impl<'a> VerifiedPush<'a> {
                     let sealed = document.first("Encrypt").is_some() && credentials.mode == Mode::Plaintext;
                     return Err(if sealed { OpenError::EncryptedPush } else { OpenError::NothingToRead });
                 }
-                Cow::Borrowed(body)
+                (Cow::Borrowed(body), None)
             }
         };
-        Ok(Message { xml, body_authenticated })
+        Ok(Message { xml, body_authenticated, key })
     }
 }
 
@@ -259,6 +286,12 @@ impl Message<'_> {
     #[must_use]
     pub fn body_authenticated(&self) -> bool {
         self.body_authenticated
+    }
+
+    /// Which key has decrypted it; `None`: it came in clear.
+    #[must_use]
+    pub fn key(&self) -> Option<Generation> {
+        self.key
     }
 }
 
@@ -277,7 +310,7 @@ impl fmt::Debug for VerifiedPush<'_> {
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { xml, body_authenticated } = self;
+        let Self { xml, body_authenticated, key: _ } = self;
         f.debug_struct("Message")
             .field("xml_bytes", &xml.len())
             .field("body_authenticated", body_authenticated)
@@ -304,12 +337,12 @@ pub(super) fn encrypted(body: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-fn decrypted(credentials: &Credentials, encrypt: &str) -> Result<Vec<u8>, OpenError> {
+fn decrypted(credentials: &Credentials, encrypt: &str) -> Result<(Vec<u8>, Generation), OpenError> {
     let app_id = credentials.app_id.as_ref().ok_or(OpenError::Decrypt)?;
     let mut failure = OpenError::Decrypt;
-    for key in credentials.keys() {
+    for (key, generation) in credentials.keys() {
         match open(key, app_id, encrypt) {
-            Ok(message) => return Ok(message),
+            Ok(message) => return Ok((message, generation)),
             Err(OpenError::Decrypt) => {}
             Err(other) => failure = other,
         }

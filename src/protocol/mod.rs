@@ -18,7 +18,7 @@ pub use age::{Age, age};
 pub use callback::{Query, QueryError};
 pub use cipher::{AesKey, AppId, AppIdText, KeyError, open, seal};
 pub use compose::{compat_body, secure_body};
-pub use envelope::{Callback, Credentials, Message, Mode, OpenError, VerifiedPush, VerifyError};
+pub use envelope::{Callback, Credentials, Generation, Message, Mode, OpenError, VerifiedPush, VerifyError};
 pub use evidence::{Evidence, Shape, Vouched, begins_as_xml, is_damaged};
 pub use signature::{Digest, Token, sign};
 pub use xml::{Child, Document, MAX_BYTES, Value, XmlError};

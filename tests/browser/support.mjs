@@ -1,6 +1,6 @@
 // A browser, a cardhook to look at, and pushes for it.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createServer, request } from "node:http";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
@@ -32,6 +32,31 @@ const run = promisify(execFile);
 
 /** Pushes through cardhook's own simulator of WeChat. */
 export const send = (event, ...args) => run(CARDHOOK, ["send", event, "--config", CONFIG, "--account", "shop", "--url", PUBLIC, ...args]);
+
+/** Pushes as fast as they are answered, until the returned function is called. The viewer's browser has its own machine: it goes first. */
+export function flood() {
+  const args = ["--config", CONFIG, "--account", "shop", "--url", PUBLIC, "--count", "10000000", "--connections", "64", "--keep-alive"];
+  const sender = spawn("nice", ["-n", "5", CARDHOOK, "send", "user_get_card", ...args], { stdio: "ignore" });
+  return () => new Promise((ended) => (sender.on("exit", ended), sender.kill("SIGKILL")));
+}
+
+/** For so long: the longest gap between two frames, the longest task, and how old the newest event was at most, in ms. */
+export const smoothness = (page, forMs) =>
+  page.evaluate(async (forMs) => {
+    let [frame, task, age, last] = [0, 0, 0, performance.now()];
+    const observer = new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (task = Math.max(task, duration))));
+    observer.observe({ type: "longtask" });
+    const until = last + forMs;
+    while (last < until) {
+      await new Promise(requestAnimationFrame);
+      const now = performance.now();
+      [frame, last] = [Math.max(frame, now - last), now];
+      const newest = document.querySelector("tbody th time");
+      if (newest) age = Math.max(age, Date.now() - new Date(newest.dateTime));
+    }
+    observer.disconnect();
+    return { frame: Math.round(frame), task: Math.round(task), age };
+  }, forMs);
 
 /** A request that WeChat did not sign. */
 export const sendUnsigned = () =>

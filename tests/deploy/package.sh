@@ -14,6 +14,12 @@ second=$("$project/deploy/debian/build.sh" --deb-version 0.1.0-2 --output "$work
 [ -s "$first" ] && [ -s "$second" ] || fail "cargo deb printed no package"
 lintian --fail-on error --suppress-tags "$(grep -v '^#' "$project/deploy/debian/lintian-suppressed" | cut -d' ' -f1 | paste -sd,)" "$first"
 
+# The pages go with their pictures.
+shipped=$(dpkg-deb --fsys-tarfile "$first" | tar t)
+for picture in $(grep -ho '!\[[^]]*\]([^)]*)' "$project"/docs/*.md | sed 's/.*(\(.*\))/\1/' | sort -u); do
+  grep -qx "./usr/share/doc/cardhook/$picture" <<<"$shipped" || fail "a page shows $picture, and the package lacks it"
+done
+
 stage "package: a machine with systemd"
 machine=$work/machine
 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,procps,ca-certificates,libssl3,curl,init-system-helpers \

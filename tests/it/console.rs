@@ -1,6 +1,8 @@
 //! The console's API on the admin listener of the real binary.
 
 mod bounds;
+mod kafka;
+mod rotation;
 mod stream;
 
 use std::io::{Read as _, Write as _};

@@ -32,8 +32,8 @@ use super::{
 use crate::{
     app::App,
     config::{
-        self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy, Server,
-        Spool, Unverified, Upstream, UpstreamFailure, WeChatApi,
+        self, Account, Admin, AnswerAfter, Config, Dedup, Delivery, Format, Kafka, Log, LogFormat, OtherPolicy,
+        SecretFiles, Server, Spool, Unverified, Upstream, UpstreamFailure, WeChatApi,
     },
     telemetry,
     wechat_api::BASE,
@@ -144,6 +144,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
             path: account::PATH.to_owned(),
             account_id: Some(account::ACCOUNT_ID.to_owned()),
             credentials: account.credentials(),
+            secret_files: SecretFiles::default(),
             max_age: None,
             other: if args.upstream.is_some() { OtherPolicy::Forward } else { OtherPolicy::Ignore },
             upstream: args.upstream.clone().map(|url| Upstream {

@@ -1,50 +1,47 @@
 // The API and its event stream. The token stays in this tab's session and goes into a header, never into an address.
 
-const BASE = "../api/v1/";
-
 export class NeedsToken extends Error {}
 
 export const token = {
   get: () => sessionStorage.getItem("token"),
   set: (value) => sessionStorage.setItem("token", value),
-  drop: () => sessionStorage.removeItem("token"),
 };
 
-async function ask(path, options = {}) {
+async function ask(path, values = {}) {
   const headers = token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
-  const answer = await fetch(BASE + path, { ...options, headers, cache: "no-store", credentials: "omit" });
+  const answer = await fetch(`../api/v1/${path}${query(values)}`, { headers, credentials: "omit" });
   if (answer.status === 401 || answer.status === 429) throw new NeedsToken();
   return answer;
 }
 
-/** What an address answers; an error carries the API's own words. */
-export async function get(path) {
-  const answer = await ask(path);
+/** What an address answers, null where there is nothing (any more); an error carries the API's own words. */
+export async function get(path, values) {
+  const answer = await ask(path, values);
+  if (answer.status === 404) return null;
   const body = await answer.json();
   if (!answer.ok) throw new Error(`${body.error}: ${body.hint}`);
   return body;
 }
 
-export const query = (values) => {
+export function query(values) {
   const given = Object.entries(values).filter(([, value]) => value);
   return given.length ? `?${new URLSearchParams(given)}` : "";
-};
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 /** Calls `on(name, data)` for each message, for ever: after an end it connects again. */
 export async function stream(on) {
   for (;;) {
     try {
       const answer = await ask("stream");
-      if (!answer.ok) throw new Error("busy");
-      on("open");
-      await read(answer.body, on);
+      if (answer.ok) {
+        on("open");
+        await read(answer.body, on);
+      }
     } catch (error) {
       if (error instanceof NeedsToken) return on("token");
     }
     on("closed");
-    await pause(2000);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }
 
@@ -57,9 +54,8 @@ async function read(body, on) {
     const messages = (rest + value).split("\n\n");
     rest = messages.pop();
     for (const message of messages) {
-      const field = (name) => message.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-      const [name, data] = [field("event"), field("data")];
-      if (name && data) on(name, JSON.parse(data));
+      const field = (name) => message.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1];
+      if (field("event")) on(field("event"), JSON.parse(field("data")));
     }
   }
 }

@@ -4,8 +4,9 @@ import { h, table } from "./dom.js";
 import { clock, minute, number, t } from "./words.js";
 
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4]];
-const colour = (place) => getComputedStyle(document.documentElement).getPropertyValue(`--c${place + 1}`).trim();
-const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A latency's axis, which is logarithmic, in milliseconds. */
+const POWERS = [1, 10, 100, 1000, 4000];
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /** `lines` are {name, of(series) → column}; `log` is for latencies, with a line at `limit`. */
 export class Chart {
@@ -13,9 +14,8 @@ export class Chart {
     Object.assign(this, { title, lines, log, limit, show });
     this.box = h("div", { class: "chart", role: "img", "aria-label": title });
     this.rows = h("div");
-    const details = h("details", { "data-key": title, ontoggle: () => this.list() }, h("summary", {}, t("chart.table")), this.rows);
-    this.details = details;
-    this.element = h("div", {}, this.box, this.legend(), details);
+    this.details = h("details", { "data-key": title, ontoggle: () => this.list() }, h("summary", {}, t("chart.table")), this.rows);
+    this.element = h("div", {}, this.box, this.legend(), this.details);
     this.observer = new ResizeObserver(() => this.plot?.setSize(this.size()));
     this.observer.observe(this.box);
   }
@@ -26,11 +26,8 @@ export class Chart {
 
   legend() {
     const entry = ({ name }, place) => {
-      const line = h("line", {
-        x1: 0, y1: 5, x2: 26, y2: 5, stroke: `var(--c${place + 1})`, "stroke-width": 2.5,
-        "stroke-dasharray": DASHES[place].join(" ") || undefined,
-      });
-      return h("li", {}, h("svg", { width: 26, height: 10, "aria-hidden": "true" }, line), name);
+      const line = { x1: 0, y1: 5, x2: 26, y2: 5, stroke: `var(--c${place + 1})`, "stroke-width": 2.5, "stroke-dasharray": DASHES[place].join(" ") };
+      return h("li", {}, h("svg", { width: 26, height: 10, "aria-hidden": "true" }, h("line", line)), name);
     };
     return h("ul", { class: "legend" }, this.lines.map(entry));
   }
@@ -41,20 +38,20 @@ export class Chart {
     if (this.limit) columns.push(series.t.map(() => this.limit));
     if (this.plot) this.plot.setData(columns);
     else this.make(columns);
-    if (this.details.open) this.list();
+    this.list();
   }
 
   make(columns) {
-    const axis = { stroke: ink("--muted"), grid: { stroke: ink("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    const lines = this.lines.map((_, place) => ({ stroke: colour(place), width: 1.8, dash: DASHES[place], points: { show: Boolean(this.log), size: 3, fill: colour(place) }, spanGaps: false }));
-    if (this.limit) lines.push({ stroke: ink("--error"), width: 1, dash: [3, 5], points: { show: false } });
-    const y = this.log
-      ? { distr: 3, range: [0.1, 10000] }
-      : { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] };
-    const powers = [1, 10, 100, 1000, 4000];
-    const values = this.log
-      ? { splits: () => powers, values: () => powers.map((value) => (value >= 1000 ? `${value / 1000} s` : `${value} ms`)) }
-      : { values: (_, ticks) => ticks.map((tick) => number(tick, 1)) };
+    const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
+    const lines = this.lines.map((_, place) => {
+      const stroke = colour(`c${place + 1}`);
+      return { stroke, width: 1.8, dash: DASHES[place], points: { show: this.log ?? false, size: 3, fill: stroke } };
+    });
+    if (this.limit) lines.push({ stroke: colour("error"), width: 1, dash: [3, 5], points: { show: false } });
+    const [y, values] = this.log
+      ? [{ distr: 3, range: [0.1, 10000] }, { splits: () => POWERS, values: () => POWERS.map(this.show) }]
+      : [{ range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] }, { values: (_, ticks) => ticks.map((tick) => number(tick, 1)) }];
+    const times = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? clock : minute)(tick * 1000));
     this.plot = new uPlot(
       {
         ...this.size(),
@@ -63,7 +60,7 @@ export class Chart {
         padding: [10, 26, 0, 0],
         scales: { x: { time: true }, y },
         series: [{}, ...lines],
-        axes: [{ ...axis, size: 26, gap: 4, space: 70, values: (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? clock : minute)(tick * 1000)) }, { ...axis, size: 52, ...values }],
+        axes: [{ ...axis, size: 26, gap: 4, space: 70, values: times }, { ...axis, size: 52, ...values }],
       },
       columns,
       this.box,
@@ -78,14 +75,14 @@ export class Chart {
     const rows = [];
     for (let end = times.length; end > 0; end -= step) {
       const start = Math.max(0, end - step);
-      const worst = (column) => {
-        const values = column.slice(start, end).filter((value) => value !== null);
+      const worst = (line) => {
+        const values = line.of(this.series).slice(start, end).filter((value) => value !== null);
         return values.length ? this.show(Math.max(...values)) : "–";
       };
-      rows.push([minute(times[start] * 1000), ...this.lines.map((line) => worst(line.of(this.series)))]);
+      rows.push([minute(times[start] * 1000), ...this.lines.map(worst)]);
     }
-    const columns = [{ title: t("time"), w: true }, ...this.lines.map(({ name }) => ({ title: name, n: true }))];
-    this.rows.replaceChildren(table(`${this.title}, ${t("chart.highest")}`, columns, rows, t("chart.empty")));
+    const heads = [["w", t("time")], ...this.lines.map(({ name }) => ["n", name])];
+    this.rows.replaceChildren(table(`${this.title}, ${t("chart.highest")}`, heads, rows, t("chart.empty")));
   }
 
   destroy() {

@@ -1,67 +1,74 @@
 // Builds elements. Text goes in by textContent only: nothing of an event is ever read as HTML.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { clock, date, t } from "./words.js";
+
+const given = (value) => value !== undefined && value !== null && value !== false;
 
 /** Makes an element; properties that begin with "on" are listeners, the others attributes. */
-export function h(tag, properties, ...children) {
-  const svg = ["svg", "line"].includes(tag);
-  const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(properties ?? {})) {
-    if (value === undefined || value === null || value === false) continue;
+export function h(tag, properties = {}, ...children) {
+  const svg = tag === "svg" || tag === "line";
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(properties).filter(([, value]) => given(value))) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter(given));
   return element;
 }
 
-/** Control and direction characters as escapes: a channel must not turn the text around it. */
-function visible(text) {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
-    (odd) => `\\u${odd.codePointAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
+/** Text that somebody else wrote; control and direction characters, which could turn the text around it, as escapes. */
+export const foreign = (text) =>
+  text && h("bdi", {}, `${text}`.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (odd) => `\\u${odd.codePointAt(0).toString(16).padStart(4, "0")}`));
 
-/** Text that somebody else wrote. */
-export const foreign = (text) => h("bdi", {}, visible(String(text)));
+/** A time for people: the clock's, with the whole date for machines and on hover. */
+export const time = (at) =>
+  h("time", { datetime: new Date(at).toISOString(), title: date(at) }, Date.now() - at > 20 * 3600e3 ? date(at) : clock(at));
 
-/** A table in a container that scrolls; columns are {title, n: number?, w: unbroken?, m: wide?}. */
+export const code = (text) => h("code", {}, text);
+
+export const tag = (level, text) => h("span", { class: "tag", "data-level": level }, text);
+
+/** A choice out of [value, text], as a select with its label. */
+export const choice = (id, label, options, value, change) =>
+  h("label", {}, label, h("select", { id, onchange: (event) => change(event.target.value) },
+    options.map(([name, text]) => h("option", { value: name, selected: name === value }, text))));
+
+/** A table in a container that scrolls. Columns are [kind, title], or "kind:key kind:key": n a number, w unbroken, m wide, t a text. */
 export function table(caption, columns, rows, empty) {
-  if (rows.length === 0 && empty) return h("p", { class: "empty" }, empty);
+  if (!rows.length && empty) return h("p", { class: "empty" }, empty);
+  const heads = columns.map ? columns : columns.split(" ").map((column) => column.split(":")).map(([kind, key]) => [kind, t(key)]);
   const cell = (value, place) => {
-    const { n, w, m } = columns[place];
-    const kind = n ? "n" : w ? "w" : m ? "m" : undefined;
-    return place === 0 && !n
-      ? h("th", { scope: "row", class: kind }, value ?? "–")
-      : h("td", { class: kind }, value ?? "–");
+    const kind = heads[place][0];
+    return place || kind === "n" ? h("td", { class: kind }, value ?? "–") : h("th", { scope: "row", class: kind }, value ?? "–");
   };
-  const body = rows.map((row) => h("tr", {}, row.map(cell)));
-  const head = columns.map((column) => h("th", { scope: "col", class: column.n ? "n" : undefined }, column.title));
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "hidden" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)),
-  );
+  const head = heads.map(([kind, title]) => h("th", { scope: "col", class: kind === "n" && kind }, title));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", {}, h("caption", { class: "hidden" }, caption), h("thead", {}, h("tr", {}, head)),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell))))));
 }
 
 /** Pairs of name and value. */
 export const facts = (pairs) =>
   h("dl", { class: "facts" }, pairs.filter(Boolean).flatMap(([name, ...value]) => [h("dt", {}, name), h("dd", {}, ...value)]));
 
-export const card = (title, ...children) => h("section", { class: "card" }, title && h("h2", {}, title), children);
+/** The same, of values by the ends of their words' keys. */
+export const factsOf = (key, values) => facts(Object.entries(values).map(([name, value]) => [t(`${key}.${name}`), ...[value].flat()]));
 
-/** Puts new children in, unless the reader has focus or a selection there: what is read must not move away. */
+export const p = (...children) => h("p", {}, ...children);
+
+export const h3 = (key) => h("h3", {}, t(key));
+
+export const card = (title, ...children) => h("section", { class: "card" }, typeof title === "string" ? h("h2", {}, title) : title, ...children);
+
+/** A title with something to choose or to follow beside it. */
+export const head = (title, ...beside) => h("div", { class: "head" }, h("h2", {}, title), ...beside);
+
+/** Puts new children in; what is scrolled or has the focus stays so. */
 export function replace(element, ...children) {
-  const active = element.contains(document.activeElement) ? document.activeElement : null;
-  const key = active?.id || active?.dataset?.key || active?.getAttribute?.("aria-label");
+  const name = (one) => one.id || one.dataset.key || one.getAttribute("aria-label");
+  const focused = element.contains(document.activeElement) && name(document.activeElement);
   const left = [...element.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
-  const open = new Set([...element.querySelectorAll("details[open]")].map((box) => box.dataset.key));
-  element.replaceChildren(...children.flat().filter(Boolean));
+  element.replaceChildren(...children.flat().filter(given));
   element.querySelectorAll(".scroll").forEach((box, place) => (box.scrollLeft = left[place] ?? 0));
-  element.querySelectorAll("details").forEach((box) => open.has(box.dataset.key) && (box.open = true));
-  if (!key) return;
-  const same = [...element.querySelectorAll("[id],[data-key],[aria-label]")];
-  same.find((one) => [one.id, one.dataset.key, one.getAttribute("aria-label")].includes(key))?.focus({ preventScroll: true });
+  if (focused) [...element.querySelectorAll("[id],[data-key],[aria-label]")].find((one) => name(one) === focused)?.focus({ preventScroll: true });
 }

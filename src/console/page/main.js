@@ -7,41 +7,40 @@ import { event, events } from "./events.js";
 import { help } from "./help.js";
 import { overview } from "./overview.js";
 import { quarantine } from "./quarantine.js";
-import { known, remember, remembers, setZone, speak, t, wantedLanguage } from "./words.js";
+import { known, remember, remembered, setZone, speak, t, wantedLanguage } from "./words.js";
 
 const VIEWS = { "": overview, events, accounts, delivery, quarantine, help };
 const byId = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
+/** What the views share. */
 const app = {
   status: null,
   recent: [],
   parameters: new URLSearchParams(),
-  go(path, values) {
-    location.hash = `#${path}${query(values)}`;
-  },
+  go: (path, values) => (location.hash = `#${path}${query(values)}`),
 };
 
 let view = null;
 let paused = false;
-let connection = "closed";
-let announced = { text: "", at: 0 };
+let connected = false;
+let announced = 0;
+let asked = 0;
 let due = 0;
 let loading = false;
+let drawing = false;
 
-function address() {
-  const [path, parameters] = location.hash.replace(/^#\/?/, "").split("?");
-  const [tab, id] = path.split("/");
-  return { tab: Object.hasOwn(VIEWS, tab) ? tab : "", id, parameters: new URLSearchParams(parameters) };
-}
-
+/** Shows what the address names. */
 function open() {
-  const { tab, id, parameters } = address();
-  app.parameters = parameters;
+  const [path, parameters] = location.hash.replace(/^#\/?/, "").split("?");
+  const [first, id] = path.split("/");
+  const tab = Object.hasOwn(VIEWS, first) ? first : "";
+  app.parameters = new URLSearchParams(parameters);
   for (const link of document.querySelectorAll("#tabs a")) {
-    if (link.getAttribute("href") === `#/${tab}`) {
-      link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "nearest" });
-    } else link.removeAttribute("aria-current");
+    link.removeAttribute("aria-current");
+    if (link.getAttribute("href") !== `#/${tab}`) continue;
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   view?.end?.();
   view = null;
@@ -60,56 +59,48 @@ async function load() {
   if (!view?.load || loading) return;
   loading = true;
   const shown = view;
-  try {
-    await shown.load();
-  } catch (error) {
-    failed(error);
-  }
+  await shown.load().catch(failed);
   loading = false;
   due = Date.now() + (shown.every ?? 0) * 1000;
-  if (view && view !== shown) load();
+  if (view !== shown) load();
 }
 
 function failed(error) {
   if (error instanceof NeedsToken) return login(true);
-  connection = "closed";
+  connected = false;
   say();
 }
 
 function login(needed) {
   byId("login").hidden = !needed;
-  byId("view").hidden = needed;
-  byId("verdict").hidden = needed;
-  if (needed) {
-    byId("login-error").textContent = token.get() ? t("login.wrong") : "";
-    byId("token").focus();
-  }
+  byId("view").hidden = byId("verdict").hidden = needed;
+  if (!needed) return;
+  byId("login-error").textContent = token.get() ? t("login.wrong") : "";
+  byId("token").focus();
 }
 
 /** The one sentence above everything, and to screen readers at most every 10 s. */
 function say() {
   if (!app.status) return;
-  const { level, hint } = app.status.verdict;
-  const none = !app.status.accounts.some(({ last_push }) => last_push);
-  const key = hint ? `verdict.${hint}` : none ? "verdict.waiting" : app.status.checks.kafka === null ? "verdict.disk" : "verdict.ok";
+  const { accounts: all, checks, verdict: { level, hint } } = app.status;
+  const waits = !hint && !all.some(({ last_push }) => last_push);
+  const key = `verdict.${hint ?? (waits ? "waiting" : checks.kafka === null ? "disk" : "ok")}`;
   const text = t(known(key) ? key : `verdict.${level}`, { hint: t(`hintname.${hint}`) });
   byId("sentence").textContent = text;
-  byId("verdict").dataset.level = level ?? (none ? "wait" : "ok");
-  byId("connection").textContent = paused ? t("paused") : connection === "open" ? "" : t("connecting");
-  if (text !== announced.text && Date.now() - announced.at > 10_000) {
-    announced = { text, at: Date.now() };
-    byId("announce").textContent = text;
-  }
+  byId("verdict").dataset.level = level ?? (waits ? "wait" : "ok");
+  byId("connection").textContent = paused ? t("paused") : connected ? "" : t("connecting");
+  if (text === byId("announce").textContent || Date.now() - announced < 10_000) return;
+  announced = Date.now();
+  byId("announce").textContent = text;
 }
 
 async function refresh() {
   try {
-    const status = await get("status");
     const first = !app.status;
-    app.status = status;
-    byId("version").textContent = status.version;
+    app.status = await get("status");
+    byId("version").textContent = app.status.version;
     if (first) {
-      app.recent = (await get("events?limit=20")).events;
+      app.recent = (await get("events", { limit: 20 })).events;
       login(false);
       open();
     } else if (!paused) view?.update?.();
@@ -119,9 +110,8 @@ async function refresh() {
   }
 }
 
-let drawing = false;
-function draw(point) {
-  if (point && !document.hidden) view?.tick?.(point);
+/** At most once a frame, and not where nobody looks. */
+function draw() {
   if (drawing || document.hidden) return;
   drawing = true;
   requestAnimationFrame(() => {
@@ -131,60 +121,52 @@ function draw(point) {
   });
 }
 
-function heard(name, data) {
-  if (name === "token") return login(true);
-  if (name === "open" || name === "closed") {
-    connection = name;
-    if (name === "open" && app.status) refresh().then(load);
-    return say();
+function ticked({ now, verdict, checks, figures }) {
+  Object.assign(app.status, { now, verdict, checks, figures });
+  if (document.hidden) return;
+  draw();
+  if (now - asked > 3000) {
+    asked = now;
+    refresh();
   }
-  if (name === "bye") connection = "closed";
-  if (paused || !app.status) return;
-  if (name === "tick") {
-    const { now, verdict, checks, figures, point } = data;
-    Object.assign(app.status, { now, verdict, checks, figures });
-    if (point.t.length) draw(point);
-    if (now - (app.asked ?? 0) > 3000 && !document.hidden) {
-      app.asked = now;
-      refresh();
-    }
-    if (view?.every && Date.now() >= due && !document.hidden) load();
-  } else if (name === "event") {
-    app.recent = [...data.events.reverse(), ...app.recent].slice(0, 20);
-  } else if (name === "hint") {
-    app.status.hints = data.hints;
-    draw();
-  }
+  if (view?.every && Date.now() >= due) load();
 }
 
-function choices() {
-  const theme = byId("theme");
-  const colours = () => {
-    const dark = theme.value === "dark" || (theme.value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
-    document.documentElement.dataset.theme = dark ? "dark" : "light";
-  };
-  theme.value = remembers("theme") ?? "auto";
-  colours();
-  const changed = () => (colours(), open());
-  theme.addEventListener("change", () => (remember("theme", theme.value), changed()));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+/** What the stream says. */
+function heard(name, data) {
+  if (name === "token") return login(true);
+  if (["open", "closed", "bye"].includes(name)) {
+    connected = name === "open";
+    if (connected && app.status) refresh().then(load);
+    return say();
+  }
+  if (paused || !app.status) return;
+  if (name === "tick") ticked(data);
+  else if (name === "event") app.recent = [...data.events.reverse(), ...app.recent].slice(0, 20);
+  else if (name === "hint") app.status.hints = data.hints;
+}
 
-  const zone = byId("zone");
-  zone.value = remembers("zone") ?? "local";
-  setZone(zone.value);
-  zone.addEventListener("change", () => (remember("zone", zone.value), setZone(zone.value), open()));
+const paint = (theme) =>
+  (document.documentElement.dataset.theme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme);
 
-  const language = byId("language");
-  language.addEventListener("change", async () => {
-    remember("language", language.value);
-    await speak(language.value);
+/** A choice that this browser remembers. */
+async function choose(name, value, apply) {
+  const select = byId(name);
+  select.value = value;
+  await apply(value);
+  select.addEventListener("change", async () => {
+    remember(name, select.value);
+    await apply(select.value);
     open();
     say();
   });
+}
 
+function listen() {
+  dark.addEventListener("change", () => (paint(byId("theme").value), open()));
   byId("pause").addEventListener("click", () => {
     paused = !paused;
-    mark();
+    byId("pause").setAttribute("aria-pressed", paused);
     say();
     if (!paused) refresh().then(load);
   });
@@ -192,7 +174,7 @@ function choices() {
     click.preventDefault();
     byId("main").focus();
   });
-  byId("login").addEventListener("submit", async (submit) => {
+  byId("login").addEventListener("submit", (submit) => {
     submit.preventDefault();
     token.set(byId("token").value.trim());
     byId("token").value = "";
@@ -213,11 +195,8 @@ async function begin() {
   else if (byId("login").hidden) setTimeout(begin, 3000);
 }
 
-function mark() {
-  byId("pause").setAttribute("aria-pressed", paused);
-}
-
-await speak(wantedLanguage());
-byId("language").value = document.documentElement.lang;
-choices();
+await choose("language", wantedLanguage(), speak);
+await choose("theme", remembered("theme") ?? "auto", paint);
+await choose("zone", remembered("zone") ?? "local", setZone);
+listen();
 begin();

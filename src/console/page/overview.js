@@ -1,78 +1,56 @@
 // The overview: hints, four figures, two charts, the funnel, the last events.
 
-import { get, query } from "./api.js";
+import { get } from "./api.js";
 import { Chart } from "./chart.js";
-import { card, foreign, h, replace, table } from "./dom.js";
-import { ago, ms, number, span, t } from "./words.js";
+import { card, choice, foreign, h, head, replace, table, p } from "./dom.js";
+import { ago, date, ms, number, span, t } from "./words.js";
 import { eventTable } from "./events.js";
 
-const WINDOWS = ["15m", "3h", "24h"];
-
-/** A choice that stands in the address, as a select. */
-function choice(id, label, options, value, change) {
-  const entries = options.map(([name, text]) => h("option", { value: name, selected: name === value }, text));
-  return h("label", {}, h("span", { class: "hidden" }, label), h("select", { id, onchange: (event) => change(event.target.value) }, entries));
-}
-
-export function hintList(hints, now) {
-  const entry = (hint) => {
-    const values = { ...hint.values, account: hint.account ?? "" };
-    if (values.full_in !== undefined) values.room = t("hint.room", { span: span(values.full_in) });
-    else values.room = "";
-    for (const name of ["waiting", "count"]) if (name in values) values[name] = number(values[name]);
-    if (values.cause) values.cause = t(`cause.${values.cause}`);
-    if (values.reason) values.cure = t(`publish.${values.reason}`);
-    if (values.of) values.of = t(`hintname.${values.of}`);
-    const link = hint.id === "recovered" ? null : h("a", { href: `#/help?entry=${hint.values.cause ?? hint.id}` }, t("hint.more"));
-    const cure = t(`cure.${hint.id}`, values);
-    return h(
-      "li",
-      { "data-level": hint.level },
-      h("strong", {}, t(`level.${hint.level}`), " · ", hint.account && h("span", {}, `${hint.account}: `), t(`hint.${hint.id}`, values)),
-      " ",
-      h("small", {}, ago(hint.since, now)),
-      hint.id !== "recovered" && h("p", {}, cure, " ", link),
-    );
+function hintList(hints, now) {
+  const entry = ({ id, level, account, since, values: given }) => {
+    const { full_in, last, cause, of, reason } = given;
+    const values = {
+      ...given, cause: t(`cause.${cause}`), of: t(`hintname.${of}`), last: last && date(last),
+      room: full_in ? t("hint.room", { span: span(full_in) }) : "", cure: reason ? t(`publish.${reason}`) : "",
+    };
+    const link = h("a", { href: `#/help?entry=${cause ?? id}` }, t("hint.more"));
+    return h("li", { "data-level": level },
+      h("strong", {}, t(`level.${level}`), " · ", account && `${account}: `, t(`hint.${id}`, values)), " ",
+      h("small", {}, ago(since, now)),
+      id !== "recovered" && p(t(`cure.${id}`, values), " ", link));
   };
-  return hints.length ? h("ul", { class: "hints", "aria-label": t("hints") }, hints.map(entry)) : null;
+  return hints.length > 0 && h("ul", { class: "hints", "aria-label": t("hints") }, hints.map(entry));
 }
 
-function figures({ figures: now_, now }) {
-  const figure = (name, value, note) => h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, note ?? "")));
-  const { accepted_per_second, p99_ms, waiting, oldest, full_in, refused } = now_;
+function figures({ figures: { accepted_per_second, p99_ms, waiting, oldest, full_in, refused }, now }) {
+  const figure = (name, value, note) => h("div", { class: "card" }, h("dt", {}, t(`figure.${name}`)), h("dd", {}, value, h("small", {}, note ?? t(`figure.${name}.note`))));
   const age = oldest ? (now - oldest) / 1000 : 0;
-  const wait = [age >= 2 && t("figure.oldest", { span: span(age) }), age >= 2 && full_in && t("figure.full", { span: span(full_in) })];
-  return h(
-    "dl",
-    { class: "figures" },
-    figure(t("figure.accepted"), number(accepted_per_second, accepted_per_second < 10 ? 1 : 0), t("figure.accepted.note")),
-    figure(t("figure.p99"), ms(p99_ms), t("figure.p99.note")),
-    figure(t("figure.waiting"), number(waiting), wait.filter(Boolean).join(t("comma")) || t("figure.waiting.none")),
-    figure(t("figure.refused"), number(refused), t("figure.refused.note")),
-  );
+  const wait = age >= 2 ? [t("figure.oldest", { span: span(age) }), full_in && t("figure.full", { span: span(full_in) })] : [];
+  return h("dl", { class: "figures" },
+    figure("accepted", number(accepted_per_second, accepted_per_second < 10 ? 1 : 0)),
+    figure("p99", ms(p99_ms)),
+    figure("waiting", number(waiting), wait.filter(Boolean).join(t("comma")) || t("figure.waiting.none")),
+    figure("refused", number(refused)));
 }
 
-function funnelTable(funnel) {
-  const columns = ["channel", "received", "consumed", "deleted", "gifted", "rate"];
-  const counts = ({ received, consumed, deleted, gifted, error }) => {
-    const about = error ? ` (+${number(error)})` : "";
-    const rate = received ? `${number((100 * consumed) / received, 1)} %` : "–";
-    return [number(received) + about, number(consumed), number(deleted), number(gifted), rate];
+function funnelTable({ channels, rest }) {
+  const counted = ["received", "consumed", "deleted", "gifted"];
+  const counts = (channel) => {
+    const [received, ...others] = counted.map((name) => number(channel[name]));
+    const rate = channel.received ? `${number((100 * channel.consumed) / channel.received, 1)} %` : "–";
+    return [received + (channel.error ? ` (+${number(channel.error)})` : ""), ...others, rate];
   };
-  const rows = funnel.channels.map((channel) => [
-    channel.outer_str === null ? h("em", {}, t("funnel.none")) : foreign(channel.outer_str),
-    ...counts(channel),
-  ]);
-  const { rest } = funnel;
-  if (rest.received + rest.consumed + rest.deleted + rest.gifted) rows.push([h("em", {}, t("funnel.rest")), ...counts(rest)]);
-  const titled = columns.map((name, place) => ({ title: t(`funnel.${name}`), n: place > 0 }));
-  return table(t("funnel.title"), titled, rows, t("funnel.empty"));
+  const rows = channels.map((channel) => [foreign(channel.outer_str) ?? h("em", {}, t("funnel.none")), ...counts(channel)]);
+  if (counted.some((name) => rest[name])) rows.push([h("em", {}, t("funnel.rest")), ...counts(rest)]);
+  const heads = ["channel", ...counted, "rate"].map((name, place) => [place ? "n" : "t", t(`funnel.${name}`)]);
+  return table(t("funnel.title"), heads, rows, t("funnel.empty"));
 }
 
 export function overview(app) {
-  const window_ = WINDOWS.includes(app.parameters.get("window")) ? app.parameters.get("window") : "15m";
-  const over = ["1h", "24h", "start"].includes(app.parameters.get("funnel")) ? app.parameters.get("funnel") : "start";
-  const go = (changed) => app.go("/", { window: window_ === "15m" ? "" : window_, funnel: over === "start" ? "" : over, ...changed });
+  const chosen = { window: "15m", funnel: "start", ...Object.fromEntries(app.parameters) };
+  const select = (name, key, all) =>
+    choice(name, h("span", { class: "hidden" }, t("window")), all.map((one) => [one, t(`${key}.${one}`)]), chosen[name],
+      (value) => app.go("/", { ...chosen, [name]: value }));
   const [hints, shown, funnel, last] = [h("div"), h("div"), h("div"), h("div")];
   const rate = (name) => ({ name: t(`result.${name}`), of: (series) => series[name].map((count) => count / series.step) });
   const pushes = new Chart({
@@ -84,47 +62,22 @@ export function overview(app) {
     lines: ["p50", "p95", "p99"].map((name) => ({ name, of: (series) => series[name] })),
     log: true, limit: 4000, show: ms,
   });
-  const windows = WINDOWS.map((name) => [name, t(`window.${name}`)]);
-  const element = h(
-    "div",
-    {},
-    hints,
-    shown,
-    h(
-      "div",
-      { class: "grid" },
-      card(null, h("div", { class: "head" }, h("h2", {}, t("chart.pushes")), choice("window", t("window"), windows, window_, (value) => go({ window: value === "15m" ? "" : value }))), pushes.element),
-      card(null, h("div", { class: "head" }, h("h2", {}, t("chart.answers")), h("small", {}, t("chart.answers.note"))), answers.element),
-    ),
-    card(
-      null,
-      h("div", { class: "head" }, h("h2", {}, t("funnel.title")), choice("over", t("window"), ["start", "24h", "1h"].map((name) => [name, t(`over.${name}`)]), over, (value) => go({ funnel: value === "start" ? "" : value }))),
-      funnel,
-    ),
-    card(null, h("div", { class: "head" }, h("h2", {}, t("events.last")), h("a", { href: "#/events" }, t("events.all"))), last),
-  );
-  let series = null;
+  const element = h("div", {}, hints, shown,
+    h("div", { class: "grid" },
+      card(head(t("chart.pushes"), select("window", "window", ["15m", "3h", "24h"])), pushes.element),
+      card(head(t("chart.answers"), h("small", {}, t("chart.answers.note"))), answers.element)),
+    card(head(t("funnel.title"), select("funnel", "over", ["start", "24h", "1h"])), funnel),
+    card(head(t("events.last"), h("a", { href: "#/events" }, t("events.all"))), last));
   const load = async () => {
-    const [found, channels] = await Promise.all([get(`series${query({ window: window_ })}`), get(`funnel${query({ window: over })}`)]);
-    series = found;
+    const [series, channels] = await Promise.all([get("series", { window: chosen.window }), get("funnel", { window: chosen.funnel })]);
     pushes.draw(series);
     answers.draw(series);
     replace(funnel, funnelTable(channels));
   };
-  const tick = (point) => {
-    if (!series || window_ !== "15m") return;
-    for (const name of Object.keys(series)) {
-      if (!Array.isArray(series[name])) continue;
-      series[name].push(...point[name]);
-      if (series[name].length > 900) series[name].shift();
-    }
-    pushes.draw(series);
-    answers.draw(series);
-  };
   const update = () => {
     replace(hints, hintList(app.status.hints, app.status.now));
     replace(shown, figures(app.status));
-    replace(last, eventTable(app.recent.slice(0, 20), t("events.empty")));
+    replace(last, eventTable(app.recent, t("events.empty")));
   };
-  return { element, load, tick, update, every: 5, end: () => [pushes, answers].forEach((chart) => chart.destroy()) };
+  return { element, load, update, every: 5, end: () => (pushes.destroy(), answers.destroy()) };
 }

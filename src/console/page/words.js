@@ -4,21 +4,8 @@ let words = {};
 let language = "en";
 let zone = "local";
 
-const remembered = (name) => {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null;
-  }
-};
-
-export function remember(name, value) {
-  try {
-    localStorage.setItem(name, value);
-  } catch {
-    // A browser that keeps nothing forgets it at the next visit.
-  }
-}
+export const remembered = (name) => localStorage.getItem(name);
+export const remember = (name, value) => localStorage.setItem(name, value);
 
 /** ?lang= before what was chosen before the browser's own. */
 export function wantedLanguage() {
@@ -27,8 +14,6 @@ export function wantedLanguage() {
   return wanted.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
 }
 
-export const remembers = remembered;
-export const currentLanguage = () => language;
 export const setZone = (name) => (zone = name);
 
 export async function speak(wanted) {
@@ -40,30 +25,29 @@ export async function speak(wanted) {
   for (const element of document.querySelectorAll("[data-l]")) element.setAttribute("aria-label", t(element.dataset.l));
 }
 
-const own = (key) => Object.prototype.hasOwnProperty.call(words, key);
+export const known = (key) => Object.hasOwn(words, key);
+
+/** What the words name under a key: "cause" → token, no_query, … */
+export const named = (key) =>
+  Object.keys(words).filter((name) => name.startsWith(`${key}.`) && !name.endsWith(".cure")).map((name) => name.slice(key.length + 1));
 
 /** The words of a key, with {names} filled in; the key's last part where there are none. */
 export function t(key, values = {}) {
-  const text = own(key) ? words[key] : key.split(/\.(.*)/s)[1] ?? key;
-  return text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? String(values[name]) : all));
+  const text = known(key) ? words[key] : key.split(/\.(.*)/s)[1] ?? key;
+  const shown = (value) => (typeof value === "number" ? number(value) : value);
+  return text.replace(/\{(\w+)\}/g, (all, name) => shown(values[name]) ?? all);
 }
 
-export const known = (key) => own(key);
+const none = (value) => value === null || value === undefined;
 
 export const number = (value, digits = 0) =>
-  value === null || value === undefined
-    ? "–"
-    : new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  none(value) ? "–" : new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 
 export const ms = (value) =>
-  value === null || value === undefined
-    ? "–"
-    : value >= 1000
-      ? `${number(value / 1000, 2)} s`
-      : `${number(value, value < 10 ? 1 : 0)} ms`;
+  none(value) ? "–" : value >= 1000 ? `${number(value / 1000, 2)} s` : `${number(value, value < 10 ? 1 : 0)} ms`;
 
 export function bytes(value) {
-  if (value === null || value === undefined) return "–";
+  if (none(value)) return "–";
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const step = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), 4);
   return `${number(value / 2 ** (10 * step), step ? 1 : 0)} ${units[step]}`;
@@ -75,15 +59,6 @@ const zoned = (options) =>
 export const clock = (at) => zoned({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at);
 export const minute = (at) => zoned({ hour: "2-digit", minute: "2-digit" }).format(at);
 export const date = (at) => zoned({ dateStyle: "medium", timeStyle: "medium", hour12: undefined }).format(at);
-
-/** A time for people: the clock's, with the whole date for machines and on hover. */
-export function time(at) {
-  const element = document.createElement("time");
-  element.dateTime = new Date(at).toISOString();
-  element.title = date(at);
-  element.textContent = Date.now() - at > 20 * 3600e3 ? date(at) : clock(at);
-  return element;
-}
 
 /** How long ago, or how long: in the largest unit that fits. */
 export function span(seconds) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    Facts, Push, Refused, Seen, Sight, What,
+    Facts, MadeWith, Push, Refused, SecretFacts, Seen, Sight, What,
     state::State,
     vitals::{Checks, PublishError, Vitals},
 };
@@ -18,16 +18,20 @@ const NOW: i64 = 1_700_000_000_000;
 struct House {
     state: State,
     vitals: Vitals,
+    /// What the next pushes are made with.
+    made_with: MadeWith,
 }
 
 impl House {
     fn new() -> Self {
-        let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure" };
+        let facts =
+            Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure", ..Facts::default() };
         let checks = Checks { durable: true, spool: true, kafka: Some(true), draining: false };
         let mut vitals = Vitals { checks, allow_list_known: true, ..Vitals::default() };
         vitals.kafka.up = Some(true);
         vitals.spool.capacity = 1000;
-        let mut house = Self { state: State::new(vec![facts], vitals.clone()), vitals };
+        let mut house =
+            Self { state: State::new(vec![facts], vitals.clone(), NOW), vitals, made_with: MadeWith::default() };
         house.push(CallbackResult::Accepted, 1, NOW);
         house
     }
@@ -39,7 +43,8 @@ impl House {
 
     fn sighted(&mut self, result: CallbackResult, ms: u64, at_ms: i64, sight: Sight) {
         let took = Duration::from_millis(ms);
-        let push = Push { result, by: AnsweredBy::Kafka, took, record: Some(Box::new(sight)) };
+        let made_with = self.made_with;
+        let push = Push { result, by: AnsweredBy::Kafka, took, made_with, record: Some(Box::new(sight)) };
         self.state.take(Seen { account: 0, at_ms, what: What::Push(push) });
     }
 
@@ -123,8 +128,12 @@ fn an_hour_of_silence_is_told_where_yesterday_had_pushes() {
 
 #[test]
 fn a_handshake_is_missed_until_one_or_a_push_came_and_its_refusal_is_told() {
-    let facts = Facts { name: "shop".to_owned(), path: "/".to_owned(), mode: "secure" };
-    let fresh = || House { state: State::new(vec![facts.clone()], Vitals::default()), vitals: House::new().vitals };
+    let facts = Facts { name: "shop".to_owned(), path: "/".to_owned(), mode: "secure", ..Facts::default() };
+    let fresh = || House {
+        state: State::new(vec![facts.clone()], Vitals::default(), NOW),
+        vitals: House::new().vitals,
+        made_with: MadeWith::default(),
+    };
     assert_eq!(fresh().hints(NOW), ["handshake_never"]);
     let mut refused = fresh();
     let handshake = Refused {
@@ -158,4 +167,47 @@ fn the_delivery_is_told_from_its_vitals() {
         house.vitals.spool.full_in = Some(3600);
     });
     assert_eq!(fills, ["spool_fills"]);
+}
+
+/// A minute.
+const MINUTE: i64 = 60_000;
+
+#[test]
+fn a_previous_token_or_key_is_told_while_it_is_used_and_ten_minutes_after_its_last_push() {
+    let secret = SecretFacts { file: None, has_previous: true };
+    let facts = |aes_key| Facts { name: "shop".to_owned(), token: secret.clone(), aes_key, ..Facts::default() };
+    let mut house = House::new();
+    house.state = State::new(vec![facts(Some(secret.clone()))], house.vitals.clone(), NOW);
+    let push = |house: &mut House, token: bool, key: bool, at_ms: i64| {
+        house.made_with = MadeWith { previous_token: Some(token), previous_key: Some(key) };
+        house.push(CallbackResult::Accepted, 1, at_ms);
+        house.hints(at_ms)
+    };
+    assert_eq!(push(&mut house, true, true, NOW + MINUTE), ["previous_secret_used"]);
+    let told = house.state.hints.all();
+    assert_eq!(told[0].values["secrets"], "previous_token, previous_aes_key");
+    assert_eq!(told[0].values["last"], NOW + MINUTE);
+    assert_eq!(push(&mut house, false, true, NOW + 2 * MINUTE), ["previous_secret_used"], "not all servers at once");
+    assert_eq!(push(&mut house, false, true, NOW + 11 * MINUTE), ["previous_secret_used", "previous_secret_unused"]);
+    let told = house.state.hints.all();
+    assert_eq!(
+        (&told[0].values["secrets"], &told[1].values["secrets"]),
+        (&"previous_aes_key".into(), &"previous_token".into())
+    );
+    assert_eq!(push(&mut house, false, false, NOW + 21 * MINUTE), ["previous_secret_unused"]);
+    assert_eq!(push(&mut house, true, false, NOW + 22 * MINUTE).len(), 2, "used again");
+    house.state.accounts[0].change_secrets(SecretFacts::default(), Some(SecretFacts::default()), NOW + 23 * MINUTE);
+    assert!(house.hints(NOW + 23 * MINUTE).is_empty(), "removed");
+}
+
+#[test]
+fn a_previous_token_that_nothing_came_with_may_go_once_the_new_one_has_been_used_for_long_enough() {
+    let facts = Facts { token: SecretFacts { file: None, has_previous: true }, ..Facts::default() };
+    let mut house = House::new();
+    house.state = State::new(vec![facts], house.vitals.clone(), NOW);
+    house.made_with = MadeWith { previous_token: Some(false), previous_key: None };
+    house.push(CallbackResult::Accepted, 1, NOW + MINUTE);
+    assert!(house.hints(NOW + 30 * MINUTE).is_empty(), "nothing has come since: nobody knows");
+    house.push(CallbackResult::Accepted, 1, NOW + 31 * MINUTE);
+    assert_eq!(house.hints(NOW + 31 * MINUTE), ["previous_secret_unused"]);
 }

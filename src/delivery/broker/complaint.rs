@@ -31,31 +31,78 @@ impl Complaints {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(code, _)| *code)
     }
 
-    /// What is wrong, and the cure; `None` while nothing was complained of.
+    /// What is wrong, in librdkafka's words, and which kind it is; `None` while nothing was complained of.
     #[must_use]
-    pub fn reason_and_cure(&self) -> Option<(String, &'static str)> {
+    pub fn last(&self) -> Option<(String, Complaint)> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.as_ref().map(|(code, why)| (why.clone(), cure(*code, why)))
+        heard.as_ref().map(|(code, why)| (why.clone(), Complaint::of(*code, why)))
     }
 }
 
-fn cure(code: RDKafkaErrorCode, why: &str) -> &'static str {
-    match code {
-        RDKafkaErrorCode::Authentication => {
-            "are kafka.sasl_password, and sasl.username and sasl.mechanism in kafka.options, right?"
+/// Which kind of failure it is: the cure hangs on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Complaint {
+    /// The user or the password is refused.
+    Authentication,
+    /// The certificates do not fit.
+    Tls,
+    /// The user may do nothing.
+    Authorization,
+    /// A name has no address.
+    Resolve,
+    /// The connection is closed at once.
+    Closed,
+    /// No connection.
+    Unreachable,
+}
+
+impl Complaint {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Authentication, Self::Tls, Self::Authorization, Self::Resolve, Self::Closed, Self::Unreachable];
+
+    fn of(code: RDKafkaErrorCode, why: &str) -> Self {
+        match code {
+            RDKafkaErrorCode::Authentication => Self::Authentication,
+            RDKafkaErrorCode::SSL => Self::Tls,
+            RDKafkaErrorCode::ClusterAuthorizationFailed => Self::Authorization,
+            RDKafkaErrorCode::Resolve => Self::Resolve,
+            // A listener with TLS or SASL answers a plain client by closing the connection.
+            RDKafkaErrorCode::BrokerTransportFailure if why.to_ascii_lowercase().contains("disconnected") => {
+                Self::Closed
+            }
+            _ => Self::Unreachable,
         }
-        RDKafkaErrorCode::SSL => "does ssl.ca.location in kafka.options name who signed the brokers' certificates?",
-        RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "no Write on any of the topics: allow Describe and Write on them"
+    }
+
+    /// The kind in a word: the console's page has words for each.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Authentication => "authentication",
+            Self::Tls => "tls",
+            Self::Authorization => "authorization",
+            Self::Resolve => "resolve",
+            Self::Closed => "closed",
+            Self::Unreachable => "unreachable",
         }
-        RDKafkaErrorCode::Resolve => {
-            "the name has no address from here: correct it, or the brokers' advertised.listeners"
+    }
+
+    /// Where to look.
+    #[must_use]
+    pub fn cure(self) -> &'static str {
+        match self {
+            Self::Authentication => {
+                "are kafka.sasl_password, and sasl.username and sasl.mechanism in kafka.options, right?"
+            }
+            Self::Tls => "does ssl.ca.location in kafka.options name who signed the brokers' certificates?",
+            Self::Authorization => "no Write on any of the topics: allow Describe and Write on them",
+            Self::Resolve => "the name has no address from here: correct it, or the brokers' advertised.listeners",
+            Self::Closed => {
+                "the broker closes the connection: it may want TLS or SASL (security.protocol in kafka.options)"
+            }
+            Self::Unreachable => "are kafka.brokers and security.protocol in kafka.options right?",
         }
-        // A listener with TLS or SASL answers a plain client by closing the connection.
-        RDKafkaErrorCode::BrokerTransportFailure if why.to_ascii_lowercase().contains("disconnected") => {
-            "the broker closes the connection: it may want TLS or SASL (security.protocol in kafka.options)"
-        }
-        _ => "are kafka.brokers and security.protocol in kafka.options right?",
     }
 }
 
@@ -74,7 +121,7 @@ mod tests {
         for (code, reason) in complaints {
             all.hear(&KafkaError::Global(*code), reason);
         }
-        all.reason_and_cure()
+        all.last().map(|(reason, complaint)| (reason, complaint.cure()))
     }
 
     #[test]

@@ -16,18 +16,20 @@ use rdkafka::{
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
 };
-use serde::Deserialize;
 
 use super::{
     Connect, Link, NotTaken, Position, Report, Reports,
     complaint::Complaints,
     errors::{classify, unencoded},
     properties::{alone, linger},
+    statistics::Statistics,
 };
 use crate::{
+    clock,
     delivery::{
         Lane,
         pending::{Failure, Route},
+        probe::{LastError, Probe},
         watch,
     },
     event::{Encoding, Record},
@@ -45,6 +47,8 @@ pub(in crate::delivery) struct Kafka {
     pub(in crate::delivery) config: ClientConfig,
     pub(in crate::delivery) topics: [Arc<str>; 3],
     pub(in crate::delivery) encodings: [Encoding; 3],
+    /// Shown the brokers by the events' producer: all lanes speak to the same.
+    pub(in crate::delivery) probe: Option<Probe>,
 }
 
 impl Connect for Kafka {
@@ -58,6 +62,7 @@ impl Connect for Kafka {
             reports,
             complaints: Complaints::default(),
             distrusted: AtomicBool::new(false),
+            probe: self.probe.clone().filter(|_| link.lane == Lane::Events && link.route == Route::Batch),
             producer: OnceLock::new(),
         };
         let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
@@ -153,6 +158,7 @@ struct Context {
     complaints: Complaints,
     /// A report said delivered that need not be true: the later ones are not believed either.
     distrusted: AtomicBool,
+    probe: Option<Probe>,
     /// Whose context this is.
     producer: OnceLock<Weak<BaseProducer<Context>>>,
 }
@@ -202,9 +208,12 @@ impl Context {
     /// What is wrong may be learnt only after all brokers were reported down.
     fn hear(&self, error: &KafkaError, reason: &str) {
         if self.complaints.hear(error, reason)
-            && let Some((reason, cure)) = self.complaints.reason_and_cure()
+            && let Some((reason, complaint)) = self.complaints.last()
         {
-            (self.reports)(Report::Reason(self.link, format!("{reason}; {cure}")));
+            (self.reports)(Report::Reason(self.link, format!("{reason}; {}", complaint.cure())));
+            if let Some(probe) = &self.probe {
+                probe.set_last_error(LastError { at_ms: clock::unix_millis(), kind: complaint.label(), reason });
+            }
         }
     }
 }
@@ -227,17 +236,19 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let up = serde_json::from_slice::<Statistics>(statistics)
-            .is_ok_and(|statistics| statistics.brokers.values().any(|broker| broker.state == "UP"));
-        (self.reports)(Report::Connected(self.link, up));
+        let statistics = Statistics::read(statistics);
+        (self.reports)(Report::Connected(self.link, statistics.is_up()));
+        if let Some(probe) = &self.probe {
+            probe.set_brokers(statistics.brokers());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.hear(&error, reason);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let why = match self.complaints.reason_and_cure() {
-                    Some((reason, cure)) => format!("all brokers are down: {reason}; {cure}"),
+                let why = match self.complaints.last() {
+                    Some((reason, complaint)) => format!("all brokers are down: {reason}; {}", complaint.cure()),
                     None => "all brokers are down".to_owned(),
                 };
                 (self.reports)(Report::AllDown(self.link, why));
@@ -251,19 +262,6 @@ impl ClientContext for Context {
             Some(_) | None => tracing::debug!(target: "librdkafka", %error, "{reason}"),
         }
     }
-}
-
-/// The part of librdkafka's statistics that says whether a broker is there.
-#[derive(Deserialize)]
-struct Statistics<'a> {
-    #[serde(borrow, default)]
-    brokers: std::collections::HashMap<std::borrow::Cow<'a, str>, Broker<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Broker<'a> {
-    #[serde(borrow)]
-    state: std::borrow::Cow<'a, str>,
 }
 
 /// A record's headers as librdkafka takes them.

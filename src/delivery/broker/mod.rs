@@ -8,12 +8,13 @@ mod kafka;
 mod links;
 mod pacing;
 mod properties;
+mod statistics;
 
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::KafkaError;
 
-pub use complaint::Complaints;
+pub use complaint::{Complaint, Complaints};
 pub use errors::is_refusal;
 pub(super) use errors::{REASONS, detail, label};
 pub(super) use kafka::Kafka;

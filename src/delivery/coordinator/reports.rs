@@ -1,11 +1,15 @@
 //! What the broker and the store report.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     super::{
         Lane, broker,
         pending::{Failure, Route, Seq},
+        probe::Published,
         store::{Append, StoreReport},
     },
     Coordinator, TICK,
@@ -58,14 +62,19 @@ impl Coordinator {
         if let Some(published) = self.published.get(lane as usize) {
             published.inc();
         }
+        let at_ms = clock::unix_millis();
         if let Some(topic) = self.topics.get(lane as usize) {
             let broker::Position { partition, offset } = position;
             self.traces.published(&sending.record, sent.unwrap_or(now), &Place { topic, partition, offset });
+            if let (Some(probe), Some(id)) = (&self.probe, sending.id) {
+                let topic = Arc::clone(topic);
+                probe.published(Published { event_id: id.event_id, at_ms, topic, partition, offset });
+            }
         }
         let took = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         self.metrics.publish_seconds.observe(took.as_secs_f64());
         if lane == Lane::Events {
-            let age = clock::unix_millis() - sending.record.timestamp_ms;
+            let age = at_ms - sending.record.timestamp_ms;
             #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds fits in 52 bits")]
             self.metrics.event_age_seconds.observe((age.max(0) as f64) / 1000.0);
         }

@@ -167,6 +167,7 @@ fn settings(spool: &tempfile::TempDir, max_bytes: u64) -> Settings {
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
         traces: Traces::default(),
+        probe: None,
     }
 }
 

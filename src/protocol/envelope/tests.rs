@@ -176,6 +176,12 @@ fn the_previous_token_and_key_serve_while_rotating_and_each_with_either() {
             let query = query(None, Some(&msg_signature(token, &encrypt)));
             let body = secure_body("gh_shop", &encrypt);
             assert_eq!(read(&query, &body, &rotating(Mode::Secure)), Ok((INNER.to_owned(), true)), "{token} {letter}");
+            let generation = |is_current| if is_current { Generation::Current } else { Generation::Previous };
+            let callback = Callback::new(Query::parse(&query).unwrap(), body.as_bytes());
+            let push = callback.verify(&rotating(Mode::Secure)).unwrap();
+            assert_eq!(push.token(), Some(generation(token == "now")), "{token} {letter}");
+            let message = push.open(&rotating(Mode::Secure)).unwrap();
+            assert_eq!(message.key(), Some(generation(letter == "b")), "{token} {letter}");
         }
         let query = query(Some(&signature(token)), None);
         assert_eq!(read(&query, CLEAR, &rotating(Mode::Plaintext)), Ok((CLEAR.to_owned(), false)));

@@ -103,6 +103,7 @@ fn no_configuration_prints_a_secret() {
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
         traces: cardhook::telemetry::traces::Traces::default(),
+        probe: None,
     };
     let mut said = Said::default();
     said.hear("the configuration", format!("{config:?}"));

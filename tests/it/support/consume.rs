@@ -14,6 +14,8 @@ pub struct Record {
     /// In the order they stand in the record.
     pub headers: Vec<(String, String)>,
     pub payload: String,
+    /// Partition and offset.
+    pub position: (i64, i64),
 }
 
 impl Record {
@@ -60,6 +62,7 @@ fn record(line: &Value) -> Record {
         key: line["key"].as_str().map(str::to_owned),
         headers: headers.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
         payload: line["payload"].as_str().unwrap_or_default().to_owned(),
+        position: (line["partition"].as_i64().unwrap(), line["offset"].as_i64().unwrap()),
     }
 }
 

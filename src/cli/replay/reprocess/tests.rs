@@ -2,7 +2,7 @@ use rdkafka::Timestamp;
 
 use super::*;
 use crate::{
-    config::OtherPolicy,
+    config::{OtherPolicy, SecretFiles},
     delivery::kafka_headers,
     event::Quarantine,
     protocol::{AesKey, AppId, Credentials, Document, Token, compat_body, seal, secure_body},
@@ -27,6 +27,7 @@ fn account(aes_key: &str, other: OtherPolicy) -> Account {
             previous_aes_key: None,
             app_id: Some(AppId::new("wx1")),
         },
+        secret_files: SecretFiles::default(),
         max_age: None,
         other,
         upstream: None,
