@@ -25,7 +25,10 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout_at};
 
-pub use broker::{Complaints, is_refusal, kafka_headers, producer_properties};
+pub use broker::{
+    ADVERTISED_CURE, Complaints, NO_WRITE, TopicFault, is_refusal, kafka_headers, producer_properties, refusal,
+    unreachable_address, why_unpublished,
+};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
+use super::fault::{ADVERTISED_CURE, ADVERTISES, NO_WRITE, unreachable_address};
+
 /// The first refusal of the user or of the certificate, else the last complaint.
 #[derive(Debug, Default)]
 pub struct Complaints(Mutex<Option<(RDKafkaErrorCode, String)>>);
@@ -18,10 +20,17 @@ impl Complaints {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = [Code::Authentication, Code::SSL, Code::ClusterAuthorizationFailed];
         let refused = heard.as_ref().is_some_and(|(code, _)| first.contains(code));
-        // That all brokers are down says less than what came before it.
-        let code = error.rdkafka_error_code().filter(|code| *code != Code::AllBrokersDown && !refused);
+        // That all brokers are down says less than what came before it; what ends a producer is said of its records.
+        let says_why = |code: &Code| !matches!(code, Code::AllBrokersDown | Code::Fatal);
+        let code = error.rdkafka_error_code().filter(|code| says_why(code) && !refused);
         let Some(code) = code else { return false };
-        let before = heard.replace((code, unquoted(reason)));
+        // The brokers' word for it says nothing of topics.
+        let reason = match (code, advertised(reason)) {
+            (Code::ClusterAuthorizationFailed, _) => NO_WRITE.0.to_owned(),
+            (Code::Resolve, Some(address)) => unreachable_address(address),
+            (_, _) => unquoted(reason),
+        };
+        let before = heard.replace((code, reason));
         before.is_none_or(|(before, _)| before != code)
     }
 
@@ -45,18 +54,24 @@ fn cure(code: RDKafkaErrorCode, why: &str) -> &'static str {
             "are kafka.sasl_password, and sasl.username and sasl.mechanism in kafka.options, right?"
         }
         RDKafkaErrorCode::SSL => "does ssl.ca.location in kafka.options name who signed the brokers' certificates?",
-        RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "no Write on any of the topics: allow Describe and Write on them"
-        }
-        RDKafkaErrorCode::Resolve => {
-            "the name has no address from here: correct it, or the brokers' advertised.listeners"
-        }
+        RDKafkaErrorCode::ClusterAuthorizationFailed => NO_WRITE.1,
+        RDKafkaErrorCode::Resolve if why.starts_with(ADVERTISES) => ADVERTISED_CURE,
+        RDKafkaErrorCode::Resolve => "the name has no address from here: correct it in kafka.brokers",
         // A listener with TLS or SASL answers a plain client by closing the connection.
         RDKafkaErrorCode::BrokerTransportFailure if why.to_ascii_lowercase().contains("disconnected") => {
             "the broker closes the connection: it may want TLS or SASL (security.protocol in kafka.options)"
         }
         _ => "are kafka.brokers and security.protocol in kafka.options right?",
     }
+}
+
+/// The address that the cluster gave for a broker, where a complaint is about that and not about one of `kafka.brokers`:
+/// librdkafka writes the broker's id behind it.
+fn advertised(reason: &str) -> Option<&str> {
+    let (broker, _) = reason.split_once(": ")?;
+    let (address, id) = broker.rsplit_once('/')?;
+    let address = address.rsplit_once("//").map_or(address, |(_, address)| address);
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(address)
 }
 
 /// librdkafka's words, up to where they quote the value of a property that is a secret.
@@ -85,6 +100,11 @@ mod tests {
         let (reason, cure) =
             heard(&[(Code::Authentication, "wrong"), (Code::BrokerTransportFailure, "Disconnected")]).unwrap();
         assert!(reason == "wrong" && cure.contains("kafka.sasl_password"), "{reason} {cure}");
+        let (reason, cure) = heard(&[(Code::Resolve, "ssl://k.invalid:9/1: Failed to resolve 'k.invalid:9'")]).unwrap();
+        assert_eq!(reason, "the cluster advertises k.invalid:9, which cannot be reached from here");
+        assert!(cure.contains("advertised.listeners"), "{cure}");
+        let (_, cure) = heard(&[(Code::Resolve, "k.invalid:9/bootstrap: Failed to resolve 'k.invalid:9'")]).unwrap();
+        assert!(cure.contains("kafka.brokers"), "{cure}");
         let (_, cure) = heard(&[(Code::BrokerTransportFailure, "127.0.0.1:9/1: Disconnected while…")]).unwrap();
         assert!(cure.contains("TLS or SASL"), "{cure}");
     }
