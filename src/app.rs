@@ -1,6 +1,7 @@
 //! Wires the parts together: `build(config) → App`, `run_until(shutdown)`. The only place that does.
 
 mod allow_list;
+mod cluster_watch;
 mod console;
 mod files;
 mod registration;
@@ -25,6 +26,7 @@ pub use reload::Reloader;
 
 use self::{
     allow_list::{AllowList, Pace},
+    cluster_watch::ClusterWatch,
     console::Watched,
     registration::Registration,
 };
@@ -47,6 +49,8 @@ use crate::{
 const FINISH_REQUESTS: Duration = Duration::from_secs(4);
 /// Connections that the kernel keeps for a listener until they are accepted; it takes `net.core.somaxconn` at most.
 const BACKLOG: i32 = 1024;
+/// How long a stop waits for a look at Kafka that is under way.
+const END_OF_LOOK: Duration = Duration::from_secs(1);
 /// What a flush gets at least, however long the requests took.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,7 @@ pub struct App {
     running: Running,
     draining: Arc<AtomicBool>,
     console: Watched,
+    cluster_watch: Option<ClusterWatch>,
     /// How many connections the limit of open files leaves room for.
     connections: usize,
 }
@@ -111,6 +116,7 @@ impl App {
             running,
             draining,
             console,
+            cluster_watch: None,
             connections,
         })
     }
@@ -126,6 +132,15 @@ impl App {
             metrics: self.metrics.clone(),
             console: self.console.console.clone(),
         }
+    }
+
+    /// Looks at the Kafka cluster too, beside the service, and logs what is wrong with it; until the service ends.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn watch_cluster(&mut self) -> anyhow::Result<()> {
+        self.cluster_watch = ClusterWatch::start(&self.config, &self.delivery).context("no thread to look at Kafka")?;
+        Ok(())
     }
 
     /// Where callbacks are received.
@@ -161,6 +176,7 @@ impl App {
             running,
             draining,
             console: Watched { console, observer, running: watch },
+            cluster_watch,
             connections,
         } = self;
         let registry_up = metrics.schema_registry_up.clone();
@@ -192,6 +208,7 @@ impl App {
         tracing::info!("stopping");
         let until = Instant::now() + config.delivery.shutdown_timeout;
         draining.store(true, Ordering::Relaxed);
+        cluster_watch.iter().for_each(ClusterWatch::end);
         for task in keeping.into_iter().chain(registering) {
             task.abort();
         }
@@ -207,6 +224,10 @@ impl App {
             tokio::task::spawn_blocking(move || exporting.stop()).await.context("the last traces were not sent")?;
         }
         console::stop(watch).await?;
+        if let Some(cluster_watch) = cluster_watch {
+            let waited = tokio::task::spawn_blocking(move || cluster_watch.wait(END_OF_LOOK)).await;
+            waited.context("the look at Kafka was not waited for")?;
+        }
         admin_handle.stop(false).await;
         public_task.await.context("the public listener failed")?.context("the public listener failed")?;
         admin_task.await.context("the admin listener failed")?.context("the admin listener failed")?;
@@ -323,7 +344,7 @@ fn endpoint(index: usize, account: &config::Account, metrics: &Metrics) -> anyho
 
 fn settings(config: &Config, encodings: [Encoding; 3], traces: Traces) -> Settings {
     let kafka = &config.kafka;
-    let producer = (!kafka.brokers.is_empty()).then(|| client_properties(kafka));
+    let producer = (!kafka.brokers.is_empty()).then(|| kafka.client_properties());
     Settings {
         path: config.spool.path.clone(),
         max_bytes: config.spool.max_bytes,
@@ -342,14 +363,4 @@ fn settings(config: &Config, encodings: [Encoding; 3], traces: Traces) -> Settin
         probe: None,
         topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
     }
-}
-
-/// librdkafka's properties from `[kafka]`, less what only a producer has.
-#[must_use]
-pub fn client_properties(kafka: &config::Kafka) -> Vec<(String, String)> {
-    let mut properties = vec![("bootstrap.servers".to_owned(), kafka.brokers.join(","))];
-    properties.extend(kafka.options.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())));
-    properties
-        .extend(kafka.sasl_password.as_ref().map(|secret| ("sasl.password".to_owned(), secret.expose().to_owned())));
-    properties
 }

@@ -90,12 +90,16 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod clock;
 #[cfg(feature = "server")]
+mod cluster;
+#[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
 pub mod console;
 #[cfg(feature = "server")]
 pub mod delivery;
 pub mod event;
+#[cfg(feature = "server")]
+mod finding;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

@@ -2,9 +2,9 @@
 //!
 //! Reading leaves no trace on the brokers: no consumer group is joined and no offset committed.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rdkafka::{
     ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
     consumer::{Consumer as _, ConsumerContext, StreamConsumer},
@@ -13,15 +13,15 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::complaint::no_answer;
-use crate::{app::client_properties, config::Kafka};
-
-/// How long a question to the brokers may take.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+pub(super) use crate::cluster::ANSWER_WITHIN;
+use crate::{
+    cluster::{no_answer, why_unread},
+    config::Kafka,
+};
 
 /// The properties with which a consumer or an admin client of `kafka` connects.
 pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
-    client_properties(kafka).into_iter().collect()
+    kafka.client_properties().into_iter().collect()
 }
 
 /// Where reading begins.
@@ -78,6 +78,8 @@ impl ConsumerContext for Reading {}
 /// All partitions of one topic.
 pub(super) struct TopicReader {
     consumer: StreamConsumer<Reading>,
+    client: ClientConfig,
+    topic: String,
     /// Partition → what was its end when reading began, where the reader has not come there yet.
     ahead: HashMap<i32, i64>,
     backlog: u64,
@@ -100,7 +102,7 @@ impl TopicReader {
             .create_with_context(Reading)
             .context("the client's properties are refused")?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
-        let partitions = partitions(&metadata, topic)?;
+        let partitions = partitions(&metadata, &client, topic)?;
         let at_time = match start {
             Start::Time(at) => offsets_at(&consumer, topic, &partitions, *at)?,
             _ => HashMap::new(),
@@ -108,9 +110,9 @@ impl TopicReader {
         let mut assignment = TopicPartitionList::new();
         let (mut ahead, mut backlog) = (HashMap::new(), 0);
         for partition in partitions {
-            let (low, end) = consumer
-                .fetch_watermarks(topic, partition, ANSWER_WITHIN)
-                .with_context(|| format!("partition {partition} of {topic} does not answer"))?;
+            let (low, end) = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN).map_err(|error| {
+                anyhow!("partition {partition}: {error}").context(why_unread(&client, topic, &error))
+            })?;
             let Some(first) = start.first(partition, [low, end], &at_time) else { continue };
             assignment.add_partition_offset(topic, partition, Offset::Offset(first))?;
             if first < end {
@@ -122,7 +124,7 @@ impl TopicReader {
             bail!("{topic} has no partition of those that --offset names");
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer, ahead, backlog })
+        Ok(Self { consumer, client, topic: topic.to_owned(), ahead, backlog })
     }
 
     /// How many records there were to read when reading began.
@@ -145,7 +147,15 @@ impl TopicReader {
                 self.ahead.remove(&partition);
                 return Ok(None);
             }
-            message => message.context("cannot read the topic")?,
+            Ok(message) => message,
+            // Nobody joins the group: librdkafka looks for its coordinator all the same.
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                return Ok(None);
+            }
+            Err(error) => {
+                let why = why_unread(&self.client, &self.topic, &error);
+                return Err(anyhow::Error::from(error).context(why));
+            }
         };
         if self.ahead.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             self.ahead.remove(&message.partition());
@@ -183,7 +193,7 @@ fn offsets_at(
 ///
 /// # Errors
 /// When the topic does not exist or may not be read.
-pub(super) fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec<i32>> {
+pub(super) fn partitions(metadata: &Metadata, client: &ClientConfig, topic: &str) -> anyhow::Result<Vec<i32>> {
     let partitions: Vec<i32> = metadata
         .topics()
         .iter()
@@ -191,7 +201,8 @@ pub(super) fn partitions(metadata: &Metadata, topic: &str) -> anyhow::Result<Vec
         .flat_map(|found| found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id))
         .collect();
     if partitions.is_empty() {
-        bail!("there is no topic {topic} that may be read: `cardhook topics create` makes it");
+        let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopic);
+        bail!("{}", why_unread(client, topic, &unknown));
     }
     Ok(partitions)
 }

@@ -4,7 +4,6 @@
 
 mod card;
 mod check;
-mod complaint;
 mod dev;
 mod health;
 mod init;

@@ -19,7 +19,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(&config.log);
     actix_web::rt::System::new().block_on(async {
         let mut hangup = unix::signal(SignalKind::hangup())?;
-        let app = App::build(config)?;
+        let mut app = App::build(config)?;
+        app.watch_cluster()?;
         let mut reloader = app.reloader();
         let reload = async {
             while hangup.recv().await.is_some() {

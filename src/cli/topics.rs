@@ -9,17 +9,20 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     metadata::{Metadata, MetadataTopic},
+    types::RDKafkaErrorCode,
 };
 
 use super::{
     ConfigArgs, Misconfigured,
-    complaint::no_answer,
     kafka_client::{ANSWER_WITHIN, client_config},
 };
-use crate::config::{ConfigError, Kafka};
+use crate::{
+    cluster::{self, Size, judge, no_answer, settings, unreached},
+    config::{ConfigError, Kafka},
+};
 
 /// What an existing topic is asked for.
 const SHOWN: [&str; 2] = ["min.insync.replicas", "retention.ms"];
@@ -70,10 +73,16 @@ async fn create(kafka: &Kafka, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let client = client_config(kafka);
     let admin: AdminClient<DefaultClientContext> = client.create()?;
     let metadata = admin.inner().fetch_metadata(None, ANSWER_WITHIN).with_context(|| no_answer(&client))?;
+    let unreached = unreached(&metadata);
+    if unreached.len() == metadata.brokers().len()
+        && let Some((found, cure)) = unreached.first()
+    {
+        bail!("{found}; {cure}");
+    }
     let topics = [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(String::as_str);
     let (existing, missing): (Vec<&str>, Vec<&str>) =
         topics.into_iter().partition(|name| find(&metadata, name).is_some());
-    describe(&admin, &metadata, &existing).await?;
+    describe(&admin, kafka, &metadata, &existing).await?;
     if missing.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -119,7 +128,13 @@ async fn create_missing(
                 )?;
             }
             Err((name, reason)) => {
-                super::note(format_args!("error: {name}: not created: {reason}"));
+                let cure = match reason {
+                    RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+                        "; allow Create on it, or let somebody create it who may"
+                    }
+                    _ => "",
+                };
+                super::note(format_args!("error: {name}: not created: {reason}{cure}"));
                 code = ExitCode::FAILURE;
             }
         }
@@ -127,32 +142,33 @@ async fn create_missing(
     Ok(code)
 }
 
-/// Prints partitions, replicas and configuration of topics that are there.
+/// Prints partitions, replicas and configuration of topics that are there, and what is wrong with them.
 async fn describe(
     admin: &AdminClient<DefaultClientContext>,
+    kafka: &Kafka,
     metadata: &Metadata,
     existing: &[&str],
 ) -> anyhow::Result<()> {
+    // Without the right to see the settings, the sizes are still known.
+    let settings = settings(admin, existing).await;
     for &name in existing {
         let Some(topic) = find(metadata, name) else { continue };
-        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
-        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
-        let described = admin.describe_configs(&[ResourceSpecifier::Topic(name)], &options).await;
-        // Without the right to describe, the sizes are still known.
-        let config = described.ok().and_then(|mut results| results.pop()?.ok()).map(|found| shown(&found));
-        writeln!(
-            io::stdout().lock(),
-            "{name}: exists, {}{}",
-            size(topic.partitions().len(), replicas),
-            config.unwrap_or_default()
-        )?;
+        let settings = settings.get(name);
+        let faults = match cluster::size(topic) {
+            Ok(found) => {
+                let Size { partitions, replicas, .. } = found;
+                let shown = SHOWN.iter().filter_map(|name| Some([", ", *name, "=", settings?.get(*name)?.as_str()]));
+                let shown: String = shown.flatten().collect();
+                writeln!(io::stdout().lock(), "{name}: exists, {}{shown}", size(partitions, replicas))?;
+                judge(name == kafka.dlq_topic, found, settings)
+            }
+            Err(fault) => vec![fault],
+        };
+        for fault in faults {
+            super::note(format_args!("{name}: {}; {}", fault.found(), fault.cure()));
+        }
     }
     Ok(())
-}
-
-fn shown(config: &ConfigResource) -> String {
-    let entries = SHOWN.iter().filter_map(|name| Some([", ", *name, "=", config.get(name)?.value.as_ref()?]));
-    entries.flatten().collect()
 }
 
 fn size(partitions: impl Display, replicas: impl Display) -> String {

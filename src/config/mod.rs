@@ -246,6 +246,18 @@ pub struct Kafka {
     pub options: Vec<(String, Secret)>,
 }
 
+impl Kafka {
+    /// librdkafka's properties, less what only a producer has.
+    #[must_use]
+    pub fn client_properties(&self) -> Vec<(String, String)> {
+        let mut properties = vec![("bootstrap.servers".to_owned(), self.brokers.join(","))];
+        properties.extend(self.options.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())));
+        let password = self.sasl_password.as_ref().map(|secret| secret.expose().to_owned());
+        properties.extend(password.map(|password| ("sasl.password".to_owned(), password)));
+        properties
+    }
+}
+
 /// `[spool]`
 #[derive(Debug, Clone)]
 pub struct Spool {

@@ -71,7 +71,7 @@ pub struct Broker {
 pub struct LastError {
     /// When, Unix milliseconds.
     pub at: i64,
-    /// `authentication`, `tls`, `authorization`, `resolve`, `closed`, `unreachable`: the cure hangs on it.
+    /// `authentication`, `tls`, `authorization`, `resolve`, `advertised`, `closed`, `unreachable`: the cure hangs on it.
     pub kind: &'static str,
     /// In librdkafka's words.
     pub reason: String,

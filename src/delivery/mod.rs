@@ -26,7 +26,10 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout_at};
 
-pub use broker::{Complaint, Complaints, is_refusal, kafka_headers, producer_properties};
+pub use broker::{
+    ADVERTISED_CURE, Complaint, Complaints, NO_WRITE, TopicFault, is_refusal, kafka_headers, producer_properties,
+    refusal, unreachable_address, why_unpublished,
+};
 pub use probe::{Broker, LastError, Probe, Published};
 #[doc(hidden)]
 pub use store::bench;

@@ -13,7 +13,7 @@ struct Layer {
     banned: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 15] = [
     Layer {
         name: "protocol",
         ours: &["protocol"],
@@ -111,6 +111,8 @@ const LAYERS: [Layer; 13] = [
             "telemetry",
             "clock",
             "app",
+            "cluster",
+            "finding",
         ],
         banned: &["rdkafka", "rusqlite", "reqwest", "hyper"],
     },
@@ -132,8 +134,20 @@ const LAYERS: [Layer; 13] = [
             "clock",
             "app",
             "cli",
+            "cluster",
+            "finding",
         ],
         banned: &["rusqlite"],
+    },
+    Layer {
+        name: "cluster",
+        ours: &["delivery", "config", "clock", "finding", "cluster"],
+        banned: &["actix_web", "actix_http", "actix_server", "rusqlite", "reqwest", "hyper"],
+    },
+    Layer {
+        name: "finding.rs",
+        ours: &["finding"],
+        banned: &["tokio", "actix_web", "actix_http", "actix_server", "rdkafka", "rusqlite", "reqwest", "hyper"],
     },
 ];
 
@@ -262,6 +276,7 @@ fn a_planted_breach_is_caught_however_it_is_written() {
         (9, "use crate::config::Config;", "crate::config::Config"),
         (11, "use crate::cli::run;", "crate::cli::run"),
         (12, "use rusqlite::Connection;", "rusqlite::Connection"),
+        (13, "use crate::app::App;", "crate::app::App"),
     ];
     for (layer, source, breach) in planted {
         let found = breaches(&LAYERS[layer], source);

@@ -17,6 +17,7 @@ mod causes;
 mod changed_cluster;
 mod check;
 mod check_ways;
+mod cluster;
 mod configuration;
 mod console;
 mod crash;

@@ -3,10 +3,8 @@
 //!
 //! Nothing is changed anywhere; with `--url` one signed message of a kind that nobody handles is sent.
 
-mod finding;
 mod kafka;
 mod registry;
-mod rights;
 mod spool;
 mod time;
 mod upstream;
@@ -18,9 +16,8 @@ use std::{
     process::ExitCode,
 };
 
-use self::finding::Findings;
 use super::ConfigArgs;
-use crate::{clock, config::Config, delivery::spool_folder, telemetry, unverified};
+use crate::{clock, config::Config, delivery::spool_folder, finding::Findings, telemetry, unverified};
 
 /// Say what is wrong with the configuration and with what it names, and what to do about it
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,9 @@
 //! Does the schema registry answer, and would it take the Avro schema? Nothing is registered.
 
-use super::finding::Findings;
 use crate::{
     config::{Config, Format},
     event::avro_schema,
+    finding::Findings,
     schema_registry::{Registry, RegistryError},
 };
 

@@ -9,10 +9,10 @@ use std::{
     time::Instant,
 };
 
-use super::finding::Findings;
 use crate::{
     config::{AnswerAfter, Config},
     delivery::{network_file_system, spool_folder, volatile_file_system},
+    finding::Findings,
 };
 
 const KEY: &str = "spool.path";

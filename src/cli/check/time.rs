@@ -1,26 +1,27 @@
-//! This machine's clock against others': the `Date` of WeChat's API and of the schema registry.
-//!
-//! Kafka has no request that tells a broker's time without writing, so that a broker's clock is not asked.
+//! This machine's clock against others': the `Date` of WeChat's API and of the schema registry. The brokers' is looked at with
+//! their topics (`cluster`).
 
 use std::time::Duration;
 
 use reqwest::{Client, header::DATE, redirect::Policy};
 
-use super::finding::Findings;
-use crate::{clock, config::Config};
+use crate::{
+    clock,
+    cluster::{CLOCK as SUBJECT, CLOCK_CURE as CURE},
+    config::Config,
+    finding::Findings,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// `Date` has whole seconds, and an answer takes its time.
 const NOTED_MS: i64 = 5_000;
 /// WeChat's timestamps are refused when they are five minutes ahead; long before that something is wrong.
 const WRONG_MS: i64 = 60_000;
-const SUBJECT: &str = "clock";
-const CURE: &str = "let an NTP client set the clock (chrony, systemd-timesyncd)";
 
 pub(super) async fn look(config: &Config, findings: &mut Findings) {
     let wechat = config.api_caller().map(|_| ("WeChat's API", config.wechat_api.base_url.clone()));
     let registry = config.kafka.schema_registry.as_ref().map(|url| ("the schema registry", url.expose().to_owned()));
-    let mut compared = false;
+    let mut compared = findings.about(SUBJECT);
     for (name, url) in wechat.into_iter().chain(registry) {
         let Some(ahead_ms) = ahead_of(&url).await else { continue };
         compared = true;
@@ -35,7 +36,9 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
         }
     }
     if !compared {
-        findings.ok(SUBJECT, "not compared: neither WeChat's API (app_secret) nor a schema registry told its time");
+        let found =
+            "not compared: neither a broker, nor WeChat's API (app_secret), nor a schema registry told its time";
+        findings.ok(SUBJECT, found);
     }
 }
 

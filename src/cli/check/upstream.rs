@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::finding::Findings;
-use crate::config::{Config, Upstream};
+use crate::{
+    config::{Config, Upstream},
+    finding::Findings,
+};
 
 /// For each address of the name.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);

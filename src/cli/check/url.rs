@@ -16,7 +16,6 @@ use reqwest::{Client, Response, StatusCode, Url, header, redirect::Policy};
 use tokio::net::TcpStream;
 
 use self::faults::{handshake_fault, push_fault};
-use super::finding::Findings;
 use crate::{
     cli::{
         letters::letters,
@@ -24,6 +23,7 @@ use crate::{
     },
     clock,
     config::{Account, Config, Source},
+    finding::Findings,
     protocol::{Mode, sign},
 };
 

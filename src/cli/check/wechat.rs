@@ -1,9 +1,9 @@
 //! WeChat's API, where an account has an AppSecret: is it reached, does it know the account and this machine, and does WeChat
 //! reach the server URL?
 
-use super::finding::Findings;
 use crate::{
     config::{Account, Config},
+    finding::Findings,
     wechat_api::{Api, ApiError, Caller},
 };
 

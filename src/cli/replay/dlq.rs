@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use futures_util::FutureExt as _;
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::OwnedMessage,
@@ -20,11 +21,12 @@ use rdkafka::{
 use super::round::{Item, places};
 use crate::{
     cli::{
-        complaint::no_answer,
         kafka_client::{ANSWER_WITHIN, client_config, partitions},
         note,
     },
+    cluster::{no_answer, why_unread},
     config::Kafka,
+    delivery::TopicFault,
 };
 
 const GROUP: &str = "cardhook-replay";
@@ -41,6 +43,7 @@ const COORDINATOR_WITHIN: Duration = Duration::from_secs(30);
 /// The reader of the DLQ topic.
 pub(super) struct Dlq {
     consumer: Arc<StreamConsumer>,
+    client: ClientConfig,
     topic: String,
     /// Partition → what was its end when the run began, where the reader has not come there yet.
     ahead: BTreeMap<i32, i64>,
@@ -66,11 +69,11 @@ impl Dlq {
             .context("the client's properties are refused")?;
         let metadata = consumer.fetch_metadata(Some(&topic), ANSWER_WITHIN).with_context(|| no_answer(&client))?;
         let mut asked = TopicPartitionList::new();
-        for partition in partitions(&metadata, &topic)? {
+        for partition in partitions(&metadata, &client, &topic)? {
             asked.add_partition(&topic, partition);
         }
         let committed = coordinated(|| consumer.committed_offsets(asked.clone(), ANSWER_WITHIN))
-            .with_context(|| format!("the brokers do not tell the place of the group {GROUP}"))?;
+            .map_err(|error| of_group(&refusal(&consumer).unwrap_or(error)))?;
         if committed.elements().iter().all(|partition| partition.offset() == Offset::Invalid) {
             note(format_args!("the group {GROUP} has no place yet (or none any more): reading from the beginning"));
         }
@@ -78,10 +81,10 @@ impl Dlq {
         let mut ahead = BTreeMap::new();
         for found in committed.elements() {
             let partition = found.partition();
-            found.error().with_context(|| format!("the place of the group {GROUP} in partition {partition}"))?;
-            let (low, end) = consumer
-                .fetch_watermarks(&topic, partition, ANSWER_WITHIN)
-                .with_context(|| format!("partition {partition} of {topic} does not answer"))?;
+            found.error().map_err(|error| of_group(&error))?;
+            let (low, end) = consumer.fetch_watermarks(&topic, partition, ANSWER_WITHIN).map_err(|error| {
+                anyhow!("partition {partition}: {error}").context(why_unread(&client, &topic, &error))
+            })?;
             let first = first(found.offset(), low, end);
             if first < end {
                 assignment.add_partition_offset(&topic, partition, Offset::Offset(first))?;
@@ -89,7 +92,7 @@ impl Dlq {
             }
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer: Arc::new(consumer), topic, ahead })
+        Ok(Self { consumer: Arc::new(consumer), client, topic, ahead })
     }
 
     /// Whether everything that was there when the run began has been read.
@@ -120,7 +123,10 @@ impl Dlq {
                     self.ahead.remove(&partition);
                     continue;
                 }
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.topic)),
+                Err(error) => {
+                    let why = why_unread(&self.client, &self.topic, &error);
+                    return Err(anyhow::Error::from(error).context(why));
+                }
             };
             let (partition, next) = (message.partition(), message.offset() + 1);
             let Some(&end) = self.ahead.get(&partition) else { continue };
@@ -153,7 +159,27 @@ impl Dlq {
         let consumer = Arc::clone(&self.consumer);
         tokio::task::spawn_blocking(move || coordinated(|| consumer.commit(&offsets, CommitMode::Sync)))
             .await?
-            .with_context(|| format!("cannot commit the place of the group {GROUP}"))
+            .map_err(|error| of_group(&error))
+    }
+}
+
+/// The refusal that a reader whose group may not be used meets; the question itself only times out.
+fn refusal(consumer: &StreamConsumer) -> Option<KafkaError> {
+    std::iter::from_fn(|| consumer.recv().now_or_never())
+        .filter_map(Result::err)
+        .find(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed))
+}
+
+/// Why the group's place is not told, or not taken.
+fn of_group(error: &KafkaError) -> anyhow::Error {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+            anyhow!("the group {GROUP}: no Read for this user; allow Read on it")
+        }
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            anyhow!("the group {GROUP} on the DLQ topic: {}; {}", TopicFault::NoRead.found(), TopicFault::NoRead.cure())
+        }
+        _ => anyhow!("the brokers do not tell or take the place of the group {GROUP}: {error}"),
     }
 }
 

@@ -26,7 +26,7 @@ use self::{
     round::Item,
 };
 use super::{Usage, load_config, note, signal};
-use crate::{clock, config::Config};
+use crate::{clock, cluster, config::Config};
 
 /// A wait that is longer is told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -111,6 +111,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 async fn replay(config: &Config, args: &ReplayArgs, report: &mut Report) -> anyhow::Result<()> {
     let stop = signal::first_stops_second_ends()?.shared();
     let mut dlq = Dlq::open(&config.kafka)?;
+    tell_faults(config).await?;
     let mut outbox = Outbox::open(&config.kafka).await?;
     let judge = Judge::new(&config.accounts, &args.reasons);
     let mut retention = Retention::ask(config).await?;
@@ -156,4 +157,12 @@ async fn patiently<T>(work: impl Future<Output = T>) -> T {
     }
     note("the brokers have not answered for a while; still waiting, Ctrl-C stops and loses nothing");
     work.await
+}
+
+/// Says what stops records, before any is sent.
+async fn tell_faults(config: &Config) -> anyhow::Result<()> {
+    let config = config.clone();
+    let faults = tokio::task::spawn_blocking(move || cluster::topic_faults(&config)).await?;
+    faults?.into_iter().for_each(note);
+    Ok(())
 }

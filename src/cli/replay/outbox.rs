@@ -2,7 +2,7 @@
 //!
 //! Does not depend on offsets and events.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::HashSet, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use rdkafka::{
@@ -16,9 +16,10 @@ use super::{
     round::Item,
 };
 use crate::{
-    app::{client_properties, encodings_at_once},
+    app::encodings_at_once,
+    cli::note,
     config::Kafka,
-    delivery::{AnswerAfter, is_refusal, kafka_headers, producer_properties},
+    delivery::{AnswerAfter, is_refusal, kafka_headers, producer_properties, refusal, why_unpublished},
     event::{Encoding, Record},
 };
 
@@ -34,13 +35,16 @@ pub(super) struct Outbox<'a> {
     kafka: &'a Kafka,
     /// Of the events, the dead letters, the other messages.
     encodings: [Encoding; 3],
+    /// The topics and causes of refusals that were told.
+    told: HashSet<(String, &'static str)>,
 }
 
 impl<'a> Outbox<'a> {
     /// # Errors
     /// When the client's properties are refused, or a schema registry is needed and does not answer.
     pub(super) async fn open(kafka: &'a Kafka) -> anyhow::Result<Self> {
-        Ok(Self { producer: producer(kafka)?, kafka, encodings: encodings_at_once(kafka).await? })
+        let encodings = encodings_at_once(kafka).await?;
+        Ok(Self { producer: producer(kafka)?, kafka, encodings, told: HashSet::new() })
     }
 
     /// Settles all, or as many as it can: what is acknowledged is settled when an error comes back too.
@@ -81,6 +85,12 @@ impl<'a> Outbox<'a> {
         if let (Err(error), Verdict::Publish { .. }) = (&outcome, &item.verdict)
             && is_refusal(error)
         {
+            let has_key = matches!(&item.verdict, Verdict::Publish { record, .. } if record.key.is_some());
+            let topic = self.topic(&item.verdict).to_owned();
+            let why = refusal(error, has_key).unwrap_or_default();
+            if self.told.insert((topic.clone(), why)) {
+                note(format_args!("{topic} refuses a record for good: {why}; such records go to the DLQ topic"));
+            }
             item.verdict = Verdict::Return(Reason::Rejected.name());
             outcome = self.send_one(item).await?;
         }
@@ -151,13 +161,16 @@ impl<'a> Outbox<'a> {
     fn failed(&self, item: &Item, error: &KafkaError) -> anyhow::Error {
         let (partition, offset) = (item.message.partition(), item.message.offset());
         let topic = self.topic(&item.verdict);
-        anyhow!("{topic} does not take the record of partition {partition}, offset {offset} of the DLQ topic: {error}")
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        let words = why_unpublished(fatal.or(error.rdkafka_error_code()));
+        let why = words.map_or_else(|| error.to_string(), |(found, cure)| format!("{found}; {cure}"));
+        anyhow!("{topic} does not take the record of partition {partition}, offset {offset} of the DLQ topic: {why}")
     }
 }
 
 fn producer(kafka: &Kafka) -> anyhow::Result<FutureProducer> {
     // No answer waits for it.
-    let properties = producer_properties(&client_properties(kafka), AnswerAfter::Disk);
+    let properties = producer_properties(&kafka.client_properties(), AnswerAfter::Disk);
     properties.create().context("the producer's properties are refused")
 }
 

@@ -14,7 +14,9 @@ use futures_util::FutureExt as _;
 
 use self::judge::{Judge, Judged};
 pub(super) use self::tally::Tally;
-use super::{ReplayArgs, outbox::Outbox, patiently, reprocess::Verdict, retention::Retention, round::Item};
+use super::{
+    ReplayArgs, outbox::Outbox, patiently, reprocess::Verdict, retention::Retention, round::Item, tell_faults,
+};
 use crate::{
     cli::{note, signal},
     clock,
@@ -43,6 +45,7 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
         note(format_args!("{error}: what the service accepted meanwhile is not known, and may be published twice"));
     }
     let mut judge = Judge::new(&config.accounts, memory.ok());
+    tell_faults(config).await?;
     let mut outbox = Outbox::open(&config.kafka).await?;
     let mut retention = Retention::ask(config).await?;
     let mut next = kept.next_kept()?;

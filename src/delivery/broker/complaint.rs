@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
+use super::fault::{ADVERTISED_CURE, ADVERTISES, NO_WRITE, unreachable_address};
+
 /// The first refusal of the user or of the certificate, else the last complaint.
 #[derive(Debug, Default)]
 pub struct Complaints(Mutex<Option<(RDKafkaErrorCode, String)>>);
@@ -18,10 +20,17 @@ impl Complaints {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = [Code::Authentication, Code::SSL, Code::ClusterAuthorizationFailed];
         let refused = heard.as_ref().is_some_and(|(code, _)| first.contains(code));
-        // That all brokers are down says less than what came before it.
-        let code = error.rdkafka_error_code().filter(|code| *code != Code::AllBrokersDown && !refused);
+        // That all brokers are down says less than what came before it; what ends a producer is said of its records.
+        let says_why = |code: &Code| !matches!(code, Code::AllBrokersDown | Code::Fatal);
+        let code = error.rdkafka_error_code().filter(|code| says_why(code) && !refused);
         let Some(code) = code else { return false };
-        let before = heard.replace((code, unquoted(reason)));
+        // The brokers' word for it says nothing of topics.
+        let reason = match (code, advertised(reason)) {
+            (Code::ClusterAuthorizationFailed, _) => NO_WRITE.0.to_owned(),
+            (Code::Resolve, Some(address)) => unreachable_address(address),
+            (_, _) => unquoted(reason),
+        };
+        let before = heard.replace((code, reason));
         before.is_none_or(|(before, _)| before != code)
     }
 
@@ -50,6 +59,8 @@ pub enum Complaint {
     Authorization,
     /// A name has no address.
     Resolve,
+    /// The name that the cluster gives for a broker has none.
+    Advertised,
     /// The connection is closed at once.
     Closed,
     /// No connection.
@@ -58,14 +69,22 @@ pub enum Complaint {
 
 impl Complaint {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Authentication, Self::Tls, Self::Authorization, Self::Resolve, Self::Closed, Self::Unreachable];
+    pub const ALL: [Self; 7] = [
+        Self::Authentication,
+        Self::Tls,
+        Self::Authorization,
+        Self::Resolve,
+        Self::Advertised,
+        Self::Closed,
+        Self::Unreachable,
+    ];
 
     fn of(code: RDKafkaErrorCode, why: &str) -> Self {
         match code {
             RDKafkaErrorCode::Authentication => Self::Authentication,
             RDKafkaErrorCode::SSL => Self::Tls,
             RDKafkaErrorCode::ClusterAuthorizationFailed => Self::Authorization,
+            RDKafkaErrorCode::Resolve if why.starts_with(ADVERTISES) => Self::Advertised,
             RDKafkaErrorCode::Resolve => Self::Resolve,
             // A listener with TLS or SASL answers a plain client by closing the connection.
             RDKafkaErrorCode::BrokerTransportFailure if why.to_ascii_lowercase().contains("disconnected") => {
@@ -83,6 +102,7 @@ impl Complaint {
             Self::Tls => "tls",
             Self::Authorization => "authorization",
             Self::Resolve => "resolve",
+            Self::Advertised => "advertised",
             Self::Closed => "closed",
             Self::Unreachable => "unreachable",
         }
@@ -96,14 +116,24 @@ impl Complaint {
                 "are kafka.sasl_password, and sasl.username and sasl.mechanism in kafka.options, right?"
             }
             Self::Tls => "does ssl.ca.location in kafka.options name who signed the brokers' certificates?",
-            Self::Authorization => "no Write on any of the topics: allow Describe and Write on them",
-            Self::Resolve => "the name has no address from here: correct it, or the brokers' advertised.listeners",
+            Self::Authorization => NO_WRITE.1,
+            Self::Resolve => "the name has no address from here: correct it in kafka.brokers",
+            Self::Advertised => ADVERTISED_CURE,
             Self::Closed => {
                 "the broker closes the connection: it may want TLS or SASL (security.protocol in kafka.options)"
             }
             Self::Unreachable => "are kafka.brokers and security.protocol in kafka.options right?",
         }
     }
+}
+
+/// The address that the cluster gave for a broker, where a complaint is about that and not about one of `kafka.brokers`:
+/// librdkafka writes the broker's id behind it.
+fn advertised(reason: &str) -> Option<&str> {
+    let (broker, _) = reason.split_once(": ")?;
+    let (address, id) = broker.rsplit_once('/')?;
+    let address = address.rsplit_once("//").map_or(address, |(_, address)| address);
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(address)
 }
 
 /// librdkafka's words, up to where they quote the value of a property that is a secret.
@@ -132,6 +162,11 @@ mod tests {
         let (reason, cure) =
             heard(&[(Code::Authentication, "wrong"), (Code::BrokerTransportFailure, "Disconnected")]).unwrap();
         assert!(reason == "wrong" && cure.contains("kafka.sasl_password"), "{reason} {cure}");
+        let (reason, cure) = heard(&[(Code::Resolve, "ssl://k.invalid:9/1: Failed to resolve 'k.invalid:9'")]).unwrap();
+        assert_eq!(reason, "the cluster advertises k.invalid:9, which cannot be reached from here");
+        assert!(cure.contains("advertised.listeners"), "{cure}");
+        let (_, cure) = heard(&[(Code::Resolve, "k.invalid:9/bootstrap: Failed to resolve 'k.invalid:9'")]).unwrap();
+        assert!(cure.contains("kafka.brokers"), "{cure}");
         let (_, cure) = heard(&[(Code::BrokerTransportFailure, "127.0.0.1:9/1: Disconnected while…")]).unwrap();
         assert!(cure.contains("TLS or SASL"), "{cure}");
     }

@@ -11,6 +11,24 @@ pub fn is_refusal(error: &KafkaError) -> bool {
     matches!(classify(error.rdkafka_error_code()), Failure::Refused(_))
 }
 
+/// What a refusal of a record says, in the words of `dlq_detail`.
+#[must_use]
+pub fn refusal(error: &KafkaError, has_key: bool) -> Option<&'static str> {
+    match classify(error.rdkafka_error_code()) {
+        Failure::Refused(reason) => Some(detail(reason, has_key)),
+        Failure::Purged | Failure::Topic(_) | Failure::Producer(_) => None,
+    }
+}
+
+/// What a failed publish says, and the cure: `None` where nothing more is known than the error's own text.
+#[must_use]
+pub fn why_unpublished(error: Option<RDKafkaErrorCode>) -> Option<(String, String)> {
+    match classify(error) {
+        Failure::Topic(reason) | Failure::Producer(reason) => super::words(reason),
+        Failure::Refused(_) | Failure::Purged => None,
+    }
+}
+
 /// Every label of `cardhook_publish_errors_total`.
 pub(in crate::delivery) const REASONS: [&str; 10] = [
     "too_large",

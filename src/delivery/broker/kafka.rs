@@ -221,7 +221,9 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // A listener that ends plain connections is no error for librdkafka: it only logs that `security.protocol` may be wrong.
-        if facility == "FAIL" {
+        if facility == "FAIL" && message.to_ascii_lowercase().contains("disconnected") {
+            // The thread's name stands before it.
+            let (_, message) = message.split_once("]: ").unwrap_or(("", message));
             self.hear(&KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), message);
         }
         match level {

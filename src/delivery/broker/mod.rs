@@ -4,6 +4,7 @@
 
 mod complaint;
 mod errors;
+mod fault;
 mod kafka;
 mod links;
 mod pacing;
@@ -15,8 +16,10 @@ use std::{sync::Arc, time::Duration};
 use rdkafka::error::KafkaError;
 
 pub use complaint::{Complaint, Complaints};
-pub use errors::is_refusal;
 pub(super) use errors::{REASONS, detail, label};
+pub use errors::{is_refusal, refusal, why_unpublished};
+pub(super) use fault::words;
+pub use fault::{ADVERTISED_CURE, NO_WRITE, TopicFault, unreachable_address};
 pub(super) use kafka::Kafka;
 pub use kafka::kafka_headers;
 pub(super) use links::Links;

@@ -21,13 +21,13 @@ impl Coordinator {
         let (reason, has_key) = (label(refused.reason), refused.payload.record.key.is_some());
         let detail = detail(refused.reason, has_key);
         self.metrics.publish_errors.get_or_create(&ReasonLabels { reason }).inc();
-        self.own.log.refused(&self.topic(lane), reason, now);
+        self.own.log.refused(&self.topic(lane), reason, detail, now);
         let Refused { seq, bytes, payload, on_disk, waiting, .. } = refused;
         // What the store was not handed yet is not on disk, and does not come there.
         let on_disk = on_disk && !self.own.next.drop_append(lane, seq.0);
         let from = on_disk.then_some(Removal { lane, seq: seq.0, bytes });
         if lane == Lane::Dlq {
-            self.park(seq, payload, from, waiting);
+            self.park(seq, payload, detail, from, waiting);
         } else {
             self.move_to_dlq(&payload, detail, from, waiting, now);
         }
@@ -59,8 +59,16 @@ impl Coordinator {
         self.lane(Lane::Dlq).add(New { seq, key: None, bytes, payload, waiting, arrival }, now);
     }
 
-    fn park(&mut self, seq: Seq, payload: Arc<Sending>, from: Option<Removal>, waiting: Waiting<Reply>) {
-        tracing::error!("the DLQ topic refuses a record too; it is parked in the spool");
+    fn park(
+        &mut self,
+        seq: Seq,
+        payload: Arc<Sending>,
+        detail: &'static str,
+        from: Option<Removal>,
+        waiting: Waiting<Reply>,
+    ) {
+        let topic = self.topic(Lane::Dlq);
+        tracing::error!(%topic, detail, "the DLQ topic refuses a record too; it is parked in the spool");
         self.is_at(&payload, Place::Parked(seq));
         self.own.parking.insert(seq, Vec::new());
         for (reply, _) in waiting {

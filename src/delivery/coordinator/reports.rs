@@ -108,7 +108,9 @@ impl Coordinator {
         if !failed.contains(&(lane, route)) {
             failed.push((lane, route));
             let topic = self.topic(lane);
-            tracing::warn!(%topic, reason, "publishing failed; trying again with a new producer");
+            let words = broker::words(reason);
+            let (found, cure) = words.as_ref().map(|(found, cure)| (found.as_str(), cure.as_str())).unzip();
+            tracing::warn!(%topic, reason, found, cure, "publishing failed; trying again with a new producer");
         }
     }
 
@@ -224,11 +226,11 @@ impl Log {
         self.failed.retain(|failed| *failed != (lane, route));
     }
 
-    pub(super) fn refused(&mut self, topic: &str, reason: &'static str, now: Instant) {
+    pub(super) fn refused(&mut self, topic: &str, reason: &'static str, detail: &'static str, now: Instant) {
         self.refused += 1;
         if self.refused_at.is_none_or(|at| now >= at + LOG_EVERY) {
             let records = std::mem::take(&mut self.refused);
-            tracing::warn!(topic, reason, records, "the broker refuses a record for good");
+            tracing::warn!(topic, reason, detail, records, "the broker refuses a record for good");
             self.refused_at = Some(now);
         }
     }

@@ -99,7 +99,7 @@ fn no_configuration_prints_a_secret() {
         dedup_window: Duration::ZERO,
         dedup_max_bytes: 1,
         accounts: Vec::new(),
-        producer: Some(cardhook::app::client_properties(&config.kafka)),
+        producer: Some(config.kafka.client_properties()),
         topics: ["events", "dlq", "other"].map(Arc::from),
         encodings: Default::default(),
         traces: cardhook::telemetry::traces::Traces::default(),

@@ -15,7 +15,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -226,6 +226,13 @@ impl Kafka {
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = self.admin(async |admin, options| admin.create_topics([&topic], options).await);
         assert_eq!(created.unwrap(), [Ok(name.to_owned())]);
+    }
+
+    /// This setting in place of all that the topic was created with; it keeps records of any age.
+    pub fn set_topic(&self, name: &str, setting: &str, value: &str) {
+        let topic = AlterConfig::new(ResourceSpecifier::Topic(name)).set("retention.ms", "-1").set(setting, value);
+        let altered = self.admin(async |admin, options| admin.alter_configs([&topic], options).await);
+        altered.unwrap().into_iter().for_each(|altered| drop(altered.unwrap()));
     }
 
     pub fn delete_topic(&self, name: &str) {

@@ -13,7 +13,7 @@ use openssl::{
 use reqwest::Url;
 
 use super::SUBJECT;
-use crate::cli::check::finding::Findings;
+use crate::finding::Findings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Fewer days than this are worth a warning.

@@ -1,4 +1,5 @@
-//! What `cardhook check` found: one line each, and a verdict.
+//! What a look at the configuration and at what it names found: one line each, and a verdict. Does not depend on what is looked
+//! at.
 
 use std::{fmt::Display, io};
 
@@ -6,7 +7,7 @@ use serde_json::json;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub enum Level {
     Ok,
     /// It works, and something is to be known.
     Warn,
@@ -26,27 +27,27 @@ impl Level {
 
 /// One finding: what was looked at (a key of the configuration where there is one), what was found, and the cure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) level: Level,
-    pub(super) subject: String,
-    pub(super) found: String,
-    pub(super) cure: Option<String>,
+pub struct Finding {
+    pub level: Level,
+    pub subject: String,
+    pub found: String,
+    pub cure: Option<String>,
 }
 
 /// All findings of a run.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub(super) fn ok(&mut self, subject: impl Into<String>, found: impl Display) {
+    pub fn ok(&mut self, subject: impl Into<String>, found: impl Display) {
         self.push(Level::Ok, subject, found, None);
     }
 
-    pub(super) fn warn(&mut self, subject: impl Into<String>, found: impl Display, cure: impl Into<String>) {
+    pub fn warn(&mut self, subject: impl Into<String>, found: impl Display, cure: impl Into<String>) {
         self.push(Level::Warn, subject, found, Some(cure.into()));
     }
 
-    pub(super) fn fail(&mut self, subject: impl Into<String>, found: impl Display, cure: impl Into<String>) {
+    pub fn fail(&mut self, subject: impl Into<String>, found: impl Display, cure: impl Into<String>) {
         self.push(Level::Fail, subject, found, Some(cure.into()));
     }
 
@@ -54,17 +55,27 @@ impl Findings {
         self.0.push(Finding { level, subject: subject.into(), found: found.to_string(), cure });
     }
 
+    /// Whether something was found of this subject.
+    pub fn about(&self, subject: &str) -> bool {
+        self.0.iter().any(|finding| finding.subject == subject)
+    }
+
+    /// Every finding, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+
     fn count(&self, level: Level) -> usize {
         self.0.iter().filter(|finding| finding.level == level).count()
     }
 
     /// Whether nothing fails. Warnings are no failures.
-    pub(super) fn all_well(&self) -> bool {
+    pub fn all_well(&self) -> bool {
         self.count(Level::Fail) == 0
     }
 
     /// One line a finding, then the verdict.
-    pub(super) fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
+    pub fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
         let width = self.0.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or_default();
         for Finding { level, subject, found, cure } in &self.0 {
             write!(out, "{:<4}  {subject:<width$}  {found}", level.label())?;
@@ -79,7 +90,7 @@ impl Findings {
     }
 
     /// The same for machines: an object with `verdict`, `failures`, `warnings` and `findings`.
-    pub(super) fn print_json(&self, out: &mut impl io::Write) -> io::Result<()> {
+    pub fn print_json(&self, out: &mut impl io::Write) -> io::Result<()> {
         let findings: Vec<_> = self
             .0
             .iter()
