@@ -21,7 +21,7 @@ use crate::{
 /// How often it asks whether to look.
 const TURN: Duration = Duration::from_millis(500);
 /// Between two looks, while the brokers do not answer or Kafka is away.
-const APART: Duration = Duration::from_secs(60);
+const APART: Duration = Duration::from_mins(1);
 
 /// The thread; it ends by itself some seconds after it was told to.
 #[derive(Debug)]
