@@ -272,6 +272,22 @@ fn a_disk_that_is_read_only_and_one_that_is_full_are_named() {
 }
 
 #[test]
+fn a_check_as_root_says_what_it_cannot_tell_of_the_services_user() {
+    let setup = Setup::without_brokers();
+    fs::create_dir_all(setup.spool()).unwrap();
+    let nobody = 65_534;
+    if std::os::unix::fs::chown(setup.spool(), Some(nobody), None).is_err() {
+        return skip(Lacks::OfTheMachine("giving a folder to another user needs root"));
+    }
+    let (code, findings) = connect(&setup);
+    assert_eq!(code, 0, "{findings}");
+    assert_says(&findings, "warn", &["spool.path", "belongs to the user 65534", "sudo -u '#65534'"]);
+    std::os::unix::fs::chown(setup.spool(), Some(0), None).unwrap();
+    let (_, findings) = connect(&setup);
+    assert!(!findings.contains("belongs to"), "{findings}");
+}
+
+#[test]
 fn an_application_that_is_not_there_is_named() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let lines = format!("other = \"forward\"\nupstream = \"http://{nobody}/wx\"");

@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::Instant,
 };
@@ -36,6 +37,7 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
                 KEY,
                 format_args!("{}{made}: may be written, fsync {:.1} ms", folder.display(), took.as_secs_f64() * 1000.0),
             );
+            owner(there, findings);
         }
         Err(error) => {
             let cure = match error.kind() {
@@ -63,6 +65,20 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         }
     }
     room(there, config.spool.max_bytes, findings);
+}
+
+/// That root may write a folder says nothing of the service, which runs as the folder's owner.
+fn owner(folder: &Path, findings: &mut Findings) {
+    let Ok(owner) = fs::metadata(folder).map(|found| found.uid()) else { return };
+    if rustix::process::geteuid().is_root() && owner != 0 {
+        let cure = format!("run it as that user: sudo -u '#{owner}' cardhook check …");
+        let found = format!("{}: belongs to the user {owner}, and this check runs as root", folder.display());
+        findings.warn(
+            KEY,
+            format_args!("{found}: whether the service may write it, and read its secrets, was not tried"),
+            cure,
+        );
+    }
 }
 
 /// How long it takes to write a little and to fsync it. The file is gone afterwards.

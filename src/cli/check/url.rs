@@ -65,11 +65,12 @@ pub(super) async fn look(config: &Config, url: &str, findings: &mut Findings) {
         findings.fail(SUBJECT, found, format!("the accounts' paths are {}", paths.join(", ")));
         return;
     };
-    if !reached(&parsed, findings).await {
+    let open = reached(&parsed, findings).await;
+    if open.is_empty() {
         return;
     }
     if parsed.scheme() == "https" {
-        tls::look(&parsed, findings).await;
+        tls::look(parsed.host_str().unwrap_or_default(), open, findings).await;
     }
     let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(PATIENCE).http1_only();
     // A certificate that is not trusted has a finding of its own; what is behind it is looked at all the same.
@@ -99,8 +100,8 @@ enum Handshake {
     Wrong,
 }
 
-/// Whether the name has an address and something listens at it.
-async fn reached(url: &Url, findings: &mut Findings) -> bool {
+/// The addresses of the name at which something listens.
+async fn reached(url: &Url, findings: &mut Findings) -> Vec<SocketAddr> {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
     if ![80, 443].contains(&port) {
         findings.warn(SUBJECT, format_args!("port {port}: WeChat calls 80 and 443 only"), "serve it at 443");
@@ -110,17 +111,17 @@ async fn reached(url: &Url, findings: &mut Findings) -> bool {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
             findings.fail(SUBJECT, format_args!("{host} has no address: {error}"), "make a DNS record for it");
-            return false;
+            return Vec::new();
         }
     };
     let mut named = String::new();
     for address in &addresses {
         let _ = write!(named, " {}", address.ip());
     }
-    let mut open = 0;
+    let mut open = Vec::new();
     for address in &addresses {
         if connects(address).await {
-            open += 1;
+            open.push(*address);
         } else {
             findings.fail(
                 SUBJECT,
@@ -129,10 +130,10 @@ async fn reached(url: &Url, findings: &mut Findings) -> bool {
             );
         }
     }
-    if open == addresses.len() {
+    if open.len() == addresses.len() {
         findings.ok(SUBJECT, format_args!("{host} is{named}, port {port} is open"));
     }
-    open > 0
+    open
 }
 
 async fn connects(address: &SocketAddr) -> bool {

@@ -1,19 +1,18 @@
-//! TLS at the public URL: is the certificate trusted, for this name, with its chain, and for how long?
+//! TLS at the public URL: is the certificate trusted, for this name, with its chain, and for how long? At each address: one machine
+//! of several with an old certificate loses a part of the pushes.
 
 use std::{
-    net::{TcpStream, ToSocketAddrs as _},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
+use super::SUBJECT;
+use crate::finding::Findings;
 use openssl::{
     asn1::Asn1Time,
     ssl::{HandshakeError, SslConnector, SslMethod, SslVerifyMode},
     x509::X509VerifyResult,
 };
-use reqwest::Url;
-
-use super::SUBJECT;
-use crate::finding::Findings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Fewer days than this are worth a warning.
@@ -27,29 +26,30 @@ struct Shown {
     version: &'static str,
 }
 
-pub(super) async fn look(url: &Url, findings: &mut Findings) {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = url.port_or_known_default().unwrap_or(443);
-    let name = host.clone();
-    let shown = tokio::task::spawn_blocking(move || handshake(&name, port)).await;
-    match shown {
-        Ok(Ok(shown)) => judge(&host, &shown, findings),
-        Ok(Err(why)) => {
-            let old = why.contains("protocol version") || why.contains("unsupported protocol");
-            let cure = if old { "serve TLS 1.2 or 1.3" } else { "does that port speak https?" };
-            findings.fail(SUBJECT, format_args!("TLS: {why}"), cure);
+/// `host` as it stands in the URL.
+pub(super) async fn look(host: &str, addresses: Vec<SocketAddr>, findings: &mut Findings) {
+    let host = host.trim_matches(['[', ']']);
+    let several = addresses.len() > 1;
+    for address in addresses {
+        let (name, at) = (host.to_owned(), if several { format!("TLS at {}", address.ip()) } else { "TLS".to_owned() });
+        match tokio::task::spawn_blocking(move || handshake(&name, &address)).await {
+            Ok(Ok(shown)) => judge(&at, host, &shown, findings),
+            Ok(Err(why)) => {
+                let old = why.contains("protocol version") || why.contains("unsupported protocol");
+                let cure = if old { "serve TLS 1.2 or 1.3" } else { "does that port speak https?" };
+                findings.fail(SUBJECT, format_args!("{at}: {why}"), cure);
+            }
+            Err(_) => findings.fail(SUBJECT, format_args!("{at}: not tried"), "try again"),
         }
-        Err(_) => findings.fail(SUBJECT, "TLS: not tried", "try again"),
     }
 }
 
-fn handshake(host: &str, port: u16) -> Result<Shown, String> {
+fn handshake(host: &str, address: &SocketAddr) -> Result<Shown, String> {
     let words = |error: openssl::error::ErrorStack| error.to_string();
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(words)?;
     // The handshake goes on with a certificate that is not trusted, so that it can be looked at.
     builder.set_verify(SslVerifyMode::NONE);
-    let address = (host, port).to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or("no address")?;
-    let tcp = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())?;
+    let tcp = TcpStream::connect_timeout(address, PATIENCE).map_err(|error| error.to_string())?;
     let limited = tcp.set_read_timeout(Some(PATIENCE)).and_then(|()| tcp.set_write_timeout(Some(PATIENCE)));
     limited.map_err(|error| error.to_string())?;
     let stream = builder.build().connect(host, tcp).map_err(|error| match error {
@@ -64,7 +64,7 @@ fn handshake(host: &str, port: u16) -> Result<Shown, String> {
     Ok(Shown { verdict: ssl.verify_result(), certificates, days_left, version: ssl.version_str() })
 }
 
-fn judge(host: &str, shown: &Shown, findings: &mut Findings) {
+fn judge(at: &str, host: &str, shown: &Shown, findings: &mut Findings) {
     let Shown { verdict, certificates, days_left, version } = shown;
     if *verdict != X509VerifyResult::OK {
         let words = verdict.error_string();
@@ -77,12 +77,12 @@ fn judge(host: &str, shown: &Shown, findings: &mut Findings) {
         };
         findings.fail(
             SUBJECT,
-            format_args!("TLS: the certificate for {host} is not trusted: {words} ({certificates} certificates sent)"),
+            format_args!("{at}: the certificate for {host} is not trusted: {words} ({certificates} certificates sent)"),
             cure,
         );
     } else if *days_left < SOON_DAYS {
-        findings.warn(SUBJECT, format_args!("TLS: the certificate ends in {days_left} days"), "renew it");
+        findings.warn(SUBJECT, format_args!("{at}: the certificate ends in {days_left} days"), "renew it");
     } else {
-        findings.ok(SUBJECT, format_args!("TLS: trusted, for {host}, {days_left} days left, {version}"));
+        findings.ok(SUBJECT, format_args!("{at}: trusted, for {host}, {days_left} days left, {version}"));
     }
 }
