@@ -36,7 +36,10 @@ impl Retention {
     /// Begins a pass, unless the clock is not to be believed: what was received before this second is forgotten.
     pub(super) fn begin(&mut self, now: Instant, wall_ms: i64) -> Option<i64> {
         self.next_pass = now + (self.window / 100).clamp(Duration::from_secs(1), Duration::from_mins(1));
-        let believed = self.clock.check(now, wall_ms);
+        let (believed, jump) = self.clock.check(now, wall_ms);
+        if let Some(Jump { moved_ms, passed_ms }) = jump {
+            tracing::warn!(moved_ms, passed_ms, "the wall clock jumped; remembered ids are kept for now");
+        }
         believed.then(|| wall_ms / 1000 - i64::try_from(self.window.as_secs()).unwrap_or(i64::MAX))
     }
 
@@ -72,7 +75,8 @@ impl Seqs {
 
     /// To be called now and then: looks whether the clock may be believed.
     pub(super) fn look(&mut self, now: Instant, wall_ms: i64) {
-        if self.clock.check(now, wall_ms) {
+        let (believed, _) = self.clock.check(now, wall_ms);
+        if believed {
             self.believed = (now, wall_ms / 1000);
         }
     }
@@ -91,6 +95,13 @@ impl Seqs {
     }
 }
 
+/// How far the wall clock and the monotonic one went from one look to the next.
+#[derive(Debug)]
+struct Jump {
+    moved_ms: i64,
+    passed_ms: i64,
+}
+
 /// Whether the wall clock may be believed.
 #[derive(Debug)]
 struct Trust {
@@ -104,20 +115,17 @@ impl Trust {
         Self { seen: (now, wall_ms), hold_until: now + HOLD_AT_START.min(window), hold: HOLD.min(window) }
     }
 
-    /// False while the wall clock has just jumped against the monotonic one.
-    fn check(&mut self, now: Instant, wall_ms: i64) -> bool {
+    /// Whether it may be believed now, which it may not for a while after it jumped against the monotonic one; and the jump, where
+    /// this look found one.
+    fn check(&mut self, now: Instant, wall_ms: i64) -> (bool, Option<Jump>) {
         let (then, wall_then) = std::mem::replace(&mut self.seen, (now, wall_ms));
-        let passed = i64::try_from(now.duration_since(then).as_millis()).unwrap_or(i64::MAX);
-        let moved = wall_ms.saturating_sub(wall_then);
-        if u128::from(moved.abs_diff(passed)) > JUMP.as_millis() {
-            tracing::warn!(
-                moved_ms = moved,
-                passed_ms = passed,
-                "the wall clock jumped; remembered ids are kept for now"
-            );
+        let passed_ms = i64::try_from(now.duration_since(then).as_millis()).unwrap_or(i64::MAX);
+        let moved_ms = wall_ms.saturating_sub(wall_then);
+        let jumped = u128::from(moved_ms.abs_diff(passed_ms)) > JUMP.as_millis();
+        if jumped {
             self.hold_until = now + self.hold;
         }
-        now >= self.hold_until
+        (now >= self.hold_until, jumped.then_some(Jump { moved_ms, passed_ms }))
     }
 }
 
@@ -131,20 +139,20 @@ mod tests {
     fn a_clock_that_jumps_forward_forgets_nothing_for_an_hour() {
         let start = Instant::now();
         let mut trust = Trust::new(start, 0, 48 * HOUR);
-        assert!(!trust.check(start + HOUR / 60, 60_000), "held after a start");
-        assert!(trust.check(start + HOUR, 3_600_000));
+        assert!(!trust.check(start + HOUR / 60, 60_000).0, "held after a start");
+        assert!(trust.check(start + HOUR, 3_600_000).0);
         let three_days = 3 * 24 * 3_600_000;
-        assert!(!trust.check(start + HOUR + JUMP, 3_660_000 + three_days));
-        assert!(!trust.check(start + HOUR + JUMP + HOUR / 2, 5_460_000 + three_days));
-        assert!(trust.check(start + 2 * HOUR + JUMP, 7_260_000 + three_days));
+        assert!(!trust.check(start + HOUR + JUMP, 3_660_000 + three_days).0);
+        assert!(!trust.check(start + HOUR + JUMP + HOUR / 2, 5_460_000 + three_days).0);
+        assert!(trust.check(start + 2 * HOUR + JUMP, 7_260_000 + three_days).0);
     }
 
     #[test]
     fn a_clock_that_jumps_back_is_not_believed_either() {
         let start = Instant::now();
         let mut trust = Trust::new(start, 10_000_000_000, 48 * HOUR);
-        assert!(trust.check(start + HOUR, 10_003_600_000));
-        assert!(!trust.check(start + HOUR + JUMP, 1_000));
+        assert!(trust.check(start + HOUR, 10_003_600_000).0);
+        assert!(!trust.check(start + HOUR + JUMP, 1_000).0);
     }
 
     #[test]
@@ -181,7 +189,7 @@ mod tests {
         let mut trust = Trust::new(start, 0, Duration::from_secs(1));
         for minute in 1..600_u32 {
             let wall = i64::from(minute) * 60_500;
-            assert!(trust.check(start + minute * JUMP, wall), "minute {minute}");
+            assert!(trust.check(start + minute * JUMP, wall).0, "minute {minute}");
         }
     }
 }
