@@ -42,15 +42,15 @@ public=$(free_port) admin=$(free_port)
 configure "$work/config" "$public" "$admin" '["127.0.0.1:1"]'
 sed -i "s|$work/config/shop|/etc/cardhook/shop|; s|^path = .*|path = \"/var/lib/cardhook\"|" "$work/config/cardhook.toml"
 chown -R 65532 "$work/config"
-run() {
+run() { # NAME VOLUME
   pod run -d --name "$1" --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
-    --ulimit nofile=20000:20000 --ulimit nproc=1000:1000 -v spool:/var/lib/cardhook -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
+    --ulimit nofile=20000:20000 --ulimit nproc=1000:1000 -v "$2:/var/lib/cardhook" -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
 }
 after_all() {
-  pod rm -f -t 0 first second >/dev/null 2>&1
+  pod rm -f -t 0 first second moved bound >/dev/null 2>&1
   awk -v folder="$work/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | xargs -r umount
 }
-run first
+run first spool
 eventually 30 "the container is ready" curl -sf "http://127.0.0.1:$admin/readyz"
 pod healthcheck run first || fail "the health check fails in a ready container"
 "$binary" send card.received --count 20 --url "http://127.0.0.1:$public/wechat/shop" --app-id wx0123456789abcdef \
@@ -67,7 +67,24 @@ eventually 30 "the restarted container is ready" curl -sf "http://127.0.0.1:$adm
 equal "records that wait after the restart" 20 "$(metric "$admin" cardhook_spool_records)"
 pod kill first >/dev/null
 pod rm -f first >/dev/null
-run second
+run second spool
 eventually 30 "the second container is ready" curl -sf "http://127.0.0.1:$admin/readyz"
 equal "records that wait in the new container" 20 "$(metric "$admin" cardhook_spool_records)"
+
+stage "container: bind mounts: the spool moved to another folder, and a folder that belongs to root"
+mounted=$(pod volume inspect --format '{{.Mountpoint}}' spool)
+pod stop -t 15 second >/dev/null
+pod rm -f second >/dev/null
+# As if on another machine: what was in the volume is all that is left.
+cp -a "$mounted" "$work/moved"
+pod volume rm -f spool >/dev/null
+run moved "$work/moved"
+eventually 30 "the container with the moved spool is ready" curl -sf "http://127.0.0.1:$admin/readyz"
+equal "records that wait in the moved spool" 20 "$(metric "$admin" cardhook_spool_records)"
+pod rm -f -t 10 moved >/dev/null
+install -d -m 0777 "$work/bound"
+run bound "$work/bound"
+eventually 30 "the container with root's folder is ready" curl -sf "http://127.0.0.1:$admin/readyz"
+equal "whose the folder is, and its mode" "0 777" "$(stat -c '%u %a' "$work/bound")"
+equal "whose the spool in it is, and its mode" "65532 700" "$(stat -c '%u %a' "$work/bound/cardhook")"
 note "ok"

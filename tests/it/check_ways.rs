@@ -281,9 +281,11 @@ fn a_check_as_root_says_what_it_cannot_tell_of_the_services_user() {
     }
     let (code, findings) = connect(&setup);
     assert_eq!(code, 0, "{findings}");
+    assert_says(&findings, "ok", &["spool.path", "may be written, another user's, 0755, fsync"]);
     assert_says(&findings, "warn", &["spool.path", "belongs to the user 65534", "sudo -u '#65534'"]);
     std::os::unix::fs::chown(setup.spool(), Some(0), None).unwrap();
     let (_, findings) = connect(&setup);
+    assert_says(&findings, "ok", &["spool.path", "may be written, ours, 0755, fsync"]);
     assert!(!findings.contains("belongs to"), "{findings}");
 }
 

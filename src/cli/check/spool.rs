@@ -33,10 +33,8 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
     match write_and_sync(there) {
         Ok(took) => {
             let made = if there == folder { "" } else { ", made at the start" };
-            findings.ok(
-                KEY,
-                format_args!("{}{made}: may be written, fsync {:.1} ms", folder.display(), took.as_secs_f64() * 1000.0),
-            );
+            let (folder, took) = (folder.display(), took.as_secs_f64() * 1000.0);
+            findings.ok(KEY, format_args!("{folder}{made}: may be written{}, fsync {took:.1} ms", rights(there)));
             owner(there, findings);
         }
         Err(error) => {
@@ -65,6 +63,13 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         }
     }
     room(there, config.spool.max_bytes, findings);
+}
+
+/// Whose it is, and its mode.
+fn rights(folder: &Path) -> String {
+    let Ok(found) = fs::metadata(folder) else { return String::new() };
+    let whose = if found.uid() == rustix::process::geteuid().as_raw() { "ours" } else { "another user's" };
+    format!(", {whose}, {:04o}", found.mode() & 0o7777)
 }
 
 /// That root may write a folder says nothing of the service, which runs as the folder's owner.
