@@ -102,7 +102,8 @@ test("a refused request is listed with its cause, which leads to its help", asyn
   await filled(page);
   await page.getByRole("link", { name: "Token differs" }).first().click();
   await page.waitForURL(/#\/help\?entry=token$/);
-  assert.equal(await page.evaluate(() => document.activeElement.id), "help-token");
+  // The page has its address before it is drawn.
+  await page.waitForFunction(() => document.activeElement.id === "help-token", null, WITHIN);
   await page.context().close();
 });
 
