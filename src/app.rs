@@ -50,7 +50,7 @@ const FINISH_REQUESTS: Duration = Duration::from_secs(4);
 /// Connections that the kernel keeps for a listener until they are accepted; it takes `net.core.somaxconn` at most.
 const BACKLOG: i32 = 1024;
 /// How long a stop waits for a look at Kafka that is under way.
-const END_OF_LOOK: Duration = Duration::from_secs(1);
+const END_OF_LOOK: Duration = Duration::from_secs(2);
 /// What a flush gets at least, however long the requests took.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 

@@ -61,12 +61,13 @@ fn watch(config: &Config, delivery: &Delivery, ended: &AtomicBool) {
     let (mut known, mut looked, mut was_up) = (Vec::new(), None, true);
     while !ended.load(Ordering::Relaxed) {
         let up = delivery.health().kafka.unwrap_or(true);
-        let due = looked.is_none_or(|(at, answered): (Instant, bool)| at.elapsed() >= APART && !(answered && up));
-        if due || was_up && !up {
+        // Before a broker was reached the producer says why.
+        let due = looked.map_or(up, |(at, answered): (Instant, bool)| at.elapsed() >= APART && !(answered && up));
+        if due || looked.is_some() && was_up && !up {
             let begun = Instant::now();
             let mut findings = Findings::default();
             // librdkafka took the same properties for the producer.
-            let answered = cluster::look(config, &mut findings).unwrap_or(true);
+            let answered = cluster::look(config, &mut findings, &|| ended.load(Ordering::Relaxed)).unwrap_or(true);
             // Why nobody answers is said by the producer.
             if answered {
                 known = log(&findings, &known);

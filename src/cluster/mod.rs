@@ -17,9 +17,9 @@ use std::{
 
 use anyhow::Context as _;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
     admin::AdminClient,
-    client::DefaultClientContext,
+    client::{Client, DefaultClientContext},
     error::KafkaError,
     metadata::Metadata,
     producer::{BaseProducer, Producer as _},
@@ -43,6 +43,8 @@ use crate::{
 
 /// How long a question to the brokers may take.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long one turn of a question takes.
+const TURN: Duration = Duration::from_millis(500);
 /// A connection that is refused is refused within this.
 const ASK_AGAIN_FOR: Duration = Duration::from_secs(3);
 /// Brokers that do not know the question never answer it.
@@ -50,20 +52,39 @@ const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
 /// The subject of what is found of clocks.
 pub(crate) const CLOCK: &str = "clock";
 
-/// Everything that can be found. False: no broker answers, and the one finding says why.
+/// Whether who asked wants no answer any more.
+pub(crate) type GivenUp<'a> = &'a dyn Fn() -> bool;
+
+/// Everything that can be found. False: no broker answers, and the one finding says why; or it was given up, and what was found
+/// is not all.
 ///
 /// # Errors
 /// When librdkafka refuses the properties.
-pub(crate) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<bool> {
+pub(crate) fn look(config: &Config, findings: &mut Findings, given_up: GivenUp<'_>) -> anyhow::Result<bool> {
     let client = client(config.kafka.client_properties());
-    let Some(settings) = of_topics(config, &client, findings)? else { return Ok(false) };
-    if settings.reached {
-        match rights::ask(&client).context("kafka.options")? {
+    let Some(settings) = of_topics(config, &client, findings, given_up)? else { return Ok(false) };
+    if settings.reached && !given_up() {
+        match rights::ask(&client, given_up).context("kafka.options")? {
             Write::Nowhere => findings.fail("kafka permissions", NO_WRITE.0, NO_WRITE.1),
-            Write::NotRefused => each_topic(&client, &topics::written(config), &settings.by_topic, findings)?,
+            Write::NotRefused => each_topic(&client, &topics::written(config), &settings.by_topic, findings, given_up)?,
         }
     }
-    Ok(true)
+    Ok(!given_up())
+}
+
+/// What the brokers tell of a topic, or of all; asked in short turns, so that it can be given up.
+fn metadata<C: ClientContext>(
+    client: &Client<C>,
+    topic: Option<&str>,
+    given_up: GivenUp<'_>,
+) -> Result<Metadata, KafkaError> {
+    let end = Instant::now() + ANSWER_WITHIN;
+    loop {
+        let told = client.fetch_metadata(topic, TURN);
+        if told.is_ok() || given_up() || Instant::now() >= end {
+            return told;
+        }
+    }
 }
 
 /// What of brokers and topics stops records, a line each, in the words of [`look`].
@@ -72,7 +93,7 @@ pub(crate) fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<b
 /// When librdkafka refuses the properties.
 pub(crate) fn topic_faults(config: &Config) -> anyhow::Result<Vec<String>> {
     let mut findings = Findings::default();
-    of_topics(config, &client(config.kafka.client_properties()), &mut findings)?;
+    of_topics(config, &client(config.kafka.client_properties()), &mut findings, &|| false)?;
     let failed = findings.iter().filter(|finding| finding.level == Level::Fail);
     let line = |finding: &Finding| format!("{}; {}", finding.found, finding.cure.as_deref().unwrap_or_default());
     Ok(failed.map(line).collect())
@@ -86,10 +107,15 @@ struct Told {
 }
 
 /// Brokers and topics; `None`: no broker answers.
-fn of_topics(config: &Config, client_config: &ClientConfig, findings: &mut Findings) -> anyhow::Result<Option<Told>> {
+fn of_topics(
+    config: &Config,
+    client_config: &ClientConfig,
+    findings: &mut Findings,
+    given_up: GivenUp<'_>,
+) -> anyhow::Result<Option<Told>> {
     let client: BaseProducer<Listener> = client_config.create_with_context(Listener::default())?;
     let begin = Instant::now();
-    let Ok(metadata) = client.client().fetch_metadata(None, ANSWER_WITHIN) else {
+    let Ok(metadata) = metadata(client.client(), None, given_up) else {
         client.poll(COMPLAINTS_WITHIN);
         let (reason, cure) = client.context().reason_and_cure();
         let brokers = config.kafka.brokers.join(", ");
@@ -149,11 +175,13 @@ fn each_topic(
     topics: &[(&'static str, &str)],
     settings: &HashMap<String, Settings>,
     findings: &mut Findings,
+    given_up: GivenUp<'_>,
 ) -> anyhow::Result<()> {
     let now = clock::unix_millis();
     let asked = topics.iter().filter_map(|(_, name)| Some((*name, Refusing::of(settings.get(*name)?, now)?)));
     let asked: Vec<_> = asked.collect();
-    let answers: HashMap<_, _> = rights::of_each(client, &asked).context("kafka.options")?.into_iter().collect();
+    let answers: HashMap<_, _> =
+        rights::of_each(client, &asked, given_up).context("kafka.options")?.into_iter().collect();
     let (mut allowed, mut silent, mut offset) = (Vec::new(), Vec::new(), None);
     for (key, name) in topics {
         match answers.get(name).copied().unwrap_or(OneTopic::Silent) {
@@ -251,7 +279,7 @@ mod tests {
 
     fn all_well(config: &Config) -> bool {
         let mut findings = Findings::default();
-        look(config, &mut findings).unwrap();
+        look(config, &mut findings, &|| false).unwrap();
         findings.all_well()
     }
 

@@ -20,9 +20,10 @@ use rdkafka::{
 };
 
 use super::{
-    ANSWER_WITHIN,
+    GivenUp,
     clock_offset::{self, Between},
     listener::Listener,
+    metadata,
     topics::Settings,
 };
 use crate::clock;
@@ -47,12 +48,12 @@ pub(super) enum Write {
 ///
 /// # Errors
 /// When librdkafka refuses the properties.
-pub(super) fn ask(client: &ClientConfig) -> anyhow::Result<Write> {
+pub(super) fn ask(client: &ClientConfig, given_up: GivenUp<'_>) -> anyhow::Result<Write> {
     let mut client = client.clone();
     client.set("enable.idempotence", "true");
     let producer: BaseProducer<Listener> = client.create_with_context(Listener::default())?;
     let end = Instant::now() + WAIT;
-    while Instant::now() < end {
+    while Instant::now() < end && !given_up() {
         producer.poll(Duration::from_millis(100));
         let fatal = producer.client().fatal_error().map(|(code, _)| code);
         let refused = [fatal, producer.context().code()].contains(&Some(RDKafkaErrorCode::ClusterAuthorizationFailed));
@@ -109,20 +110,27 @@ enum Answer {
 pub(super) fn of_each<'t>(
     client: &ClientConfig,
     topics: &[(&'t str, Refusing)],
+    given_up: GivenUp<'_>,
 ) -> anyhow::Result<Vec<(&'t str, OneTopic)>> {
     let steps: Vec<i64> = clock_offset::steps().collect();
     let mut answers = Vec::new();
     for (topic, refusing) in topics {
-        answers.push((*topic, of_one(client, topic, *refusing, &steps)?));
+        answers.push((*topic, of_one(client, topic, *refusing, &steps, given_up)?));
     }
     Ok(answers)
 }
 
-fn of_one(client: &ClientConfig, topic: &str, refusing: Refusing, steps: &[i64]) -> anyhow::Result<OneTopic> {
+fn of_one(
+    client: &ClientConfig,
+    topic: &str,
+    refusing: Refusing,
+    steps: &[i64],
+    given_up: GivenUp<'_>,
+) -> anyhow::Result<OneTopic> {
     let producer: BaseProducer<Answers> =
         one_batch(client, 2 * steps.len() + 1).create_with_context(Answers::default())?;
     // The topic's leader is known before the first record: a batch is not filled while it is looked for.
-    if producer.client().fetch_metadata(Some(topic), ANSWER_WITHIN).is_err() {
+    if metadata(producer.client(), Some(topic), given_up).is_err() || given_up() {
         return Ok(OneTopic::Silent);
     }
     let limit_ms = clock::unix_millis().saturating_add(refusing.after_max_ms);
@@ -134,7 +142,7 @@ fn of_one(client: &ClientConfig, topic: &str, refusing: Refusing, steps: &[i64])
         drop(producer.send(record.timestamp(timestamp).key(b"cardhook-check")));
     }
     let end = Instant::now() + 2 * WAIT;
-    while producer.in_flight_count() > 0 && Instant::now() < end {
+    while producer.in_flight_count() > 0 && Instant::now() < end && !given_up() {
         producer.poll(Duration::from_millis(50));
     }
     let answers = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner);
