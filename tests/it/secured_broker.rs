@@ -178,3 +178,21 @@ fn a_user_that_may_ask_for_the_topics_and_write_to_none_fails_the_check() {
         "{checked}"
     );
 }
+
+/// The service asks the cluster what is wrong beside its work: a stop in the middle of that must not end it badly.
+#[test]
+fn a_stop_while_the_cluster_is_asked_ends_well_and_in_time() {
+    let topics = Topics::create(broker());
+    for (password, waits) in [(MASTER.password, [0, 300, 900, 1800, 2700]), (WRONG, [0, 300, 900, 1800, 2700])] {
+        let setup = setup(&topics, MASTER, password, &broker().secured().authority());
+        for wait in waits {
+            let service = setup.serve();
+            if password == MASTER.password {
+                service.wait_kafka(true);
+            }
+            std::thread::sleep(Duration::from_millis(wait));
+            let status = service.stop(Duration::from_secs(8));
+            assert!(status.success(), "{wait} ms: {status}");
+        }
+    }
+}
