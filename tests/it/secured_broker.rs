@@ -106,7 +106,8 @@ fn a_wrong_password_is_named_and_its_repair_delivers_what_waited() {
     let takes_a_restart = |line: &str| line.contains("kafka.sasl_password") && line.contains("takes a restart");
     eventually("the log names the key", PATIENCE, || service.log().lines().any(takes_a_restart).then_some(()));
     post(&service, "000000000002");
-    assert!(service.stop(Duration::from_secs(10)).success());
+    let status = service.stop(Duration::from_secs(10));
+    assert!(status.success(), "{status}");
     let service = setup.serve();
     post(&service, "000000000003");
     service.wait_drained();
