@@ -23,7 +23,7 @@ const TURN: Duration = Duration::from_millis(500);
 /// Between two looks, while the brokers do not answer or Kafka is away.
 const APART: Duration = Duration::from_mins(1);
 
-/// The thread; it ends by itself some seconds after it was told to.
+/// The thread. After `end` it stops by itself within some seconds.
 #[derive(Debug)]
 pub(super) struct ClusterWatch {
     ended: Arc<AtomicBool>,

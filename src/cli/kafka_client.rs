@@ -148,7 +148,7 @@ impl TopicReader {
                 return Ok(None);
             }
             Ok(message) => message,
-            // Nobody joins the group: librdkafka looks for its coordinator all the same.
+            // tail does not join the group, but librdkafka looks for the group's coordinator all the same.
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
                 return Ok(None);
             }

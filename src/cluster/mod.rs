@@ -2,7 +2,7 @@
 //! rightly, and whose clock is wrong? Nothing is changed and nothing is written.
 //!
 //! `cardhook check` prints what is found, `serve` logs it, and the other commands say it where they fail. Does not depend on
-//! who asks, nor on the delivery's own producers.
+//! who asks, or on the producers of the delivery.
 
 mod clock_offset;
 mod listener;

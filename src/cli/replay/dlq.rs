@@ -170,7 +170,7 @@ fn refusal(consumer: &StreamConsumer) -> Option<KafkaError> {
         .find(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed))
 }
 
-/// Why the group's place is not told, or not taken.
+/// Why the brokers refuse to tell or to store the offsets of the group.
 fn of_group(error: &KafkaError) -> anyhow::Error {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {

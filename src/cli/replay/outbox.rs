@@ -35,7 +35,7 @@ pub(super) struct Outbox<'a> {
     kafka: &'a Kafka,
     /// Of the events, the dead letters, the other messages.
     encodings: [Encoding; 3],
-    /// The topics and causes of refusals that were told.
+    /// Refusals that were printed already: topic and cause.
     told: HashSet<(String, &'static str)>,
 }
 
