@@ -13,6 +13,7 @@ use std::{
 use cardhook::{
     delivery::{
         AnswerAfter, Delivery, Lane, Overloaded, Reader, Settings, SpoolError, Spooled, Stored, Submission, Verified,
+        each_page,
     },
     event::{EventId, Record},
     metrics::Metrics,
@@ -86,7 +87,7 @@ fn within_records(folder: &Path, damages: &[u8]) {
     let exported = export(&reader, Lane::Events).expect("the tables are whole");
     assert_eq!(exported, read, "other records than the damaged ones are touched");
     assert_eq!(
-        reader.verify().expect("the tables are whole").damaged,
+        Verified::of(&reader).expect("the tables are whole").damaged,
         unread.len() as u64,
         "verify misses a damaged record"
     );
@@ -133,7 +134,7 @@ fn look_into(folder: &Path, whole: bool) {
         Err(error) => return assert!(!whole, "a whole spool does not open: {error}"),
     };
     let (counters, reports) = (reader.counters(), reader.report());
-    let wrong = reader.verify();
+    let wrong = Verified::of(&reader);
     let exported = Lane::ALL.map(|lane| export(&reader, lane));
     if whole {
         assert_eq!(counters.expect("it is whole").records, (EVENTS + 3 * OTHERS) as u64);
@@ -152,7 +153,7 @@ fn look_into(folder: &Path, whole: bool) {
 fn export(reader: &Reader, lane: Lane) -> Result<Vec<KeyAndValue>, SpoolError> {
     let mut records = Vec::new();
     let read =
-        reader.each_page(lane, |page| {
+        each_page(reader, lane, |page| {
             records.extend(page.iter().map(|Stored { record, .. }| {
                 (record.key.clone().unwrap_or_default().into_bytes(), record.value.clone())
             }));
@@ -175,7 +176,7 @@ fn serve(folder: &Path) -> Result<bool, String> {
     running.stop(PATIENCE);
     assert_ne!(safe, Err(Overloaded::Late), "the writer is dead, or never ends");
     if let (Ok(safe), Ok(reader)) = (safe, Reader::open(folder))
-        && reader.verify().is_ok_and(|verified| verified.is_whole())
+        && Verified::of(&reader).is_ok_and(|verified| verified.is_whole())
     {
         let records = export(&reader, Lane::Events).expect("verify calls it whole");
         let is_there = records.contains(&(key(EVENTS), value(EVENTS)));

@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
 use super::{json_line::json_line, load_config};
-use crate::delivery::{Lane, Reader, Spooled, Stored, Verified, take_out};
+use crate::delivery::{Lane, Reader, Spooled, Stored, Verified, each_page, take_out};
 
 /// Look into a spool
 #[derive(Debug, clap::Args)]
@@ -116,7 +116,7 @@ fn ls(place: &Place) -> anyhow::Result<ExitCode> {
 
 fn verify(place: &Place) -> anyhow::Result<ExitCode> {
     let reader = place.reader()?;
-    let verified = reader.verify()?;
+    let verified = Verified::of(&reader)?;
     let mut out = io::stdout().lock();
     if verified.is_whole() {
         writeln!(out, "ok: the database is whole and every pending record reads")?;
@@ -148,7 +148,7 @@ fn write_out(export: &Export) -> anyhow::Result<ExitCode> {
         let reader = export.place.reader()?;
         let mut damaged = 0;
         for lane in lanes {
-            damaged += reader.each_page(lane, |page| print(&mut out, page))?;
+            damaged += each_page(&reader, lane, |page| print(&mut out, page))?;
         }
         damaged
     };

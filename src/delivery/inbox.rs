@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     broker,
+    pending::Verdict,
     store::{StoreReport, size_of},
     submission::{Overloaded, Safe, Submission},
 };
@@ -35,14 +36,16 @@ impl Reply {
         Self { to, duplicate: false, nonce_reused: false }
     }
 
-    pub(super) fn safe(self, by_kafka: bool) {
+    /// Says what the table says. `has_kafka`: false where the spool is the store.
+    pub(super) fn answer(self, verdict: Verdict, has_kafka: bool) {
         let Self { to, duplicate, nonce_reused } = self;
+        let answer = match verdict {
+            Verdict::Safe(by) => Ok(Safe { by_kafka: has_kafka && by.is_kafka(), duplicate, nonce_reused }),
+            Verdict::Refuse => Err(Overloaded::NoDurablePlace),
+            Verdict::Wait => return,
+        };
         // Who waits no longer was answered at its deadline.
-        let _ = to.send(Ok(Safe { by_kafka, duplicate, nonce_reused }));
-    }
-
-    pub(super) fn refuse(self) {
-        let _ = self.to.send(Err(Overloaded::NoDurablePlace));
+        let _ = to.send(answer);
     }
 }
 

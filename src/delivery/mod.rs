@@ -19,6 +19,7 @@ mod submission;
 mod watch;
 
 use std::{
+    hash::RandomState,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -34,19 +35,19 @@ pub use probe::{Broker, LastError, Probe, Published};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{
-    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, network_file_system,
-    spool_folder, take_out, volatile_file_system,
+    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, each_page,
+    network_file_system, spool_folder, take_out, volatile_file_system,
 };
 pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
 
 use crate::{
     clock,
-    metrics::{Metrics, ReasonLabels, TopicLabels},
+    metrics::{Metrics, ReasonLabels},
 };
 use broker::{Connect, Links};
-use coordinator::{Coordinator, Place};
+use coordinator::{Coordinator, DeadLetters, Known, Lanes, Observer, Place, Spooling};
 use inbox::{Inbox, Reply};
-use pending::{Amount, Limits, Pending, Rules, Seq};
+use pending::{Amount, Limits, Pending, Rules};
 use retention::Seqs;
 use status::Status;
 use store::{Opened, Store};
@@ -72,15 +73,6 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("no thread for the delivery: {0}")]
     Thread(#[from] std::io::Error),
-}
-
-impl From<store::StartError> for StartError {
-    fn from(error: store::StartError) -> Self {
-        match error {
-            store::StartError::Spool(error) => Self::Spool(error),
-            store::StartError::Thread(error) => Self::Thread(error),
-        }
-    }
 }
 
 /// The handle to the running delivery: cheap to clone, used from every HTTP worker.
@@ -149,35 +141,28 @@ impl Delivery {
         let (has_kafka, now) = (links.is_some(), Instant::now());
         let mut lanes = lanes(&settings, answer_after, has_kafka, &opened);
         // The events' producer connects at once: a wrong property is found now, and the first event does not wait.
-        if let (Some(links), [events, ..]) = (&mut links, &mut lanes) {
+        if let Some(links) = &mut links {
             if let Err(error) = links.connect(Lane::Events, pending::Route::Batch) {
                 store.close(GRACE);
                 return Err(error.into());
             }
-            events.connected(pending::Route::Batch);
+            lanes.get(Lane::Events).connected(pending::Route::Batch);
         }
         let status = Arc::new(Status::new(now, opened.status));
-        let pending = opened.last_pending.into_iter().max().unwrap_or(0);
-        let seqs = Seqs::new(opened.counters.last_seq, pending, now, clock::unix_millis());
+        let pending = opened.last_pending.into_iter().max().map_or(0, |seq| seq.0);
         let coordinator = Coordinator {
             inbox: Arc::clone(&inbox),
             status: Arc::clone(&status),
-            metrics: metrics.clone(),
-            traces: settings.traces,
-            probe: settings.probe,
-            store,
-            links,
             answer_after,
-            accounts: settings.accounts,
-            published: settings.topics.each_ref().map(|topic| {
-                let topic = Arc::clone(topic);
-                metrics.published.get_or_create(&TopicLabels { topic }).clone()
-            }),
-            topics: settings.topics,
             lanes,
-            ids: ids(opened),
-            seqs,
-            own: coordinator::Own::default(),
+            seqs: Seqs::new(opened.counters.last_seq, pending, now, clock::unix_millis()),
+            known: known(opened),
+            observer: Observer::new(&settings, metrics.clone()),
+            dead_letters: DeadLetters::new(answer_after, settings.accounts),
+            spooling: Spooling::new(store, answer_after),
+            links,
+            keys: RandomState::new(),
+            idle_until: None,
         };
         let delivery = Self { inbox, status, metrics, answer_after, has_kafka };
         let running = Running::spawn(Arc::clone(&delivery.inbox), coordinator)?;
@@ -229,20 +214,20 @@ impl Delivery {
     }
 }
 
-/// By `Lane as usize`. Without brokers nothing is kept in memory: what is stored is answered.
-fn lanes<P, A>(settings: &Settings, policy: AnswerAfter, has_kafka: bool, opened: &Opened) -> [Pending<P, A>; 4] {
+/// Without brokers nothing is kept in memory: what is stored is answered.
+fn lanes(settings: &Settings, policy: AnswerAfter, has_kafka: bool, opened: &Opened) -> Lanes {
     let memory = if has_kafka { LANE } else { Amount { records: 0, bytes: 0 } };
     let rules = Rules { policy, ack_timeout: settings.ack_timeout, store_after: STORE_AFTER, memory, in_flight: LANE };
-    opened.last_pending.map(|last| Pending::new(rules, Seq(last)))
+    Lanes::new(opened.last_pending.map(|last| Pending::new(rules, last)))
 }
 
-fn ids(opened: Opened) -> pending::Memory<(usize, crate::event::EventId), Place> {
+fn known(opened: Opened) -> Known {
     // What has no event time (0) is always the store's to decide.
-    let mut ids = pending::Memory::new(opened.newest.max(0), IDS);
+    let mut ids = pending::Memory::new(opened.newest.max(store::NO_EVENT_TIME), IDS);
     for (id, known) in opened.ahead {
-        ids.learn(id.event_time, (id.account, id.event_id), coordinator::place_of(known));
+        ids.learn(id.event_time, (id.account, id.event_id), Place::of(known));
     }
-    ids
+    Known::new(ids)
 }
 
 impl Running {

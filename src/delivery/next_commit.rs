@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Lane,
+    pending::Seq,
     store::{Append, Commit, Moved, Removal, Undecided, size_of},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct NextCommit {
     moved: Vec<Moved>,
     remove: Vec<Removal>,
     /// Refused records, each with the seq of the record in its place.
-    replaced: Vec<(Removal, u64)>,
+    replaced: Vec<(Removal, Seq)>,
     /// Since when something waits that is not urgent.
     since: Option<Instant>,
     /// Moves wait that were not tried yet.
@@ -68,7 +69,7 @@ impl NextCommit {
     }
 
     /// Refused records are removed once the record in the place of each is stored, or acknowledged.
-    pub(super) fn remove_replaced(&mut self, replaced: impl IntoIterator<Item = (Removal, u64)>, now: Instant) {
+    pub(super) fn remove_replaced(&mut self, replaced: impl IntoIterator<Item = (Removal, Seq)>, now: Instant) {
         self.replaced.extend(replaced);
         self.wait(now);
     }
@@ -79,7 +80,7 @@ impl NextCommit {
     }
 
     /// Takes a record back that was not handed over yet. Whether it was there.
-    pub(super) fn drop_append(&mut self, lane: Lane, seq: u64) -> bool {
+    pub(super) fn drop_append(&mut self, lane: Lane, seq: Seq) -> bool {
         let before = self.append.len();
         self.append.retain(|append| append.lane != lane || append.seq != seq);
         self.append.len() < before
@@ -99,6 +100,11 @@ impl NextCommit {
         !self.has_records() && self.moved.is_empty() && self.remove.is_empty() && self.replaced.is_empty()
     }
 
+    /// When the last one was taken.
+    pub(super) fn handed_over(&self) -> Option<Instant> {
+        self.handed_over
+    }
+
     /// When the next commit is to be handed over, if the store is free.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         if self.has_records() {
@@ -109,7 +115,7 @@ impl NextCommit {
     }
 
     /// Takes as much as one commit does. `is_unstored`: of a DLQ record memory alone has something.
-    pub(super) fn take(&mut self, is_unstored: impl Fn(u64) -> bool, now: Instant) -> Commit {
+    pub(super) fn take(&mut self, is_unstored: impl Fn(Seq) -> bool, now: Instant) -> Commit {
         self.handed_over = Some(now);
         let mut commit = Commit {
             remove: std::mem::take(&mut self.remove),
@@ -134,8 +140,8 @@ impl NextCommit {
             commit.undecided.push(undecided);
         }
         let stored_with_it =
-            |seq: u64| commit.append.iter().any(|append| append.lane == Lane::Dlq && append.seq == seq);
-        let may_go = |(_, seq): &mut (Removal, u64)| !is_unstored(*seq) || stored_with_it(*seq);
+            |seq: Seq| commit.append.iter().any(|append| append.lane == Lane::Dlq && append.seq == seq);
+        let may_go = |(_, seq): &mut (Removal, Seq)| !is_unstored(*seq) || stored_with_it(*seq);
         commit.replaced = self.replaced.extract_if(.., may_go).collect();
         (self.since, self.moved_urgently) = (None, false);
         commit
@@ -150,6 +156,7 @@ mod tests {
     use crate::{delivery::submission::Sending, event::Record};
 
     fn append(lane: Lane, seq: u64, bytes: usize) -> Append {
+        let seq = Seq(seq);
         let record = Record { value: vec![0; bytes], ..Record::default() };
         let sending = Sending { record, account: None, received_at_ms: 0, id: None, signature: None };
         Append { lane, seq, sending: Arc::new(sending) }
@@ -158,14 +165,14 @@ mod tests {
     #[test]
     fn a_refused_record_is_removed_with_the_commit_that_stores_the_one_in_its_place_and_not_before() {
         let mut next = NextCommit::default();
-        let removal = Removal { lane: Lane::Events, seq: 1, bytes: 1 };
-        next.remove_replaced([(removal, 7)], Instant::now());
+        let removal = Removal { lane: Lane::Events, seq: Seq(1), bytes: 1 };
+        next.remove_replaced([(removal, Seq(7))], Instant::now());
         assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 0, "memory alone has it");
         next.append(append(Lane::Events, 7, 1));
         assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 0, "that is another record");
         next.append(append(Lane::Dlq, 7, 1));
         assert_eq!(next.take(|_| true, Instant::now()).replaced.len(), 1, "in the same commit");
-        next.remove_replaced([(removal, 7)], Instant::now());
+        next.remove_replaced([(removal, Seq(7))], Instant::now());
         assert_eq!(next.take(|_| false, Instant::now()).replaced.len(), 1, "stored or acknowledged before");
         assert!(next.is_empty());
     }
@@ -189,9 +196,9 @@ mod tests {
         for seq in 0..5 {
             next.append(append(Lane::Events, seq, 1 << 20));
         }
-        let seqs = |commit: &Commit| commit.append.iter().map(|append| append.seq).collect::<Vec<_>>();
+        let seqs = |commit: &Commit| commit.append.iter().map(|append| append.seq.0).collect::<Vec<_>>();
         assert_eq!(seqs(&next.take(|_| false, Instant::now())), [0, 1]);
         assert_eq!(seqs(&next.take(|_| false, Instant::now())), [2, 3]);
-        assert!(next.drop_append(Lane::Events, 4) && next.is_empty());
+        assert!(next.drop_append(Lane::Events, Seq(4)) && next.is_empty());
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{probe::Probe, store::Id};
+use super::{
+    probe::Probe,
+    store::{Id, NO_EVENT_TIME},
+};
 use crate::{
     event::{Encoding, EventId, Record},
     telemetry::traces::Traces,
@@ -92,6 +95,22 @@ pub struct Submission {
     pub record: Record,
     /// For a push that nothing but a signature of timestamp and nonce verified.
     pub binding: Option<Binding>,
+}
+
+impl Submission {
+    /// What it is remembered by.
+    pub(super) fn id(&self) -> Id {
+        Id { account: self.account, event_time: self.event_time, event_id: self.event_id }
+    }
+
+    /// A record that was on its way already, handed in once more.
+    pub(super) fn again(lane: Lane, sending: &Sending) -> Self {
+        let Sending { record, account, received_at_ms, id, .. } = sending;
+        let none = Id { account: 0, event_time: NO_EVENT_TIME, event_id: EventId::from_bytes([0; 16]) };
+        let Id { event_time, event_id, .. } = id.unwrap_or(none);
+        let (account, received_at_ms, record) = (account.unwrap_or_default(), *received_at_ms, record.clone());
+        Self { lane, account, event_id, event_time, received_at_ms, record, binding: None }
+    }
 }
 
 /// A record on its way, once it has its place in the order.

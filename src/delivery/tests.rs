@@ -19,17 +19,16 @@ use std::{
 use rdkafka::error::KafkaError;
 
 use super::{
-    broker::{Link, NotTaken, Position, Producer, Report as BrokerReport, Reports},
-    pending::Failure,
+    broker::{Acked, Link, NotTaken, Producer, Report as BrokerReport, Reports},
+    pending::{Failure, Seq},
     *,
 };
 use crate::event::{EventId, Record};
 
 const SOON: Duration = Duration::from_secs(10);
-const SOMEWHERE: Position = Position { partition: 0, offset: 0 };
 
 /// What a producer was given: which one, seq, value.
-type Sent = (Link, u64, String);
+type Sent = (Link, Seq, String);
 
 /// A broker played by the test.
 #[derive(Default)]
@@ -71,7 +70,7 @@ impl Connect for Arc<Broker> {
 }
 
 impl Producer for Double {
-    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken> {
+    fn send(&self, seq: Seq, record: &Record) -> Result<(), NotTaken> {
         let value = String::from_utf8(record.value.clone()).unwrap();
         if value.contains("too large") {
             return Err(NotTaken::Failed(Failure::Refused("too_large")));
@@ -79,7 +78,7 @@ impl Producer for Double {
         let (topic, leaderless) = (topic_of(self.link.lane), value.contains("leaderless"));
         self.broker.sent.lock().unwrap().entry(topic).or_default().push((self.link, seq, value));
         if self.broker.acks.load(Ordering::SeqCst) && !leaderless {
-            (self.reports)(BrokerReport::Acked(self.link, seq, SOMEWHERE));
+            (self.reports)(BrokerReport::Acked(self.link, Acked::in_a_test(seq)));
         }
         Ok(())
     }
@@ -94,7 +93,7 @@ impl Broker {
     }
 
     fn ack(&self, (link, seq, _): &Sent) {
-        self.report(BrokerReport::Acked(*link, *seq, SOMEWHERE));
+        self.report(BrokerReport::Acked(*link, Acked::in_a_test(*seq)));
     }
 
     fn fail(&self, (link, seq, _): &Sent, failure: Failure) {

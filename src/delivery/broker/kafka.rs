@@ -18,7 +18,7 @@ use rdkafka::{
 };
 
 use super::{
-    Connect, Link, NotTaken, Position, Report, Reports,
+    Acked, Connect, Link, NotTaken, Position, Report, Reports,
     complaint::Complaints,
     errors::{classify, unencoded},
     properties::{alone, linger},
@@ -28,6 +28,7 @@ use crate::{
     clock,
     delivery::{
         Lane,
+        pending::Seq,
         pending::{Failure, Route},
         probe::{LastError, Probe},
         watch,
@@ -117,10 +118,10 @@ struct KafkaProducer {
 }
 
 impl super::Producer for KafkaProducer {
-    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken> {
+    fn send(&self, seq: Seq, record: &Record) -> Result<(), NotTaken> {
         let record = self.encoding.encode(record).map_err(|error| NotTaken::Failed(unencoded(error)))?;
         // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
-        let seq = usize::try_from(seq).unwrap_or(usize::MAX);
+        let seq = usize::try_from(seq.0).unwrap_or(usize::MAX);
         let mut send = BaseRecord::with_opaque_to(&self.topic, seq)
             .payload(record.value.as_slice())
             // librdkafka takes 0 for "now".
@@ -193,10 +194,11 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, seq: usize) {
-        let (link, seq) = (self.link, seq as u64);
+        let (link, seq) = (self.link, Seq(seq as u64));
         (self.reports)(match result {
             Ok(message) if self.trusts(message.offset()) => {
-                Report::Acked(link, seq, Position { partition: message.partition(), offset: message.offset() })
+                let position = Position { partition: message.partition(), offset: message.offset() };
+                Report::Acked(link, Acked { seq, position })
             }
             Ok(_) => Report::Failed(link, seq, Failure::Producer("fatal")),
             Err((error, _)) => Report::Failed(link, seq, classify(self.cause(error))),

@@ -11,7 +11,11 @@ use super::{
     Connect, Link, NotTaken, Reports,
     pacing::{Apart, Paced},
 };
-use crate::delivery::{AnswerAfter, Lane, pending::Route, submission::Sending};
+use crate::delivery::{
+    AnswerAfter, Lane,
+    pending::{Route, Seq},
+    submission::Sending,
+};
 
 /// Where no answer waits for an ack.
 const APART: Apart = Apart { few: Duration::from_millis(30), many: Duration::from_millis(30) };
@@ -77,14 +81,14 @@ impl Links {
     }
 
     /// Takes a record: it leaves with [`pump`](Self::pump).
-    pub(in crate::delivery) fn send(&mut self, lane: Lane, route: Route, seq: u64, sending: Arc<Sending>) {
+    pub(in crate::delivery) fn send(&mut self, lane: Lane, route: Route, seq: Seq, sending: Arc<Sending>) {
         if let Some(paced) = self.slot(lane, route).and_then(|slot| slot.paced.as_mut()) {
             paced.send(seq, sending);
         }
     }
 
     /// Sends what may leave. What fails at once is returned.
-    pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(Lane, u64, NotTaken)> {
+    pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(Lane, Seq, NotTaken)> {
         let mut failed = Vec::new();
         for (lane, slots) in Lane::FORWARDED.into_iter().zip(&mut self.slots) {
             for paced in slots.iter_mut().filter_map(|slot| slot.paced.as_mut()) {
@@ -100,7 +104,7 @@ impl Links {
     }
 
     /// Takes back what has not left the producer yet. What is not reported is returned.
-    pub(in crate::delivery) fn purge(&mut self, lane: Lane, route: Route) -> Vec<u64> {
+    pub(in crate::delivery) fn purge(&mut self, lane: Lane, route: Route) -> Vec<Seq> {
         self.slot(lane, route).and_then(|slot| slot.paced.as_mut()).map(Paced::purge).unwrap_or_default()
     }
 

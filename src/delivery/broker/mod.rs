@@ -27,7 +27,7 @@ pub use properties::producer as producer_properties;
 
 use super::{
     Lane,
-    pending::{Failure, Route},
+    pending::{Failure, Route, Seq},
 };
 use crate::event::Record;
 
@@ -43,7 +43,7 @@ pub(super) enum NotTaken {
 /// A connection to one topic. Every record that was taken is reported once, as [`Report::Acked`] or [`Report::Failed`].
 pub(super) trait Producer: Send {
     /// Takes a record, or says why not. Never blocks.
-    fn send(&self, seq: u64, record: &Record) -> Result<(), NotTaken>;
+    fn send(&self, seq: Seq, record: &Record) -> Result<(), NotTaken>;
     /// Gives back what has not left yet, reported as [`Failure::Purged`].
     fn purge(&self);
 }
@@ -72,13 +72,38 @@ pub(super) struct Position {
     pub(super) offset: i64,
 }
 
+/// The proof that all in-sync replicas have a record. Nothing but a producer's report makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Acked {
+    seq: Seq,
+    position: Position,
+}
+
+impl Acked {
+    /// The record's place in its lane.
+    pub(super) fn seq(self) -> Seq {
+        self.seq
+    }
+
+    /// Where it stands in its topic.
+    pub(super) fn position(self) -> Position {
+        self.position
+    }
+
+    /// For the tests of what follows from it, which have no broker.
+    #[cfg(test)]
+    pub(super) fn in_a_test(seq: Seq) -> Self {
+        Self { seq, position: Position { partition: 0, offset: 0 } }
+    }
+}
+
 /// What producers report.
 #[derive(Debug)]
 pub(super) enum Report {
     /// All in-sync replicas have the record, there.
-    Acked(Link, u64, Position),
+    Acked(Link, Acked),
     /// It failed, or was given back.
-    Failed(Link, u64, Failure),
+    Failed(Link, Seq, Failure),
     /// A broker is connected, or none is at the moment.
     Connected(Link, bool),
     /// All brokers are down, and this is why.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{NotTaken, Producer};
-use crate::delivery::submission::Sending;
+use crate::delivery::{pending::Seq, submission::Sending};
 
 /// How long a wave waits for the reports of the one before: a partition without a leader holds up the others so long.
 const WAVE: Duration = Duration::from_millis(50);
@@ -61,7 +61,7 @@ pub(in crate::delivery) struct Paced {
     open_for: Duration,
     apart: Apart,
     rate: Rate,
-    waiting: VecDeque<(u64, Arc<Sending>)>,
+    waiting: VecDeque<(Seq, Arc<Sending>)>,
     outstanding: usize,
     began: Option<Instant>,
     full_until: Option<Instant>,
@@ -74,7 +74,7 @@ impl Paced {
     }
 
     /// Takes a record: it leaves with [`pump`](Self::pump).
-    pub(in crate::delivery) fn send(&mut self, seq: u64, sending: Arc<Sending>) {
+    pub(in crate::delivery) fn send(&mut self, seq: Seq, sending: Arc<Sending>) {
         self.waiting.push_back((seq, sending));
     }
 
@@ -95,7 +95,7 @@ impl Paced {
     }
 
     /// Sends what waits, where a wave may begin or is open. What fails at once is returned.
-    pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(u64, NotTaken)> {
+    pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(Seq, NotTaken)> {
         let mut failed = Vec::new();
         if self.waiting.is_empty() || self.full_until.is_some_and(|until| now < until) {
             return failed;
@@ -127,7 +127,7 @@ impl Paced {
     }
 
     /// Takes back what has not left yet: what waits here is returned, the rest is reported.
-    pub(in crate::delivery) fn purge(&mut self) -> Vec<u64> {
+    pub(in crate::delivery) fn purge(&mut self) -> Vec<Seq> {
         self.producer.purge();
         self.waiting.drain(..).map(|(seq, _)| seq).collect()
     }
@@ -143,7 +143,7 @@ mod tests {
     struct Counting(Arc<AtomicUsize>);
 
     impl Producer for Counting {
-        fn send(&self, _: u64, _: &Record) -> Result<(), NotTaken> {
+        fn send(&self, _: Seq, _: &Record) -> Result<(), NotTaken> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }
@@ -168,7 +168,7 @@ mod tests {
         let (mut paced, sent) = paced(open_for, 0);
         let now = Instant::now();
         for (seq, at) in [(1, now), (2, now + Duration::from_millis(later))] {
-            paced.send(seq, sending());
+            paced.send(Seq(seq), sending());
             assert!(paced.pump(at).is_empty());
         }
         sent.load(Ordering::Relaxed)
@@ -189,7 +189,7 @@ mod tests {
         let mut wave = |at: u64, records: usize| {
             let before = sent.load(Ordering::Relaxed);
             for seq in 0..records {
-                paced.send(seq as u64, sending());
+                paced.send(Seq(seq as u64), sending());
             }
             paced.pump(start + Duration::from_millis(at));
             let left = sent.load(Ordering::Relaxed) - before;
@@ -208,10 +208,10 @@ mod tests {
         for (apart, expected) in [(60_000, 1), (0, 2)] {
             let (mut paced, sent) = paced(0, apart);
             let now = Instant::now();
-            paced.send(1, sending());
+            paced.send(Seq(1), sending());
             paced.pump(now);
             paced.reported();
-            paced.send(2, sending());
+            paced.send(Seq(2), sending());
             paced.pump(now + Duration::from_millis(1));
             assert_eq!(sent.load(Ordering::Relaxed), expected, "{apart}");
         }

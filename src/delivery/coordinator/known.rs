@@ -1,88 +1,128 @@
-//! Duplicates: a submission whose event is known joins the wait for its first copy.
+//! Which events are known and which nonces were used: what becomes of a submission.
+//!
+//! Decides, and does nothing else. Does not depend on I/O.
 
-use std::{sync::Arc, time::Instant};
+use std::collections::{HashMap, HashSet};
 
-use super::{
-    super::{
-        AnswerAfter,
-        inbox::Reply,
-        pending::{Found, Seq, Waiting},
-        store::{Append, Decided, Decision, Known, Undecided},
-        submission::{Sending, Submission},
-    },
-    Coordinator, Place,
+use super::super::{
+    Lane,
+    nonces::Nonces,
+    pending::{Due, Found, Memory, Seq},
+    store::{Commit, Id, Known as Stored, NonceUse},
+    submission::{Binding, Sending, Submission},
 };
-use crate::delivery::Lane;
+use crate::event::EventId;
 
-impl Coordinator {
-    /// They wait for what the record at `place` waits for.
-    pub(super) fn join(&mut self, place: Place, waiting: Waiting<Reply>, now: Instant) {
-        for (mut reply, since) in waiting {
-            reply.duplicate = true;
-            match place {
-                Place::In(lane, seq) => self.lane(lane).join(seq, reply, since, now),
-                Place::Parked(seq) => self.wait_for_parked(seq, reply),
-                Place::InKafka => reply.safe(self.links.is_some()),
-            }
+/// Ids and nonces that one commit writes.
+const AT_ONCE: usize = 4096;
+
+/// Where the record of a known event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Place {
+    /// In a lane, pending, or acknowledged not long ago.
+    In(Lane, Seq),
+    /// Refused by the DLQ topic too, and kept in the spool.
+    Parked(Seq),
+    InKafka,
+}
+
+impl Place {
+    /// Where the store says that a record is.
+    pub(in crate::delivery) fn of(stored: Stored) -> Self {
+        match stored.lane {
+            Some(Lane::Parked) => Self::Parked(stored.seq),
+            Some(lane @ (Lane::Events | Lane::Dlq | Lane::Other)) => Self::In(lane, stored.seq),
+            None => Self::InKafka,
         }
     }
 
-    pub(super) fn wait_for_parked(&mut self, seq: Seq, reply: Reply) {
-        match (self.answer_after, self.own.parking.get_mut(&seq)) {
-            (AnswerAfter::KafkaOnly, _) => reply.refuse(),
-            (AnswerAfter::Kafka | AnswerAfter::Disk, Some(waiting)) => waiting.push(reply),
-            (AnswerAfter::Kafka | AnswerAfter::Disk, None) => reply.safe(false),
+    /// `None`: the store has its id already.
+    fn seq(self) -> Option<Seq> {
+        match self {
+            Self::In(_, seq) | Self::Parked(seq) => Some(seq),
+            Self::InKafka => None,
+        }
+    }
+}
+
+/// Makes what is delivered in place of a submission whose nonce came with another event.
+pub(super) type Instead = Box<dyn FnOnce() -> Submission + Send>;
+
+/// What a submission is.
+pub(super) enum Fate {
+    New,
+    /// Its event is known, and the first copy there.
+    Duplicate(Place),
+    /// The store has to say.
+    Undecided(Question),
+    /// Its nonce came with another event.
+    NonceReused(Instead),
+}
+
+/// What the store is asked.
+pub(super) struct Question {
+    /// Whether it came with another event, and what is delivered in that case.
+    pub(super) nonce: Option<(NonceUse, Instead)>,
+    /// The event is known already: only its nonce is in question.
+    pub(super) nonce_only: bool,
+}
+
+/// Ids that a commit writes.
+pub(super) type Ids = Vec<Due<(usize, EventId), Place>>;
+
+/// See the module.
+pub(in crate::delivery) struct Known {
+    ids: Memory<(usize, EventId), Place>,
+    nonces: Nonces,
+    /// Of undecided records.
+    instead: HashMap<Seq, Instead>,
+    /// Records of the spool that do not read: a re-delivery of one is the only copy.
+    lost: HashSet<(Lane, Seq)>,
+}
+
+impl Known {
+    pub(in crate::delivery) fn new(ids: Memory<(usize, EventId), Place>) -> Self {
+        Self { ids, nonces: Nonces::default(), instead: HashMap::new(), lost: HashSet::new() }
+    }
+
+    /// Takes the submission's binding out of it.
+    pub(super) fn judge(&mut self, submission: &mut Submission) -> Fate {
+        let Submission { account, event_id, event_time, received_at_ms, .. } = *submission;
+        let mut nonce = None;
+        if let Some(Binding { signature, instead }) = submission.binding.take() {
+            let used = NonceUse { account, signature, event_id, received_s: received_at_ms / 1000 };
+            match (self.nonces.find(account, &signature), instead) {
+                (Some(first), Some(instead)) if first != event_id => return Fate::NonceReused(instead),
+                (Some(_), _) => {}
+                (None, instead) => {
+                    self.nonces.insert(&used);
+                    match instead {
+                        Some(instead) => nonce = Some((used, instead)),
+                        // It stays what it is: nothing depends on what the store says.
+                        None => self.nonces.save(used),
+                    }
+                }
+            }
+        }
+        let found = match self.ids.find(event_time, &(account, event_id)) {
+            Found::Known(Place::In(lane, seq)) if self.lost.contains(&(lane, seq)) => Found::New,
+            found @ (Found::New | Found::AskStore | Found::Known(_)) => found,
+        };
+        match (found, nonce) {
+            (Found::New, None) => Fate::New,
+            (Found::Known(place), None) => Fate::Duplicate(place),
+            (Found::Known(_), nonce) => Fate::Undecided(Question { nonce, nonce_only: true }),
+            (Found::New | Found::AskStore, nonce) => Fate::Undecided(Question { nonce, nonce_only: false }),
         }
     }
 
-    /// The store has said whether a record's event is new; in a transaction that was committed, or by reading alone.
-    pub(super) fn decided(&mut self, decided: Decided, committed: bool, now: Instant) {
-        let Decided { undecided: Undecided { append, nonce, nonce_only: _ }, decision } = decided;
-        let Append { lane, seq, sending } = append;
-        let seq = Seq(seq);
-        let instead = self.own.instead.remove(&seq);
-        match decision {
-            Decision::Stored => {
-                self.lane(lane).decided_new(seq);
-                self.stored(lane, &[(seq, sending)], now);
-            }
-            Decision::NotStored => {
-                if let Some(used) = nonce {
-                    self.own.nonces.save(used);
-                    self.own.next.wait(now);
-                }
-                self.metrics.spool_bypassed.inc_by(u64::from(committed));
-                self.lane(lane).decided_new(seq);
-                self.lane(lane).not_committed(&[seq], now);
-            }
-            Decision::Duplicate(known) => self.join_first(lane, seq, &sending, known, now),
-            Decision::NonceFits => {
-                let waiting = self.lane(lane).take_duplicate(seq);
-                match self.find(&sending) {
-                    Some(place) => self.join(place, waiting, now),
-                    // The first copy was not accepted meanwhile.
-                    None => self.submit(resubmitted(lane, &sending), waiting, now),
-                }
-            }
-            Decision::NonceReused => {
-                let mut waiting = self.lane(lane).take_duplicate(seq);
-                if let Some(signature) = sending.signature {
-                    self.own.nonces.forget(sending.account.unwrap_or_default(), &signature);
-                }
-                if self.find(&sending) == Some(Place::In(lane, seq)) {
-                    self.forget(&sending);
-                }
-                for (reply, _) in &mut waiting {
-                    reply.nonce_reused = true;
-                }
-                if let Some(instead) = instead {
-                    self.submit(instead(), waiting, now);
-                }
-            }
-        }
+    /// Records of the spool do not read.
+    pub(super) fn lose(&mut self, lane: Lane, seqs: Vec<Seq>) {
+        self.lost.extend(seqs.into_iter().map(|seq| (lane, seq)));
     }
 
-    fn find(&self, sending: &Sending) -> Option<Place> {
+    /// Where the first copy of an event is.
+    pub(super) fn find(&self, sending: &Sending) -> Option<Place> {
         let id = sending.id?;
         match self.ids.find(id.event_time, &(id.account, id.event_id)) {
             Found::Known(place) => Some(place),
@@ -90,58 +130,101 @@ impl Coordinator {
         }
     }
 
-    fn join_first(&mut self, lane: Lane, seq: Seq, sending: &Sending, known: Known, now: Instant) {
-        let first = match self.find(sending) {
-            // It was refused since the transaction: its DLQ record is the first copy now.
-            Some(place) if place != Place::In(lane, seq) => place,
-            Some(_) | None => {
-                let place = place_of(known);
-                if let Some(id) = sending.id {
-                    self.ids.insert(id.event_time, (id.account, id.event_id), place);
-                    self.ids.stored(id.event_time, &(id.account, id.event_id));
-                }
-                place
-            }
-        };
-        let waiting = self.lane(lane).take_duplicate(seq);
-        self.join(first, waiting, now);
+    /// The record of an event is there now.
+    pub(super) fn is_at(&mut self, sending: &Sending, place: Place) {
+        if let Some(Id { account, event_time, event_id }) = sending.id {
+            self.ids.insert(event_time, (account, event_id), place);
+        }
     }
 
-    /// These are committed and fsynced, with their ids.
-    pub(super) fn stored(&mut self, lane: Lane, records: &[(Seq, Arc<Sending>)], now: Instant) {
-        let seqs: Vec<Seq> = records.iter().map(|(seq, _)| *seq).collect();
-        self.lane(lane).committed(&seqs, now);
-        for (seq, sending) in records {
-            let place = self.find(sending);
-            if let Some(id) = sending.id
-                && (place == Some(Place::In(lane, *seq)) || place == Some(Place::Parked(*seq)))
-            {
-                self.ids.stored(id.event_time, &(id.account, id.event_id));
+    /// The store says where the first copy of an event is. What memory says is younger.
+    pub(super) fn first_copy(&mut self, sending: &Sending, duplicate: Place, stored: Stored) -> Place {
+        match self.find(sending) {
+            // It was refused since the transaction: its DLQ record is the first copy now.
+            Some(place) if place != duplicate => place,
+            Some(_) | None => {
+                let place = Place::of(stored);
+                self.is_at(sending, place);
+                self.stored(sending);
+                place
             }
         }
     }
-}
 
-/// Where the store says that a record is.
-pub(in crate::delivery) fn place_of(known: Known) -> Place {
-    match known.lane {
-        Some(Lane::Parked) => Place::Parked(Seq(known.seq)),
-        Some(lane @ (Lane::Events | Lane::Dlq | Lane::Other)) => Place::In(lane, Seq(known.seq)),
-        None => Place::InKafka,
+    /// An event is acknowledged: the next commit writes its id.
+    pub(super) fn acked(&mut self, sending: &Sending) {
+        if let Some(Id { account, event_time, event_id }) = sending.id {
+            self.ids.acked(event_time, (account, event_id));
+        }
     }
-}
 
-fn resubmitted(lane: Lane, sending: &Sending) -> Submission {
-    let Sending { record, account, received_at_ms, id, .. } = sending;
-    let (event_time, event_id) = id.map_or_else(Default::default, |id| (id.event_time, Some(id.event_id)));
-    let event_id = event_id.unwrap_or_else(|| crate::event::EventId::from_bytes([0; 16]));
-    Submission {
-        lane,
-        account: account.unwrap_or_default(),
-        event_id,
-        event_time,
-        received_at_ms: *received_at_ms,
-        record: record.clone(),
-        binding: None,
+    /// A record is committed, and its event's id with it.
+    pub(super) fn committed(&mut self, sending: &Sending, lane: Lane, seq: Seq) {
+        let place = self.find(sending);
+        if place == Some(Place::In(lane, seq)) || place == Some(Place::Parked(seq)) {
+            self.stored(sending);
+        }
+    }
+
+    fn stored(&mut self, sending: &Sending) {
+        if let Some(Id { account, event_time, event_id }) = sending.id {
+            self.ids.stored(event_time, &(account, event_id));
+        }
+    }
+
+    /// An event was not accepted: the next delivery of it is new.
+    pub(super) fn forget(&mut self, sending: &Sending) {
+        if let Some(Id { account, event_time, event_id }) = sending.id {
+            self.ids.forget(event_time, &(account, event_id));
+        }
+        self.forget_nonce(sending);
+    }
+
+    pub(super) fn forget_nonce(&mut self, sending: &Sending) {
+        if let Some(signature) = sending.signature {
+            self.nonces.forget(sending.account.unwrap_or_default(), &signature);
+        }
+    }
+
+    /// Keeps what is delivered in place of an undecided record, should its nonce have come with another event.
+    pub(super) fn keep_instead(&mut self, seq: Seq, instead: Instead) {
+        self.instead.insert(seq, instead);
+    }
+
+    pub(super) fn take_instead(&mut self, seq: Seq) -> Option<Instead> {
+        self.instead.remove(&seq)
+    }
+
+    /// The store is to get a nonce use with the next commit.
+    pub(super) fn save_nonce(&mut self, used: NonceUse) {
+        self.nonces.save(used);
+    }
+
+    /// Ids or nonces wait for the next commit.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.ids.has_due() || self.nonces.has_unsaved()
+    }
+
+    /// Ids that wait for the next commit.
+    pub(super) fn unsaved_ids(&self) -> usize {
+        self.ids.due_len()
+    }
+
+    /// Adds ids and nonces to a commit. Returns the ids, for [`saved`](Self::saved).
+    pub(super) fn fill(&self, commit: &mut Commit) -> Ids {
+        let ids = self.ids.due(AT_ONCE);
+        let with_seq = ids.iter().filter_map(|due| {
+            let (account, event_id) = due.key;
+            Some((Id { account, event_time: due.second, event_id }, due.place.seq()?))
+        });
+        commit.ids = with_seq.collect();
+        commit.nonces = self.nonces.unsaved(AT_ONCE);
+        ids
+    }
+
+    /// They are committed.
+    pub(super) fn saved(&mut self, ids: &Ids, nonces: &[NonceUse]) {
+        self.ids.saved(ids);
+        self.nonces.saved(nonces);
     }
 }

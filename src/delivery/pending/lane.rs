@@ -13,11 +13,11 @@ use std::{
 
 use super::{
     presence::Presence,
-    record::{Broker, By, Disk, Seq, Verdict, verdict},
+    record::{Broker, Disk, Seq, Verdict, acknowledged, verdict},
     resend::{Failure, Resend, Route, Taken},
     step::{Amount, Arrival, New, Refused, Rules, Step, Waiting},
 };
-use crate::delivery::AnswerAfter;
+use crate::delivery::{AnswerAfter, broker::Acked, store::Committed};
 
 #[derive(Debug)]
 struct Pending<P, A> {
@@ -70,7 +70,6 @@ pub(in crate::delivery) struct Lane<P, A> {
     decided: Vec<(A, Verdict)>,
     removals: Vec<(Seq, u64)>,
     given_up: Vec<P>,
-    unreadable: BTreeSet<Seq>,
 }
 
 impl<P, A> Lane<P, A> {
@@ -93,7 +92,6 @@ impl<P, A> Lane<P, A> {
             decided: Vec::new(),
             removals: Vec::new(),
             given_up: Vec::new(),
-            unreadable: BTreeSet::new(),
         }
     }
 
@@ -145,7 +143,7 @@ impl<P, A> Lane<P, A> {
         }
         if seq <= self.loaded || seq > self.evicted {
             // It was acknowledged and is gone.
-            return self.decided.push((answer, Verdict::Safe(By::Kafka)));
+            return self.decided.push((answer, acknowledged(self.rules.policy)));
         }
         let record = Pending::stored(now);
         self.records.insert(seq, record);
@@ -153,16 +151,6 @@ impl<P, A> Lane<P, A> {
         if self.records.get(&seq).is_some_and(|record| record.waiting.is_empty()) {
             self.records.remove(&seq);
         }
-    }
-
-    /// Rows on disk that do not read: their records are lost, and a duplicate of one is the only copy.
-    pub(in crate::delivery) fn do_not_read(&mut self, seqs: &[Seq]) {
-        self.unreadable.extend(seqs);
-    }
-
-    /// Whether a record on disk does not read.
-    pub(in crate::delivery) fn reads_not(&self, seq: Seq) -> bool {
-        self.unreadable.contains(&seq)
     }
 
     fn wait(&mut self, seq: Seq, answer: A, since: Instant, now: Instant) {
@@ -334,16 +322,16 @@ impl<P, A> Lane<P, A> {
     }
 
     /// These are committed and fsynced.
-    pub(in crate::delivery) fn committed(&mut self, seqs: &[Seq], now: Instant) {
-        for seq in seqs {
-            let Some(record) = self.records.get_mut(seq) else { continue };
+    pub(in crate::delivery) fn committed(&mut self, committed: &[Committed], now: Instant) {
+        for seq in committed.iter().map(|committed| committed.seq()) {
+            let Some(record) = self.records.get_mut(&seq) else { continue };
             record.disk = Disk::Stored;
-            self.judge(*seq, now);
-            self.settle(*seq);
+            self.judge(seq, now);
+            self.settle(seq);
         }
         // The youngest first: what memory keeps is what leaves next.
-        for seq in seqs.iter().rev() {
-            self.leave_on_disk(*seq);
+        for committed in committed.iter().rev() {
+            self.leave_on_disk(committed.seq());
         }
     }
 
@@ -432,7 +420,8 @@ impl<P, A> Lane<P, A> {
     }
 
     /// The broker has it. Gives what was sent.
-    pub(in crate::delivery) fn acked(&mut self, seq: Seq, now: Instant) -> Option<P> {
+    pub(in crate::delivery) fn acked(&mut self, acked: Acked, now: Instant) -> Option<P> {
+        let seq = acked.seq();
         let record = self.records.get_mut(&seq).filter(|record| matches!(record.broker, Broker::Sent { .. }))?;
         record.broker = Broker::Acked;
         let (key, bytes) = (record.key, record.bytes);

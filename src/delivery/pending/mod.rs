@@ -13,7 +13,7 @@ mod step;
 
 pub(super) use lane::Lane as Pending;
 pub(super) use memory::{Due, Found, Limits, Memory};
-pub(super) use record::{By, Seq, Verdict};
+pub(super) use record::{Seq, Verdict, acknowledged, parked};
 pub(super) use resend::{Failure, Route};
 pub(super) use step::{Amount, Arrival, New, Refused, Rules, Step, Waiting};
 

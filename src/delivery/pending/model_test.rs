@@ -17,7 +17,7 @@ use super::{
     resend::{Failure, Route},
     step::{Amount, Arrival, New, Refused, Rules, Step},
 };
-use crate::delivery::AnswerAfter;
+use crate::delivery::{AnswerAfter, broker::Acked, store::Committed};
 
 const EVENTS: usize = 0;
 const DLQ: usize = 1;
@@ -318,7 +318,7 @@ impl World {
 
     fn delivered(&mut self, lane: usize, seq: Seq, rec: Rec) {
         self.topics[lane].push((seq, rec));
-        if let Some(rec) = self.lanes[lane].acked(seq, self.now) {
+        if let Some(rec) = self.lanes[lane].acked(Acked::in_a_test(seq), self.now) {
             self.ids.acked(rec.second(), rec.id);
         }
         for refused in self.lanes[lane].recover(self.now) {
@@ -392,7 +392,7 @@ impl World {
     }
 
     fn stored(&mut self, lane: usize, seq: Seq, rec: Rec) {
-        self.lanes[lane].committed(&[seq], self.now);
+        self.lanes[lane].committed(&[Committed::in_a_test(seq)], self.now);
         if self.ids.find(rec.second(), &rec.id) == Found::Known((lane, seq)) {
             self.ids.stored(rec.second(), &rec.id);
         }
@@ -414,7 +414,7 @@ impl World {
             if pending {
                 self.lanes[lane].join(first, answer, since, self.now);
             } else {
-                self.answered(answer, Verdict::Safe(By::Kafka));
+                self.answered(answer, Verdict::Safe(By::KAFKA));
             }
         }
     }
@@ -482,8 +482,8 @@ impl World {
         let in_kafka = self.topics.iter().flatten().any(|(_, other)| other.id == rec.id);
         let on_disk = self.disk.values().any(|other| other.id == rec.id);
         match verdict {
-            Verdict::Safe(By::Kafka) => assert!(in_kafka, "{rec:?} is not in Kafka"),
-            Verdict::Safe(By::Disk) => {
+            Verdict::Safe(By::KAFKA) => assert!(in_kafka, "{rec:?} is not in Kafka"),
+            Verdict::Safe(By::DISK) => {
                 assert_ne!(self.policy, AnswerAfter::KafkaOnly);
                 assert!(on_disk || in_kafka, "{rec:?} is not on disk");
             }

@@ -49,13 +49,22 @@ pub(in crate::delivery) enum Broker {
     Refused(&'static str),
 }
 
-/// Where a safe record is.
+/// Where a safe record is: in Kafka, or in the fsynced store. Nothing but [`verdict`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum By {
-    /// In Kafka.
-    Kafka,
-    /// In the fsynced store.
-    Disk,
+pub(in crate::delivery) struct By {
+    kafka: bool,
+}
+
+impl By {
+    /// In Kafka; else in the fsynced store.
+    pub(in crate::delivery) fn is_kafka(self) -> bool {
+        self.kafka
+    }
+
+    #[cfg(test)]
+    pub(super) const KAFKA: Self = Self { kafka: true };
+    #[cfg(test)]
+    pub(super) const DISK: Self = Self { kafka: false };
 }
 
 /// What an answer may say now.
@@ -107,14 +116,24 @@ pub(in crate::delivery) fn verdict(
             Policy::KafkaOnly => true,
         };
     if acked && ack_is_enough {
-        Verdict::Safe(By::Kafka)
+        Verdict::Safe(By { kafka: true })
     } else if disk == Disk::Stored && disk_is_enough {
-        Verdict::Safe(By::Disk)
+        Verdict::Safe(By { kafka: false })
     } else if no_place_in_sight {
         Verdict::Refuse
     } else {
         Verdict::Wait
     }
+}
+
+/// The verdict on a record that was acknowledged and is gone from its lane.
+pub(in crate::delivery) fn acknowledged(policy: AnswerAfter) -> Verdict {
+    verdict(policy, false, false, Disk::Failed, &Broker::Acked)
+}
+
+/// The verdict on a record that is parked: committed, and never to be acknowledged.
+pub(in crate::delivery) fn parked(policy: AnswerAfter) -> Verdict {
+    verdict(policy, true, true, Disk::Stored, &Broker::Queued)
 }
 
 #[cfg(test)]
@@ -128,8 +147,8 @@ mod tests {
     fn letter(verdict: Verdict) -> char {
         match verdict {
             Verdict::Wait => 'w',
-            Verdict::Safe(By::Kafka) => 'k',
-            Verdict::Safe(By::Disk) => 'd',
+            Verdict::Safe(by) if by.is_kafka() => 'k',
+            Verdict::Safe(_) => 'd',
             Verdict::Refuse => 'r',
         }
     }
@@ -178,8 +197,8 @@ mod tests {
                 for broker in unacknowledged().into_iter().chain([Broker::Acked]) {
                     for (away, late) in WHEN {
                         match verdict(policy, away, late, disk, &broker) {
-                            Verdict::Safe(By::Kafka) => assert_eq!(broker, Broker::Acked),
-                            Verdict::Safe(By::Disk) => assert_eq!(disk, Disk::Stored),
+                            Verdict::Safe(by) if by.is_kafka() => assert_eq!(broker, Broker::Acked),
+                            Verdict::Safe(_) => assert_eq!(disk, Disk::Stored),
                             Verdict::Wait | Verdict::Refuse => {}
                         }
                     }

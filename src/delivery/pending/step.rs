@@ -31,7 +31,7 @@ impl Amount {
         self.bytes -= bytes;
     }
 
-    pub(super) fn is_below(self, limit: Self) -> bool {
+    pub(in crate::delivery) fn is_below(self, limit: Self) -> bool {
         self.records < limit.records && self.bytes < limit.bytes
     }
 }

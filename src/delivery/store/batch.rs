@@ -1,32 +1,18 @@
 //! One commit's transaction: removals, appends with their remembered ids, moves to the DLQ, forgetting; all or nothing.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
     COUNTER_BITS, Counters, SpoolError,
-    buckets::{BYTES_PER_ROW, Table, buckets, quarantined_seq},
+    buckets::{BYTES_PER_ROW, Bound, Buckets, Table},
     ids::{self, BYTES_PER_ID, Entry, Key},
-    reader::{COLUMNS, stored},
+    known::{Id, Known, NO_EVENT_TIME, at, known},
     row_id,
 };
 use crate::{
     delivery::Lane,
     event::{EventId, Record},
 };
-
-/// The event time of what has none: a quarantined push.
-pub(in crate::delivery) const NO_EVENT_TIME: i64 = 0;
-
-/// Names an event.
-#[expect(clippy::struct_field_names, reason = "an id has many parts, and this one is called the event's id")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::delivery) struct Id {
-    /// Index into `Settings::accounts`.
-    pub(in crate::delivery) account: usize,
-    /// Unix seconds; 0 for a quarantined push.
-    pub(in crate::delivery) event_time: i64,
-    pub(in crate::delivery) event_id: EventId,
-}
 
 /// One record to append.
 #[derive(Debug, Clone, Copy)]
@@ -41,14 +27,6 @@ pub(in crate::delivery) struct Row<'a> {
     pub(in crate::delivery) id: Option<Id>,
 }
 
-/// Where a remembered event's record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) struct Known {
-    /// The lane in which it is pending; `None`: it is in Kafka.
-    pub(in crate::delivery) lane: Option<Lane>,
-    pub(in crate::delivery) seq: u64,
-}
-
 /// An open transaction and what its counters will be.
 pub(in crate::delivery) struct Batch<'a> {
     pub(super) transaction: Transaction<'a>,
@@ -58,12 +36,10 @@ pub(in crate::delivery) struct Batch<'a> {
     committed: &'a mut Counters,
     pub(super) counters: Counters,
     accounts: &'a [i64],
-    pub(super) bucket_seconds: i64,
     /// Remembered by this transaction, each with its event second; written when it is committed.
     ids: Vec<(i64, Entry)>,
-    /// Read when they are first needed.
-    pub(super) live_nonces: Option<Vec<i64>>,
-    pub(super) live_quarantined: Option<Vec<i64>>,
+    nonces: Buckets,
+    quarantined: Buckets,
 }
 
 impl<'a> Batch<'a> {
@@ -83,10 +59,9 @@ impl<'a> Batch<'a> {
             committed,
             counters,
             accounts,
-            bucket_seconds,
             ids: Vec::new(),
-            live_nonces: None,
-            live_quarantined: None,
+            nonces: Buckets::of(Table::Bound, bucket_seconds),
+            quarantined: Buckets::of(Table::Quarantined, bucket_seconds),
         })
     }
 
@@ -113,7 +88,7 @@ impl<'a> Batch<'a> {
         if let Some((_, entry)) = self.ids.iter().rev().find(same) {
             return at(&self.transaction, entry.seq);
         }
-        known(&self.transaction, account, id, &mut self.live_quarantined)
+        known(&self.transaction, account, id, &mut self.quarantined)
     }
 
     /// Stores a record and remembers its id.
@@ -125,11 +100,27 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
+    pub(in crate::delivery) fn bind(
+        &mut self,
+        account: usize,
+        signature: &[u8; 20],
+        id: EventId,
+        received_s: i64,
+    ) -> Result<bool, SpoolError> {
+        let account = self.account(account);
+        let bound = self.nonces.bind(&self.transaction, account, signature, id, received_s)?;
+        self.counters.bound += u64::from(bound == Bound::Now);
+        Ok(bound != Bound::ToAnother)
+    }
+
     /// Remembers an id, or that its record is at another place now.
     pub(in crate::delivery) fn remember(&mut self, id: &Id, seq: u64) -> Result<(), SpoolError> {
         let account = self.account(id.account);
         if id.event_time == NO_EVENT_TIME {
-            return self.remember_quarantined(account, id.event_id, seq);
+            let new = self.quarantined.remember(&self.transaction, account, id.event_id, seq)?;
+            self.counters.quarantined += u64::from(new);
+            return Ok(());
         }
         self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
         self.counters.remembered += 1;
@@ -211,8 +202,22 @@ impl<'a> Batch<'a> {
         Ok(self.forget_after(Key::MIN, i64::MAX, i64::MAX, limit)?.1)
     }
 
-    /// Looks at rows behind `after` with an event time before `before`, until they hold `limit` ids, and forgets those with seqs
-    /// below `seq`. Returns where to go on, and how many ids were forgotten.
+    /// Forgets up to `limit` rows of the buckets that end before `cutoff`, the oldest first. Returns how many.
+    pub(in crate::delivery) fn forget_buckets(
+        &mut self,
+        table: Table,
+        cutoff: i64,
+        limit: usize,
+    ) -> Result<u64, SpoolError> {
+        let (buckets, count) = match table {
+            Table::Bound => (&self.nonces, &mut self.counters.bound),
+            Table::Quarantined => (&self.quarantined, &mut self.counters.quarantined),
+        };
+        let forgotten = buckets.forget(&self.transaction, cutoff, limit)?;
+        *count = count.saturating_sub(forgotten);
+        Ok(forgotten)
+    }
+
     fn forget_after(
         &mut self,
         after: Key,
@@ -220,30 +225,7 @@ impl<'a> Batch<'a> {
         seq: i64,
         limit: usize,
     ) -> Result<(Option<Key>, u64), SpoolError> {
-        let (end, _) = ids::keys_of(before);
-        let (mut looked_at, mut forgotten, mut last) = (0, 0, None);
-        let rows = "SELECT key, seq, length(ids) FROM remembered WHERE key > ? AND key < ? ORDER BY key";
-        let mut rows = self.transaction.prepare_cached(rows)?;
-        let mut rows = rows.query([after, end])?;
-        while looked_at < limit as u64 {
-            last = match rows.next()? {
-                None => break,
-                Some(row) => {
-                    let ids = ids::count(row.get(2)?);
-                    looked_at += ids;
-                    if row.get::<_, i64>(1)? < seq {
-                        forgotten += ids;
-                    }
-                    Some(row.get(0)?)
-                }
-            };
-        }
-        let next = last.filter(|_| looked_at >= limit as u64);
-        if let Some(last) = last {
-            // One range of the tree: the appends of this batch wait for it.
-            let delete = "DELETE FROM remembered WHERE key > ? AND key <= ? AND seq < ?";
-            self.transaction.prepare_cached(delete)?.execute([after, last, seq])?;
-        }
+        let (next, forgotten) = ids::forget(&self.transaction, after, before, seq, limit)?;
         self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
         Ok((next, forgotten))
     }
@@ -263,45 +245,6 @@ impl<'a> Batch<'a> {
         *self.committed = self.counters;
         Ok(())
     }
-}
-
-/// What the spool knows of an id, if anything. One whose pending record does not read is not known: its re-delivery is the
-/// only copy that there is.
-pub(super) fn known(
-    connection: &Connection,
-    account: i64,
-    id: &Id,
-    live: &mut Option<Vec<i64>>,
-) -> Result<Option<Known>, SpoolError> {
-    let mut seq = None;
-    if id.event_time == NO_EVENT_TIME {
-        let live = match live {
-            Some(live) => live,
-            unread => unread.insert(buckets(connection, Table::Quarantined)?),
-        };
-        seq = quarantined_seq(connection, live, account, id.event_id)?;
-    }
-    if seq.is_none() {
-        seq = ids::find(connection, account, id.event_time, id.event_id)?;
-    }
-    seq.map_or(Ok(None), |seq| at(connection, seq))
-}
-
-fn at(connection: &Connection, seq: u64) -> Result<Option<Known>, SpoolError> {
-    Ok(lane_of(connection, seq)?.map(|lane| Known { lane, seq }))
-}
-
-/// The lane in which a seq is pending, if any; `None` when its record is there and does not read.
-#[expect(clippy::option_option, reason = "whether it reads, and where it is")]
-pub(super) fn lane_of(connection: &Connection, seq: u64) -> Result<Option<Option<Lane>>, SpoolError> {
-    let mut row = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM pending WHERE id = ?"))?;
-    for lane in Lane::ALL {
-        let found = row.query_row([row_id(lane, seq)], |row| Ok(stored(row).is_ok())).optional()?;
-        if let Some(reads) = found {
-            return Ok(reads.then_some(Some(lane)));
-        }
-    }
-    Ok(Some(None))
 }
 
 /// Bytes of a record as `spool.max_bytes` counts them.

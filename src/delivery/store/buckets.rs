@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Batch, Spool, SpoolError};
+use super::{SpoolError, second_of_seq};
 use crate::event::EventId;
 
 /// Bytes that one row takes in pages that inserts in no order have left two thirds full.
@@ -37,101 +37,100 @@ impl Table {
     }
 }
 
-impl Batch<'_> {
-    /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
-    pub(in crate::delivery) fn bind(
+/// One of the tables in one transaction.
+pub(super) struct Buckets {
+    table: Table,
+    /// How long a bucket is.
+    seconds: i64,
+    /// Those that hold something, once they were read.
+    live: Option<Vec<i64>>,
+}
+
+/// What became of a signature that was to be bound to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    Now,
+    Before,
+    /// To another event.
+    ToAnother,
+}
+
+impl Buckets {
+    pub(super) fn of(table: Table, seconds: i64) -> Self {
+        Self { table, seconds, live: None }
+    }
+
+    /// Those that hold something, the oldest first.
+    pub(super) fn live(&mut self, connection: &Connection) -> Result<&mut Vec<i64>, SpoolError> {
+        match &mut self.live {
+            Some(live) => Ok(live),
+            unread => Ok(unread.insert(buckets(connection, self.table)?)),
+        }
+    }
+
+    /// Binds a signature to an event, unless it is bound.
+    pub(super) fn bind(
         &mut self,
-        account: usize,
+        connection: &Connection,
+        account: i64,
         signature: &[u8; 20],
         id: EventId,
         received_s: i64,
-    ) -> Result<bool, SpoolError> {
-        let (account, bucket) = (self.account(account), self.bucket(received_s));
-        let live = match &mut self.live_nonces {
-            Some(live) => live,
-            unread => unread.insert(buckets(&self.transaction, Table::Bound)?),
-        };
-        if let Some(same) = bound_to(&self.transaction, live, account, signature, id)? {
-            return Ok(same);
+    ) -> Result<Bound, SpoolError> {
+        let bucket = self.bucket(received_s);
+        let live = self.live(connection)?;
+        match bound_to(connection, live, account, signature, id)? {
+            Some(true) => return Ok(Bound::Before),
+            Some(false) => return Ok(Bound::ToAnother),
+            None => {}
         }
-        self.transaction.prepare_cached("INSERT INTO bound VALUES (?, ?, ?, ?)")?.execute(params![
-            bucket,
-            signature,
-            account,
-            id.as_bytes()
-        ])?;
+        let mut insert = connection.prepare_cached("INSERT INTO bound VALUES (?, ?, ?, ?)")?;
+        insert.execute(params![bucket, signature, account, id.as_bytes()])?;
         if !live.contains(&bucket) {
             live.push(bucket);
         }
-        self.counters.bound += 1;
+        Ok(Bound::Now)
+    }
+
+    /// Remembers the id of a quarantined push, or that its record is at another place now. Whether the id is new.
+    pub(super) fn remember(
+        &mut self,
+        connection: &Connection,
+        account: i64,
+        id: EventId,
+        seq: u64,
+    ) -> Result<bool, SpoolError> {
+        let bucket = self.bucket(second_of_seq(seq));
+        let live = self.live(connection)?;
+        let update = "UPDATE quarantined SET seq = ? WHERE bucket = ? AND event_id = ? AND account = ?";
+        let mut update = connection.prepare_cached(update)?;
+        for bucket in live.iter().rev() {
+            if update.execute(params![seq.cast_signed(), bucket, id.as_bytes(), account])? > 0 {
+                return Ok(false);
+            }
+        }
+        let mut insert = connection.prepare_cached("INSERT INTO quarantined VALUES (?, ?, ?, ?)")?;
+        insert.execute(params![bucket, id.as_bytes(), account, seq.cast_signed()])?;
+        if !live.contains(&bucket) {
+            live.push(bucket);
+        }
         Ok(true)
     }
 
-    /// Remembers the id of a quarantined push, or that its record is at another place now.
-    pub(super) fn remember_quarantined(&mut self, account: i64, id: EventId, seq: u64) -> Result<(), SpoolError> {
-        let bucket = self.bucket(super::second_of_seq(seq));
-        let live = match &mut self.live_quarantined {
-            Some(live) => live,
-            unread => unread.insert(buckets(&self.transaction, Table::Quarantined)?),
-        };
-        let update = "UPDATE quarantined SET seq = ? WHERE bucket = ? AND event_id = ? AND account = ?";
-        let mut update = self.transaction.prepare_cached(update)?;
-        for bucket in live.iter().rev() {
-            if update.execute(params![seq.cast_signed(), bucket, id.as_bytes(), account])? > 0 {
-                return Ok(());
-            }
-        }
-        self.transaction.prepare_cached("INSERT INTO quarantined VALUES (?, ?, ?, ?)")?.execute(params![
-            bucket,
-            id.as_bytes(),
-            account,
-            seq.cast_signed()
-        ])?;
-        if !live.contains(&bucket) {
-            live.push(bucket);
-        }
-        self.counters.quarantined += 1;
-        Ok(())
-    }
-
-    /// The bucket of what is received in a second: the second in which the bucket ends.
+    /// The end of the bucket that a second of receipt belongs to.
     fn bucket(&self, received_s: i64) -> i64 {
-        received_s.div_euclid(self.bucket_seconds).saturating_add(1).saturating_mul(self.bucket_seconds)
+        received_s.div_euclid(self.seconds).saturating_add(1).saturating_mul(self.seconds)
     }
 
-    /// Forgets up to `limit` rows of buckets that ended before `cutoff` (Unix seconds), the oldest first. Returns how many.
-    pub(in crate::delivery) fn forget_buckets(
-        &mut self,
-        table: Table,
-        cutoff: i64,
-        limit: usize,
-    ) -> Result<u64, SpoolError> {
-        let (name, key) = (table.name(), table.key());
+    /// Forgets up to `limit` rows of buckets that end before `cutoff`, the oldest bucket first. Returns how many.
+    pub(super) fn forget(&self, connection: &Connection, cutoff: i64, limit: usize) -> Result<u64, SpoolError> {
+        let (name, key) = (self.table.name(), self.table.key());
         let delete = format!(
             "DELETE FROM {name} WHERE (bucket, {key}, account) IN
              (SELECT bucket, {key}, account FROM {name} WHERE bucket < ? ORDER BY bucket LIMIT ?)"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let forgotten = self.transaction.prepare_cached(&delete)?.execute([cutoff, limit])? as u64;
-        let count = match table {
-            Table::Bound => &mut self.counters.bound,
-            Table::Quarantined => &mut self.counters.quarantined,
-        };
-        *count = count.saturating_sub(forgotten);
-        Ok(forgotten)
-    }
-}
-
-impl Spool {
-    /// Whether a signature is bound to another event; without writing: reading works on a full disk too.
-    pub(in crate::delivery) fn is_bound_to_another(
-        &self,
-        account: usize,
-        signature: &[u8; 20],
-        id: EventId,
-    ) -> Result<bool, SpoolError> {
-        let live = buckets(&self.connection, Table::Bound)?;
-        Ok(bound_to(&self.connection, &live, self.account(account), signature, id)? == Some(false))
+        Ok(connection.prepare_cached(&delete)?.execute([cutoff, limit])? as u64)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::{Batch, Id, Reader, Row, Spool, SpoolError, Stored, read_counters, row_id};
 use crate::delivery::Lane;
@@ -16,19 +16,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 512;
 /// Bytes of their values.
 const BYTES_AT_ONCE: usize = 2 * 1024 * 1024;
-
-impl SpoolError {
-    /// Whether the database's content is at fault, and not the disk, a lock, a permission or another release's layout.
-    pub(in crate::delivery) fn is_damage(&self) -> bool {
-        match self {
-            Self::Database(error) => {
-                matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-            }
-            Self::Incomplete { .. } | Self::Counters => true,
-            Self::Folder(_) | Self::Layout { .. } | Self::Damaged { .. } | Self::LogInUse => false,
-        }
-    }
-}
 
 /// Looks for damage where a start and the first events would meet it: in the schema, the counters, the pending records'
 /// places (for a bounded time) and both ends of what is remembered.
@@ -63,26 +50,20 @@ pub(super) fn report(damage: &SpoolError, aside: &Path) {
     );
 }
 
-impl Spool {
-    /// Takes what reads of the pending records of a database that was set aside over, in their places.
-    pub(super) fn take_over(&mut self, accounts: &[String]) {
-        let Some(aside) = self.folder.to_take_over() else { return };
-        match copy(self, accounts, &aside) {
-            Ok(Taken { records, damaged: 0 }) => tracing::warn!(records, "its pending records were taken over"),
-            Ok(Taken { records, damaged }) => {
-                tracing::error!(
-                    records,
-                    damaged,
-                    "its pending records were taken over, but for those in damaged places"
-                );
-            }
-            Err(error) if error.is_damage() => tracing::error!(%error, "none of its pending records reads"),
-            Err(error) => {
-                return tracing::error!(%error, "its pending records were not all taken over; the next start goes on");
-            }
+/// Takes what reads of the pending records of a database that was set aside over, in their places.
+pub(super) fn take_over(spool: &mut Spool, accounts: &[String]) {
+    let Some(aside) = spool.folder.to_take_over() else { return };
+    match copy(spool, accounts, &aside) {
+        Ok(Taken { records, damaged: 0 }) => tracing::warn!(records, "its pending records were taken over"),
+        Ok(Taken { records, damaged }) => {
+            tracing::error!(records, damaged, "its pending records were taken over, but for those in damaged places");
         }
-        self.folder.took_over();
+        Err(error) if error.is_damage() => tracing::error!(%error, "none of its pending records reads"),
+        Err(error) => {
+            return tracing::error!(%error, "its pending records were not all taken over; the next start goes on");
+        }
     }
+    spool.folder.took_over();
 }
 
 /// What became of the pending records.
@@ -105,7 +86,7 @@ fn copy(spool: &mut Spool, accounts: &[String], aside: &Path) -> Result<Taken, S
                 let account = accounts.iter().position(|known| Some(known) == name.as_ref());
                 let id = account.zip(*event);
                 let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
-                batch.adopt(&Row { lane, seq: *seq, account, received_at_ms: *received_at_ms, record, id })?;
+                adopt(&mut batch, &Row { lane, seq: *seq, account, received_at_ms: *received_at_ms, record, id })?;
             }
             batch.commit()?;
             spool.move_log_when_due()?;
@@ -120,18 +101,16 @@ fn copy(spool: &mut Spool, accounts: &[String], aside: &Path) -> Result<Taken, S
     Ok(taken)
 }
 
-impl Batch<'_> {
-    /// Stores a record of another database in the place that it had there, unless a start before this one has done so. Its
-    /// id, where that is known, is remembered with it.
-    fn adopt(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
-        let place = row_id(row.lane, row.seq);
-        if self.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([place])? {
-            return Ok(());
-        }
-        self.append(row)?;
-        self.counters.last_seq = self.counters.last_seq.max(row.seq);
-        Ok(())
+/// Stores a record of another database in the place that it had there, unless a start before this one has done so. Its
+/// id, where that is known, is remembered with it.
+fn adopt(batch: &mut Batch<'_>, row: &Row<'_>) -> Result<(), SpoolError> {
+    let place = row_id(row.lane, row.seq);
+    if batch.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([place])? {
+        return Ok(());
     }
+    batch.append(row)?;
+    batch.counters.last_seq = batch.counters.last_seq.max(row.seq);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Reader, Spool, SpoolError, Stored, size_of};
+use super::{Reader, Spool, SpoolError, Stored, room, size_of};
 use crate::delivery::Lane;
 
 /// Records of one page.
@@ -21,26 +21,24 @@ pub enum Spooled {
     Output(#[from] io::Error),
 }
 
-impl Reader {
-    /// Every pending record of a lane, in order, a page at a time. Returns how many places did not read.
-    ///
-    /// # Errors
-    /// When the spool does not read, or `write` fails.
-    pub fn each_page<E: From<SpoolError>>(
-        &self,
-        lane: Lane,
-        mut write: impl FnMut(&[Stored]) -> Result<(), E>,
-    ) -> Result<u64, E> {
-        let (mut after, mut damaged) = (0, 0);
-        loop {
-            let page = self.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
-            write(&page.records)?;
-            damaged += page.damaged;
-            if page.complete {
-                return Ok(damaged);
-            }
-            after = page.last;
+/// Every pending record of a lane, in order, a page at a time. Returns how many places did not read.
+///
+/// # Errors
+/// When the spool does not read, or `write` fails.
+pub fn each_page<E: From<SpoolError>>(
+    reader: &Reader,
+    lane: Lane,
+    mut write: impl FnMut(&[Stored]) -> Result<(), E>,
+) -> Result<u64, E> {
+    let (mut after, mut damaged) = (0, 0);
+    loop {
+        let page = reader.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
+        write(&page.records)?;
+        damaged += page.damaged;
+        if page.complete {
+            return Ok(damaged);
         }
+        after = page.last;
     }
 }
 
@@ -59,10 +57,10 @@ pub fn take_out(
     let mut spool = Spool::open(folder, &[])?;
     let mut damaged = 0;
     for lane in lanes {
-        damaged += reader.each_page(*lane, |page| {
+        damaged += each_page(&reader, *lane, |page| {
             write(page)?;
             let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            Ok::<_, Spooled>(spool.remove(&mut [(*lane, removed)])?)
+            Ok::<_, Spooled>(room::remove(&mut spool, &mut [(*lane, removed)])?)
         })?;
     }
     spool.tidy();

@@ -127,3 +127,39 @@ pub(super) fn write(connection: &Connection, ids: &mut [(i64, Entry)]) -> Result
     }
     Ok(())
 }
+
+/// Looks at rows behind `after` with an event second before `before`, until they hold `limit` ids, and forgets those with seqs
+/// below `seq`. Returns where to go on, and how many ids were forgotten.
+pub(super) fn forget(
+    connection: &Connection,
+    after: Key,
+    before: i64,
+    seq: i64,
+    limit: usize,
+) -> Result<(Option<Key>, u64), SpoolError> {
+    let (end, _) = keys_of(before);
+    let (mut looked_at, mut forgotten, mut last) = (0, 0, None);
+    let rows = "SELECT key, seq, length(ids) FROM remembered WHERE key > ? AND key < ? ORDER BY key";
+    let mut rows = connection.prepare_cached(rows)?;
+    let mut rows = rows.query([after, end])?;
+    while looked_at < limit as u64 {
+        last = match rows.next()? {
+            None => break,
+            Some(row) => {
+                let ids = count(row.get(2)?);
+                looked_at += ids;
+                if row.get::<_, i64>(1)? < seq {
+                    forgotten += ids;
+                }
+                Some(row.get(0)?)
+            }
+        };
+    }
+    let next = last.filter(|_| looked_at >= limit as u64);
+    if let Some(last) = last {
+        // One range of the tree: the appends of this batch wait for it.
+        let delete = "DELETE FROM remembered WHERE key > ? AND key <= ? AND seq < ?";
+        connection.prepare_cached(delete)?.execute([after, last, seq])?;
+    }
+    Ok((next, forgotten))
+}

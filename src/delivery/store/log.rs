@@ -23,7 +23,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-use super::{Spool, SpoolError};
+use super::SpoolError;
 
 /// Frames of the log after which it is moved into the database: half of the reserve.
 const LOG_FRAMES: u32 = 500;
@@ -79,61 +79,59 @@ impl Log {
         }
         Ok(Self { gate: Gate::default(), frames, tried_at: 0, found, halfway: false, kept: false })
     }
-}
 
-impl Spool {
     /// Makes sure that nothing is appended to a log that another process wrote.
-    pub(super) fn begin_log_anew(&mut self) -> Result<(), SpoolError> {
-        if self.log.found && !self.checkpoint(Checkpoint::Truncate)? {
+    pub(super) fn begin_anew(&mut self, connection: &Connection) -> Result<(), SpoolError> {
+        if self.found && !self.checkpoint(connection, Checkpoint::Truncate)? {
             return Err(SpoolError::LogInUse);
         }
-        self.log.found = false;
+        self.found = false;
         Ok(())
     }
 
     /// Moves the log into the database when it has grown.
-    pub(in crate::delivery) fn move_log_when_due(&mut self) -> Result<(), SpoolError> {
-        let frames = self.log.frames.load(Ordering::Relaxed);
-        if frames < self.log.tried_at {
-            self.log.tried_at = 0;
+    pub(super) fn move_when_due(&mut self, connection: &Connection) -> Result<(), SpoolError> {
+        let frames = self.frames.load(Ordering::Relaxed);
+        if frames < self.tried_at {
+            self.tried_at = 0;
         }
-        if frames - self.log.tried_at < LOG_FRAMES {
+        if frames - self.tried_at < LOG_FRAMES {
             return Ok(());
         }
-        self.log.tried_at = frames;
-        self.checkpoint(Checkpoint::Move).map(|_| ())
+        self.tried_at = frames;
+        self.checkpoint(connection, Checkpoint::Move).map(|_| ())
     }
 
     /// Moves the log into the database and gives its blocks back, where nobody is in the way.
-    pub(super) fn truncate_log(&mut self) -> bool {
-        let truncated = self.checkpoint(Checkpoint::Truncate).is_ok_and(|whole| whole);
-        self.log.found &= !truncated;
+    pub(super) fn truncate(&mut self, connection: &Connection) -> bool {
+        let truncated = self.checkpoint(connection, Checkpoint::Truncate).is_ok_and(|whole| whole);
+        self.found &= !truncated;
         truncated
     }
 
     /// Whether all of it was done.
-    fn checkpoint(&mut self, how: Checkpoint) -> Result<bool, SpoolError> {
-        if self.log.kept {
+    fn checkpoint(&mut self, connection: &Connection, how: Checkpoint) -> Result<bool, SpoolError> {
+        if self.kept {
             return Ok(false);
         }
-        let gate = Arc::clone(&self.log.gate);
+        let gate = Arc::clone(&self.gate);
         let _nobody_reads = gate.write().unwrap_or_else(PoisonError::into_inner);
         let pragma = match how {
             Checkpoint::Move => "PRAGMA wal_checkpoint(PASSIVE)",
             Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
-        let done = self.connection.query_row(pragma, [], |row| {
+        let done = connection.query_row(pragma, [], |row| {
             let (busy, log, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((busy == 0, log == moved))
         });
         match done {
             Ok((unhindered, whole)) => {
-                self.log.halfway = !whole;
+                self.halfway = !whole;
                 Ok(unhindered && whole)
             }
             Err(error) => {
-                self.log.kept = self.log.halfway && error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
-                if self.log.kept {
+                self.kept = self.halfway && error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+                if self.kept {
                     tracing::error!(
                         "the spool's log is kept as it is and grows until the next start: moving it failed after another process had stopped it half-way"
                     );

@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Reader, SpoolError,
-    batch::NO_EVENT_TIME,
     buckets::{Table, bound_to, buckets, quarantined_seq},
     database::LAYOUT_BEFORE,
     ids,
+    known::NO_EVENT_TIME,
     upgrade::recent_ids,
 };
 use crate::event::EventId;

@@ -13,11 +13,16 @@ mod batch;
 #[doc(hidden)]
 pub mod bench;
 mod buckets;
+mod commit;
 mod damage;
 mod database;
+mod error;
 mod export;
 mod folder;
+mod forgetter;
+mod handle;
 mod ids;
+mod known;
 mod log;
 mod memory;
 mod pages;
@@ -32,20 +37,22 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Lane;
+use super::{Lane, pending::Seq};
+use crate::event::EventId;
+use buckets::{Buckets, Table};
 use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
-pub(super) use batch::{Batch, Id, Known, Row, size_of};
-pub use export::{Spooled, take_out};
+pub(super) use batch::{Batch, Row, size_of};
+pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Moved, NonceUse, Removal, Undecided};
+pub use error::SpoolError;
+pub use export::{Spooled, each_page, take_out};
 pub use folder::{FolderError, network_file_system};
+pub(super) use handle::{Opened, Read, Report as StoreReport, Rules, Status, Store};
+pub(super) use known::{Id, Known, NO_EVENT_TIME};
 pub use memory::Memory;
 pub use place::{spool_folder, volatile_file_system};
 pub use reader::{Page, Reader, Report, Stored};
 pub use verify::Verified;
-pub(super) use worker::{
-    Append, Commit, Decided, Decision, Moved, NonceUse, Opened, Removal, Report as StoreReport, Rules, StartError,
-    Status, Store, Undecided,
-};
 
 /// Bits of a row id below the lane.
 const SEQ_BITS: u32 = 56;
@@ -53,50 +60,6 @@ const SEQ_BITS: u32 = 56;
 const COUNTER_BITS: u32 = 16;
 /// An eighth of the default window.
 const BUCKET_SECONDS: i64 = 6 * 3600;
-
-/// Why the spool failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// SQLite says no: disk full, disk failing, database damaged.
-    #[error("the spool's database: {0}")]
-    Database(#[from] rusqlite::Error),
-    /// The database is of a layout that this release does not know.
-    #[error(
-        "the spool was written by another release (layout {found}, this release knows {LAYOUT}): start that release again"
-    )]
-    Layout {
-        /// What stands in the database.
-        found: i64,
-    },
-    /// The counters are missing, or beyond what any spool counts.
-    #[error("the spool's counters are damaged")]
-    Counters,
-    /// The database is whole as such, and not what a spool is.
-    #[error("the spool's database: {what}")]
-    Incomplete {
-        /// What is missing.
-        what: &'static str,
-    },
-    /// The log of the last run cannot be begun anew.
-    #[error("another process reads the spool, and until it ends nothing can be appended to what the last run left")]
-    LogInUse,
-    /// A pending record's bytes do not read.
-    #[error("a pending record (row {row}) does not read")]
-    Damaged {
-        /// Its row.
-        row: i64,
-    },
-}
-
-impl SpoolError {
-    /// Whether the disk is full.
-    pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
-    }
-}
 
 /// What the spool holds, kept in the same transaction as what it counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,7 +105,7 @@ impl Spool {
             opened => opened?,
         };
         let mut spool = Self::opened(folder, opened, accounts)?;
-        spool.take_over(accounts);
+        damage::take_over(&mut spool, accounts);
         Ok(spool)
     }
 
@@ -155,7 +118,7 @@ impl Spool {
         let mut spool =
             Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
         // Where that fails, every batch tries it again first.
-        let _ = spool.begin_log_anew();
+        let _ = spool.log.begin_anew(&spool.connection);
         spool.accounts =
             accounts.iter().map(|name| account_number(&spool.connection, name)).collect::<Result<_, _>>()?;
         Ok(spool)
@@ -187,13 +150,35 @@ impl Spool {
 
     /// Begins one group commit.
     pub(super) fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
-        self.begin_log_anew()?;
+        self.log.begin_anew(&self.connection)?;
         Batch::begin(&self.connection, &mut self.counters, &self.accounts, self.bucket_seconds)
     }
 
     /// What is known of an id without writing: reading works on a full disk too.
     pub(super) fn known(&self, id: &Id) -> Result<Option<Known>, SpoolError> {
-        batch::known(&self.connection, self.account(id.account), id, &mut None)
+        let mut quarantined = Buckets::of(Table::Quarantined, self.bucket_seconds);
+        known::known(&self.connection, self.account(id.account), id, &mut quarantined)
+    }
+
+    /// Whether a signature is bound to another event; without writing.
+    pub(super) fn is_bound_to_another(
+        &self,
+        account: usize,
+        signature: &[u8; 20],
+        id: EventId,
+    ) -> Result<bool, SpoolError> {
+        let live = buckets::buckets(&self.connection, Table::Bound)?;
+        Ok(buckets::bound_to(&self.connection, &live, self.account(account), signature, id)? == Some(false))
+    }
+
+    /// Moves the log into the database when it has grown.
+    pub(super) fn move_log_when_due(&mut self) -> Result<(), SpoolError> {
+        self.log.move_when_due(&self.connection)
+    }
+
+    /// Moves the log into the database and gives its blocks back, where nobody is in the way.
+    pub(super) fn truncate_log(&mut self) -> bool {
+        self.log.truncate(&self.connection)
     }
 
     fn account(&self, index: usize) -> i64 {
@@ -218,8 +203,8 @@ impl Spool {
                 row.get_ref(1)?.as_blob().map_err(|_| SpoolError::Incomplete { what: "an id does not read" })?;
             for ids::Entry { id: event_id, account, seq } in ids::entries(bytes) {
                 let Some(account) = self.accounts.iter().position(|known| *known == account) else { continue };
-                let lane = batch::lane_of(&self.connection, seq)?.unwrap_or(None);
-                found.push((Id { account, event_time, event_id }, Known { lane, seq }));
+                let lane = known::lane_of(&self.connection, seq)?.unwrap_or(None);
+                found.push((Id { account, event_time, event_id }, Known { lane, seq: Seq(seq) }));
             }
             if found.len() >= most {
                 return Ok((newest(i64::MAX)?, Vec::new()));

@@ -1,12 +1,20 @@
 //! The thread that reads pending records beside the store's own: a disk that hangs in a write does not stop it.
 
 use std::{
-    sync::mpsc::{self, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
     thread::JoinHandle,
 };
 
-use super::{Reader, SpoolError, worker};
-use crate::delivery::{Lane, watch};
+use super::{
+    Id, Reader, SpoolError,
+    commit::Append,
+    handle::{Read, Report, Reports},
+    reader::{Page, Stored},
+};
+use crate::delivery::{Lane, pending::Seq, submission::Sending, watch};
 
 /// Records read at once.
 const RECORDS: usize = 512;
@@ -15,33 +23,46 @@ const BYTES: usize = 4 * 1024 * 1024;
 /// Each lane reads one page at a time.
 const READS: usize = 4;
 
-struct Read {
+struct Asked {
     lane: Lane,
-    after: u64,
-    upto: u64,
+    after: Seq,
+    upto: Seq,
 }
 
 /// The thread's handle.
 #[derive(Debug)]
 pub(super) struct Pages {
-    reads: SyncSender<Option<Read>>,
+    reads: SyncSender<Option<Asked>>,
     thread: JoinHandle<()>,
 }
 
-pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: worker::Reports) -> std::io::Result<Pages> {
-    let (reads, queue) = mpsc::sync_channel::<Option<Read>>(READS + 1);
+pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std::io::Result<Pages> {
+    let (reads, queue) = mpsc::sync_channel::<Option<Asked>>(READS + 1);
     let thread = watch::spawn("store-read", move || {
-        while let Ok(Some(Read { lane, after, upto })) = queue.recv() {
-            let page = reader.pending(lane, after, upto, RECORDS, BYTES);
+        while let Ok(Some(Asked { lane, after, upto })) = queue.recv() {
+            let page = reader.pending(lane, after.0, upto.0, RECORDS, BYTES);
             let page = page.map_err(|error| report(&error)).ok().map(|page| {
-                let upto = if page.complete { upto } else { page.last.max(after) };
-                let (appends, unreadable) = worker::sending(page, lane, &accounts);
-                (appends, unreadable, upto)
+                let upto = if page.complete { upto } else { Seq(page.last).max(after) };
+                read(page, upto, lane, &accounts)
             });
-            reports(worker::Report::Page { lane, page });
+            reports(Report::Page { lane, page });
         }
     })?;
     Ok(Pages { reads, thread })
+}
+
+/// Records in the form of those on their way.
+fn read(page: Page, upto: Seq, lane: Lane, accounts: &[i64]) -> Read {
+    let append = |stored: Stored| {
+        let account = accounts.iter().position(|number| *number == stored.account);
+        let id = account.zip(stored.event);
+        let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
+        let (record, received_at_ms) = (stored.record, stored.received_at_ms);
+        let sending = Sending { record, account, received_at_ms, id, signature: None };
+        Append { lane, seq: Seq(stored.seq), sending: Arc::new(sending) }
+    };
+    let unreadable = page.unreadable.into_iter().map(Seq).collect();
+    Read { records: page.records.into_iter().map(append).collect(), unreadable, upto }
 }
 
 fn report(error: &SpoolError) {
@@ -49,8 +70,8 @@ fn report(error: &SpoolError) {
 }
 
 impl Pages {
-    pub(super) fn read(&self, lane: Lane, after: u64, upto: u64) {
-        let _ = self.reads.try_send(Some(Read { lane, after, upto }));
+    pub(super) fn read(&self, lane: Lane, after: Seq, upto: Seq) {
+        let _ = self.reads.try_send(Some(Asked { lane, after, upto }));
     }
 
     pub(super) fn stop(self) {

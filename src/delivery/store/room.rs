@@ -10,61 +10,59 @@ const ENOUGH_FREE_PAGES: i64 = 500;
 /// Records removed in one transaction on a full disk: what it writes fits in the reserve.
 const REMOVE_AT_ONCE: usize = 512;
 
-impl Spool {
-    /// Removes acknowledged records, (seq, bytes) by lane, with the reserve's blocks where the disk is full. What is left in
-    /// `removals` after an error was not removed.
-    pub(in crate::delivery) fn remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)]) -> Result<(), SpoolError> {
-        let removed = self.try_remove(removals, usize::MAX);
-        if !removed.as_ref().is_err_and(SpoolError::is_full) {
-            return removed;
-        }
-        self.folder.release_reserve();
-        let removed = self.try_remove(removals, REMOVE_AT_ONCE);
-        // A removal frees pages: the database need not grow, and the log's blocks are the reserve's again.
-        self.close_room();
-        removed
+/// Removes acknowledged records, (seq, bytes) by lane, with the reserve's blocks where the disk is full. What is left in
+/// `removals` after an error was not removed.
+pub(super) fn remove(spool: &mut Spool, removals: &mut [(Lane, Vec<(u64, u64)>)]) -> Result<(), SpoolError> {
+    let removed = try_remove(spool, removals, usize::MAX);
+    if !removed.as_ref().is_err_and(SpoolError::is_full) {
+        return removed;
     }
+    spool.folder.release_reserve();
+    let removed = try_remove(spool, removals, REMOVE_AT_ONCE);
+    // A removal frees pages: the database need not grow, and the log's blocks are the reserve's again.
+    close(spool);
+    removed
+}
 
-    /// What is committed is taken out of `removals`.
-    fn try_remove(&mut self, removals: &mut [(Lane, Vec<(u64, u64)>)], at_once: usize) -> Result<(), SpoolError> {
-        for (lane, acked) in removals {
-            while !acked.is_empty() {
-                let rest = acked.len().saturating_sub(at_once);
-                let mut batch = self.batch()?;
-                batch.remove(*lane, acked.get_mut(rest..).unwrap_or_default())?;
-                batch.commit()?;
-                acked.truncate(rest);
-            }
+/// What is committed is taken out of `removals`.
+fn try_remove(spool: &mut Spool, removals: &mut [(Lane, Vec<(u64, u64)>)], at_once: usize) -> Result<(), SpoolError> {
+    for (lane, acked) in removals {
+        while !acked.is_empty() {
+            let rest = acked.len().saturating_sub(at_once);
+            let mut batch = spool.batch()?;
+            batch.remove(*lane, acked.get_mut(rest..).unwrap_or_default())?;
+            batch.commit()?;
+            acked.truncate(rest);
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// On a full disk: makes room for one more try, which `close_room` must follow. What the log holds is moved into the
-    /// database, with the reserve's blocks; that gives the log's blocks back, which are at least as many. The reserve stays
-    /// open for the log only where the database has free pages of its own to take the batch, so that it always comes back.
-    pub(in crate::delivery) fn make_room(&mut self) -> bool {
-        let gained = folder::log_bytes(&self.folder.database()) >= WORTH_MOVING;
-        self.folder.release_reserve();
-        if !self.truncate_log() {
-            self.folder.restore_reserve();
-            return false;
-        }
-        let free: i64 = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap_or(0);
-        if free >= ENOUGH_FREE_PAGES {
-            return true;
-        }
-        self.folder.restore_reserve();
-        gained
+/// On a full disk: makes room for one more try, which [`close`] must follow. What the log holds is moved into the
+/// database, with the reserve's blocks; that gives the log's blocks back, which are at least as many. The reserve stays
+/// open for the log only where the database has free pages of its own to take the batch, so that it always comes back.
+pub(super) fn make(spool: &mut Spool) -> bool {
+    let gained = folder::log_bytes(&spool.folder.database()) >= WORTH_MOVING;
+    spool.folder.release_reserve();
+    if !spool.truncate_log() {
+        spool.folder.restore_reserve();
+        return false;
     }
+    let free: i64 = spool.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap_or(0);
+    if free >= ENOUGH_FREE_PAGES {
+        return true;
+    }
+    spool.folder.restore_reserve();
+    gained
+}
 
-    /// Whether the disk has room: the reserve is there, or can be made again.
-    pub(in crate::delivery) fn is_whole(&self) -> bool {
-        self.folder.restore_reserve() || !self.folder.had_reserve
-    }
+/// Whether the disk has room: the reserve is there, or can be made again.
+pub(super) fn is_whole(spool: &Spool) -> bool {
+    spool.folder.restore_reserve() || !spool.folder.had_reserve
+}
 
-    /// Gives the log's blocks back and takes the reserve again.
-    pub(in crate::delivery) fn close_room(&mut self) {
-        self.truncate_log();
-        self.folder.restore_reserve();
-    }
+/// Gives the log's blocks back and takes the reserve again.
+pub(super) fn close(spool: &mut Spool) {
+    spool.truncate_log();
+    spool.folder.restore_reserve();
 }

@@ -61,7 +61,7 @@ fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appende
     let seq = next_seq(spool, received_s);
     let mut batch = spool.batch().unwrap();
     let appended = match batch.known(&id).unwrap() {
-        Some(Known { lane: Some(_), seq }) => Appended::Pending(seq),
+        Some(Known { lane: Some(_), seq }) => Appended::Pending(seq.0),
         Some(Known { lane: None, .. }) => Appended::Delivered,
         None => {
             batch.append(&row(&record, seq, id)).unwrap();
@@ -188,7 +188,7 @@ fn an_id_is_found_among_thousands_of_its_second_and_each_row_of_them_is_forgotte
         }
         batch.commit().unwrap();
     }
-    let delivered = Some(Known { lane: None, seq: seq_of_second(NOON) });
+    let delivered = Some(Known { lane: None, seq: Seq(seq_of_second(NOON)) });
     for name in &names {
         assert_eq!(spool.known(&id(name)).unwrap(), delivered, "{name}");
     }
@@ -217,7 +217,7 @@ fn a_parked_record_is_kept_and_not_sent_again() {
     batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
     batch.commit().unwrap();
     let known = spool.known(&id("refused")).unwrap();
-    assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: 7 }));
+    assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: Seq(7) }));
     let reader = Reader::open(folder.path()).unwrap();
     assert!(reader.pending(Lane::Dlq, 0, u64::MAX, 10, usize::MAX).unwrap().records.is_empty());
     assert_eq!(reader.pending(Lane::Parked, 0, u64::MAX, 10, usize::MAX).unwrap().records[0].record, refused);
@@ -383,7 +383,7 @@ fn the_newest_event_second_is_not_one_ahead_of_the_clock() {
     append_at(&mut spool, "now", NOON, NOON);
     let Appended::New(seq) = append_at(&mut spool, "later", NOON + 1000, NOON) else { panic!("new") };
     let later = Id { event_time: NOON + 1000, ..id("later") };
-    let pending = Known { lane: Some(Lane::Events), seq };
+    let pending = Known { lane: Some(Lane::Events), seq: Seq(seq) };
     assert_eq!(spool.newest(NOON, 10).unwrap(), (NOON, vec![(later, pending)]));
     assert_eq!(spool.newest(NOON, 1).unwrap(), (NOON + 1000, Vec::new()), "more than a start reads");
 }

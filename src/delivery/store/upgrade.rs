@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        delivery::{Lane, Memory, Reader, store::Spool},
+        delivery::{Lane, Memory, Reader, Verified, store::Spool},
         event::EventId,
     };
 
@@ -143,7 +143,7 @@ mod tests {
         let after = (pending(folder.path()), Reader::open(folder.path()).unwrap().counters().unwrap());
         assert_eq!(after, before);
         assert!(knows_all(folder.path(), &ids));
-        assert!(Reader::open(folder.path()).unwrap().verify().unwrap().is_whole());
+        assert!(Verified::of(&Reader::open(folder.path()).unwrap()).unwrap().is_whole());
     }
 
     #[test]

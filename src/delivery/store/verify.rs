@@ -1,6 +1,6 @@
 //! Whether a spool is whole: what SQLite says, and every pending record read.
 
-use super::{Reader, SpoolError, lane_range};
+use super::{Reader, SpoolError, export::each_page, lane_range};
 use crate::delivery::Lane;
 
 /// What a look at all of a spool found.
@@ -15,25 +15,18 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Nothing was found.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.wrong.is_empty() && self.damaged == 0
-    }
-}
-
-impl Reader {
     /// SQLite's own check of the database, the number of pending records, then every one of them read.
     ///
     /// # Errors
     /// When the database cannot be read at all.
-    pub fn verify(&self) -> Result<Verified, SpoolError> {
-        let mut verified = Verified::default();
-        if let Err(error) = self.check(&mut verified.wrong).and_then(|()| self.check_number(&mut verified.wrong)) {
+    pub fn of(reader: &Reader) -> Result<Self, SpoolError> {
+        let mut verified = Self::default();
+        if let Err(error) = check(reader, &mut verified.wrong).and_then(|()| check_number(reader, &mut verified.wrong))
+        {
             verified.wrong.push(error.to_string());
         }
         for lane in Lane::ALL {
-            verified.damaged += self.each_page(lane, |page| {
+            verified.damaged += each_page(reader, lane, |page| {
                 verified.records += page.len() as u64;
                 Ok::<_, SpoolError>(())
             })?;
@@ -41,26 +34,32 @@ impl Reader {
         Ok(verified)
     }
 
-    fn check(&self, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
-        let mut check = self.connection.prepare("PRAGMA integrity_check(100)")?;
-        let mut lines = check.query([])?;
-        while let Some(row) = lines.next()? {
-            let line: String = row.get(0)?;
-            wrong.extend((line != "ok").then_some(line));
-        }
-        Ok(())
+    /// Nothing was found.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.wrong.is_empty() && self.damaged == 0
     }
+}
 
-    /// A page of another table in the place of a page of records is a tree like any other to SQLite.
-    fn check_number(&self, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
-        // One statement, so that a writer beside it comes before or after all of it. A place in no lane is no record's.
-        let ranges = Lane::ALL.map(lane_range).map(|(low, high)| format!("id > {low} AND id <= {high}")).join(" OR ");
-        let numbers = format!("SELECT records, (SELECT count(*) FROM pending WHERE {ranges}) FROM counters");
-        let (counted, found): (i64, i64) =
-            self.connection.query_row(&numbers, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if counted != found {
-            wrong.push(format!("{found} pending records are there, and {counted} were counted"));
-        }
-        Ok(())
+fn check(reader: &Reader, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
+    let mut check = reader.connection.prepare("PRAGMA integrity_check(100)")?;
+    let mut lines = check.query([])?;
+    while let Some(row) = lines.next()? {
+        let line: String = row.get(0)?;
+        wrong.extend((line != "ok").then_some(line));
     }
+    Ok(())
+}
+
+/// A page of another table in the place of a page of records is a tree like any other to SQLite.
+fn check_number(reader: &Reader, wrong: &mut Vec<String>) -> Result<(), SpoolError> {
+    // One statement, so that a writer beside it comes before or after all of it. A place in no lane is no record's.
+    let ranges = Lane::ALL.map(lane_range).map(|(low, high)| format!("id > {low} AND id <= {high}")).join(" OR ");
+    let numbers = format!("SELECT records, (SELECT count(*) FROM pending WHERE {ranges}) FROM counters");
+    let (counted, found): (i64, i64) =
+        reader.connection.query_row(&numbers, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if counted != found {
+        wrong.push(format!("{found} pending records are there, and {counted} were counted"));
+    }
+    Ok(())
 }

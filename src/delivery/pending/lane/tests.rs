@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use smallvec::smallvec;
 
-use super::*;
+use super::{super::record::By, *};
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 const STORE_AFTER: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ fn add_all(lane: &mut TestLane, last: u64, now: Instant) {
 
 fn ack(lane: &mut TestLane, seqs: &[u64], now: Instant) {
     for seq in seqs {
-        lane.acked(Seq(*seq), now);
+        lane.acked(Acked::in_a_test(Seq(*seq)), now);
     }
 }
 
@@ -57,8 +57,8 @@ fn a_record_that_is_acknowledged_at_once_never_meets_the_disk() {
     add(&mut lane, 1, now);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 1)]);
     assert!(to_store(&mut lane, now).is_empty());
-    lane.acked(Seq(1), now);
-    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::Kafka))]);
+    lane.acked(Acked::in_a_test(Seq(1)), now);
+    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::KAFKA))]);
     assert!(to_store(&mut lane, now + STORE_AFTER).is_empty());
     assert!(lane.take_removals().is_empty());
 }
@@ -70,10 +70,10 @@ fn a_record_without_an_ack_is_stored_after_its_time_and_removed_after_the_ack() 
     sent(&mut lane, now);
     assert_eq!(lane.store_due(), Some(now + STORE_AFTER));
     assert_eq!(to_store(&mut lane, now + STORE_AFTER), [1]);
-    lane.committed(&[Seq(1)], now + STORE_AFTER);
+    lane.committed(&[Committed::in_a_test(Seq(1))], now + STORE_AFTER);
     assert!(lane.take_decided().is_empty(), "the answer still waits for the broker");
-    lane.acked(Seq(1), now + STORE_AFTER);
-    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::Kafka))]);
+    lane.acked(Acked::in_a_test(Seq(1)), now + STORE_AFTER);
+    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::KAFKA))]);
     assert_eq!(lane.take_removals(), [(Seq(1), 10)]);
 }
 
@@ -92,13 +92,13 @@ fn kafka_is_away_when_nothing_was_acknowledged_for_the_timeout_and_back_with_the
     add(&mut lane, 2, now);
     sent(&mut lane, now);
     to_store(&mut lane, now + STORE_AFTER);
-    lane.committed(&[Seq(1), Seq(2)], now + STORE_AFTER);
+    lane.committed(&[Committed::in_a_test(Seq(1)), Committed::in_a_test(Seq(2))], now + STORE_AFTER);
     lane.tick(now + STORE_AFTER);
     assert!(!lane.is_away());
     lane.tick(now + ACK_TIMEOUT);
     assert!(lane.is_away());
-    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::Disk)), (2, Verdict::Safe(By::Disk))]);
-    lane.acked(Seq(2), now + ACK_TIMEOUT);
+    assert_eq!(lane.take_decided(), [(1, Verdict::Safe(By::DISK)), (2, Verdict::Safe(By::DISK))]);
+    lane.acked(Acked::in_a_test(Seq(2)), now + ACK_TIMEOUT);
     assert!(!lane.is_away());
     lane.tick(now + ACK_TIMEOUT + STORE_AFTER);
     assert!(!lane.is_away(), "a partition without a leader does not make Kafka away while others are acknowledged");
@@ -143,7 +143,7 @@ fn what_memory_does_not_hold_is_read_again_before_what_came_after_it() {
     let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
     add_all(&mut lane, 8, now);
     sent(&mut lane, now);
-    let stored: Vec<_> = to_store(&mut lane, now).into_iter().map(Seq).collect();
+    let stored: Vec<_> = to_store(&mut lane, now).into_iter().map(|seq| Committed::in_a_test(Seq(seq))).collect();
     lane.committed(&stored, now);
     ack(&mut lane, &[1, 2, 3], now);
     add(&mut lane, 9, now);
@@ -181,7 +181,7 @@ fn a_refused_batch_goes_again_record_by_record_beside_the_others() {
     let refused = lane.failed(Seq(2), Failure::Refused("too_large"), now);
     assert_eq!(refused.iter().map(|refused| (refused.seq.0, refused.reason)).collect::<Vec<_>>(), [(2, "too_large")]);
     assert_eq!(refused.first().map(|refused| refused.waiting.clone()), Some(smallvec![(2, now)]));
-    lane.acked(Seq(1), now);
+    lane.acked(Acked::in_a_test(Seq(1)), now);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 4)], "no new producer, no pause");
 }
 
@@ -192,7 +192,7 @@ fn a_failed_producer_is_given_up_once_it_has_reported_everything_and_the_order_h
     sent(&mut lane, now);
     lane.failed(Seq(2), Failure::Topic("unknown_topic"), now);
     assert_eq!(lane.step(now), Step::Purge(Route::Batch));
-    lane.acked(Seq(1), now);
+    lane.acked(Acked::in_a_test(Seq(1)), now);
     lane.failed(Seq(3), Failure::Purged, now);
     let Step::Idle(Some(paused)) = lane.step(now) else { panic!("no pause") };
     assert_eq!(lane.step(paused), Step::Connect(Route::Batch));
@@ -226,7 +226,7 @@ fn what_was_sent_before_a_suspect_of_its_key_stays_before_it() {
     lane.failed(Seq(2), Failure::Refused("too_large"), now);
     lane.failed(Seq(3), Failure::Purged, now);
     assert_eq!(sent(&mut lane, now), [(Route::Alone, 1), (Route::Batch, 3)]);
-    lane.acked(Seq(1), now);
+    lane.acked(Acked::in_a_test(Seq(1)), now);
     assert_eq!(sent(&mut lane, now), [(Route::Alone, 2)]);
 }
 
@@ -262,11 +262,11 @@ fn with_kafka_only_a_dead_letter_copy_is_safe_only_when_it_is_acknowledged() {
     let arrival = Arrival::Moved { writing: true };
     dlq.add(New { seq: Seq(9), key: None, bytes: 10, payload: "refused", waiting: smallvec![(1, now)], arrival }, now);
     sent(&mut dlq, now);
-    dlq.committed(&[Seq(9)], now);
+    dlq.committed(&[Committed::in_a_test(Seq(9))], now);
     dlq.join(Seq(9), 2, now, now);
     assert!(dlq.take_decided().is_empty());
-    dlq.acked(Seq(9), now);
-    assert_eq!(dlq.take_decided(), [(1, Verdict::Safe(By::Kafka)), (2, Verdict::Safe(By::Kafka))]);
+    dlq.acked(Acked::in_a_test(Seq(9)), now);
+    assert_eq!(dlq.take_decided(), [(1, Verdict::Safe(By::KAFKA)), (2, Verdict::Safe(By::KAFKA))]);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn an_ack_may_be_the_last_report_of_a_producer_that_has_failed() {
     add_all(&mut lane, 2, now);
     sent(&mut lane, now);
     assert!(lane.failed(Seq(1), Failure::Refused("too_large"), now).is_empty(), "another one is in flight");
-    lane.acked(Seq(2), now);
+    lane.acked(Acked::in_a_test(Seq(2)), now);
     let refused = lane.recover(now);
     assert_eq!(refused.iter().map(|refused| refused.seq).collect::<Vec<_>>(), [Seq(1)], "it was alone in its batch");
     add(&mut lane, 3, now);
@@ -289,7 +289,7 @@ fn while_kafka_is_away_a_record_leaves_once_the_disk_has_it_but_for_one_that_fin
     add(&mut lane, 1, now);
     assert!(sent(&mut lane, now).is_empty());
     assert_eq!(to_store(&mut lane, now), [1]);
-    lane.committed(&[Seq(1)], now);
+    lane.committed(&[Committed::in_a_test(Seq(1))], now);
     assert_eq!(sent(&mut lane, now), [(Route::Batch, 1)]);
     add(&mut lane, 2, now);
     assert!(sent(&mut lane, now).is_empty());

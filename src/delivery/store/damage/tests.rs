@@ -104,12 +104,12 @@ fn verify_and_export_read_around_damage_and_count_it() {
     let folder = filled();
     strike(&folder, 250);
     let reader = Reader::open_file(&database(&folder)).unwrap();
-    let verified = reader.verify().unwrap();
+    let verified = Verified::of(&reader).unwrap();
     assert_eq!(verified.damaged, 1);
     assert!(!verified.wrong.is_empty());
     assert!((RECORDS - 25..RECORDS).contains(&usize::try_from(verified.records).unwrap()), "{}", verified.records);
     let mut written = 0;
-    let damaged = reader.each_page(Lane::Events, |page| {
+    let damaged = each_page(&reader, Lane::Events, |page| {
         written += page.len() as u64;
         Ok::<_, SpoolError>(())
     });
@@ -156,7 +156,7 @@ fn a_start_that_was_killed_while_it_took_over_is_made_good_by_the_next() {
     strike(&folder, 250);
     let taken = open(&folder).counters().records;
     let mut spool = open(&folder);
-    spool.remove(&mut [(Lane::Events, vec![(pending(&folder)[0].seq, 0)])]).unwrap();
+    room::remove(&mut spool, &mut [(Lane::Events, vec![(pending(&folder)[0].seq, 0)])]).unwrap();
     fs::write(folder.path().join("take-over"), set_aside(&folder)[0].as_os_str().as_encoded_bytes()).unwrap();
     drop(spool);
     assert_eq!(open(&folder).counters().records, taken);

@@ -13,7 +13,7 @@ fn a_damaged_record_does_not_stop_those_behind_it() {
         .execute("UPDATE pending SET headers = x'ff' WHERE id = (SELECT min(id) FROM pending)", [])
         .unwrap();
     assert_eq!(pending(&folder).len(), 1);
-    assert_eq!(Reader::open(folder.path()).unwrap().verify().unwrap().damaged, 1);
+    assert_eq!(Verified::of(&Reader::open(folder.path()).unwrap()).unwrap().damaged, 1);
 }
 
 #[test]
@@ -49,13 +49,13 @@ fn records_that_are_missing_or_too_many_are_found_by_their_number() {
         append(&mut spool, name);
     }
     let reader = Reader::open(folder.path()).unwrap();
-    assert!(reader.verify().unwrap().is_whole());
+    assert!(Verified::of(&reader).unwrap().is_whole());
     // As another table's page in the place of one of the records': a row of the same shape, at a place that no record has.
     let row_of_another_table = "UPDATE pending SET id = 0 WHERE id = (SELECT min(id) FROM pending)";
     let one_less = "DELETE FROM pending WHERE id = (SELECT max(id) FROM pending)";
     for (left, change) in [(2, row_of_another_table), (1, one_less)] {
         spool.connection.execute(change, []).unwrap();
-        let verified = reader.verify().unwrap();
+        let verified = Verified::of(&reader).unwrap();
         assert_eq!(verified.wrong, [format!("{left} pending records are there, and 3 were counted")]);
         let shown = reader.report().unwrap()[0].records;
         assert_eq!((verified.records, shown, pending(&folder).len() as u64), (left, left, left));
@@ -91,7 +91,7 @@ fn a_page_written_to_the_place_of_another_is_read_once() {
     });
     let seqs: Vec<u64> = pending(&folder).iter().map(|stored| stored.seq).collect();
     assert!(seqs.len() > 100 && seqs.is_sorted_by(|left, right| left < right), "{seqs:?}");
-    assert!(!Reader::open(folder.path()).unwrap().verify().unwrap().is_whole());
+    assert!(!Verified::of(&Reader::open(folder.path()).unwrap()).unwrap().is_whole());
 }
 
 #[test]

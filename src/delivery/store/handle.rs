@@ -1,0 +1,159 @@
+//! The store's handle: starts its threads, hands commits and reads over, closes it.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Counters, Id, Known, Spool,
+    commit::{Append, Commit, Committed, Decided, NonceUse},
+    forgetter::Forgetter,
+    pages::{self, Pages},
+    worker::Worker,
+};
+use crate::{
+    clock,
+    delivery::{Lane, StartError, pending::Seq, retention::Retention, watch},
+    metrics::Metrics,
+};
+
+/// Ids of pushes dated in the future that a start reads.
+const IDS_AHEAD: usize = 100_000;
+
+/// How the store is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::delivery) struct Status {
+    /// The last transaction was committed.
+    pub(in crate::delivery) works: bool,
+    /// The pending records have reached `spool.max_bytes`, and none was removed since.
+    pub(in crate::delivery) full: bool,
+    /// Receipt of the oldest pending record, Unix milliseconds; 0: none.
+    pub(in crate::delivery) oldest_ms: i64,
+}
+
+/// What the store's threads report.
+#[derive(Debug)]
+pub(in crate::delivery) enum Report {
+    /// One transaction is committed and fsynced.
+    Committed {
+        stored: Vec<(Append, Committed)>,
+        /// Not stored: `spool.max_bytes` is reached.
+        full: Vec<Append>,
+        /// The records in the place of refused ones.
+        moved: Vec<(Append, Committed)>,
+        decided: Vec<Decided>,
+        nonces: Vec<NonceUse>,
+        status: Status,
+    },
+    /// Nothing of it was committed but the removals; those that are left in it were not done either. It has no undecided records
+    /// any more, `decided` has them.
+    Failed { commit: Commit, decided: Vec<Decided>, status: Status },
+    /// Records that were read; or nothing, where the database does not read.
+    Page { lane: Lane, page: Option<Read> },
+}
+
+/// A page of pending records.
+#[derive(Debug)]
+pub(in crate::delivery) struct Read {
+    pub(in crate::delivery) records: Vec<Append>,
+    /// Records that do not read.
+    pub(in crate::delivery) unreadable: Vec<Seq>,
+    /// The last seq that was looked at.
+    pub(in crate::delivery) upto: Seq,
+}
+
+/// What a start found.
+#[derive(Debug)]
+pub(in crate::delivery) struct Opened {
+    pub(in crate::delivery) counters: Counters,
+    pub(in crate::delivery) status: Status,
+    /// The highest pending seq of each lane, 0 when it has none.
+    pub(in crate::delivery) last_pending: [Seq; 4],
+    /// The newest remembered event second that is not ahead of the clock.
+    pub(in crate::delivery) newest: i64,
+    /// The remembered ids of later ones.
+    pub(in crate::delivery) ahead: Vec<(Id, Known)>,
+}
+
+/// Where reports go.
+pub(in crate::delivery) type Reports = Arc<dyn Fn(Report) + Send + Sync>;
+
+pub(super) enum Job {
+    Commit(Commit),
+    Close(SyncSender<()>),
+}
+
+/// The store's handle. One commit is under way at a time.
+#[derive(Debug)]
+pub(in crate::delivery) struct Store {
+    jobs: SyncSender<Job>,
+    pages: Pages,
+    worker: JoinHandle<()>,
+}
+
+/// How to start a store.
+#[derive(Debug)]
+pub(in crate::delivery) struct Rules<'a> {
+    pub(in crate::delivery) path: &'a Path,
+    pub(in crate::delivery) accounts: &'a [String],
+    /// `spool.max_bytes`
+    pub(in crate::delivery) max_bytes: u64,
+    pub(in crate::delivery) dedup_window: Duration,
+    pub(in crate::delivery) dedup_max_bytes: u64,
+}
+
+impl Store {
+    /// Opens the spool and starts its threads. Nothing is reported before the first commit or read.
+    pub(in crate::delivery) fn start(
+        rules: &Rules<'_>,
+        metrics: Metrics,
+        reports: Reports,
+    ) -> Result<(Self, Opened), StartError> {
+        let mut spool = Spool::open(rules.path, rules.accounts)?;
+        let (now, wall_ms) = (Instant::now(), clock::unix_millis());
+        let retention = Retention::new(rules.dedup_window, now, wall_ms);
+        spool.set_bucket_seconds(retention.bucket_seconds());
+        let counters = spool.counters();
+        let (newest, ahead) = spool.newest(wall_ms / 1000, IDS_AHEAD)?;
+        let mut last_pending = [Seq(0); 4];
+        for (lane, last) in Lane::ALL.into_iter().zip(&mut last_pending) {
+            *last = Seq(spool.last_of(lane)?);
+        }
+        let oldest_ms = spool.oldest()?.unwrap_or(0);
+        let status = Status { works: true, full: counters.bytes >= rules.max_bytes, oldest_ms };
+        let pages = pages::start(spool.reader()?, spool.account_numbers(), Arc::clone(&reports))?;
+        let forgetter = Forgetter::new(retention, rules.dedup_max_bytes);
+        let worker = Worker::new(spool, rules.max_bytes, forgetter, metrics, status, reports);
+        let (jobs, queue) = mpsc::sync_channel(2);
+        let worker = watch::spawn("store", move || worker.run(&queue))?;
+        Ok((Self { jobs, pages, worker }, Opened { counters, status, last_pending, newest, ahead }))
+    }
+
+    /// Hands a commit over. An empty one looks whether a failing disk works again, and forgets what is to be forgotten.
+    pub(in crate::delivery) fn hand_over(&self, commit: Commit) {
+        // Never full: one commit at a time. Without the thread the process has ended.
+        let _ = self.jobs.try_send(Job::Commit(commit));
+    }
+
+    /// Reads records of a lane with `after < seq <= upto`; reported as [`Report::Page`].
+    pub(in crate::delivery) fn read(&self, lane: Lane, after: Seq, upto: Seq) {
+        self.pages.read(lane, after, upto);
+    }
+
+    /// Moves the log into the database and closes it; not longer than `limit`, whatever the disk does.
+    pub(in crate::delivery) fn close(self, limit: Duration) {
+        let (closed, wait) = mpsc::sync_channel(1);
+        if self.jobs.try_send(Job::Close(closed)).is_ok() && wait.recv_timeout(limit).is_ok() {
+            let _ = self.worker.join();
+            self.pages.stop();
+        } else {
+            tracing::warn!("the disk does not answer; the spool is left as it is");
+        }
+    }
+}
