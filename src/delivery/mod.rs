@@ -45,8 +45,9 @@ use crate::{
     metrics::{Metrics, ReasonLabels},
 };
 use broker::{Connect, Links};
-use coordinator::{Coordinator, DeadLetters, Known, Lanes, Observer, Place, Spooling};
+use coordinator::{Coordinator, DeadLetters, Known, Lanes, Observer, Place, Records, Spooling};
 use inbox::{Inbox, Reply};
+use next_commit::NextCommit;
 use pending::{Amount, Limits, Pending, Rules};
 use retention::Seqs;
 use status::Status;
@@ -150,20 +151,21 @@ impl Delivery {
         }
         let status = Arc::new(Status::new(now, opened.status));
         let pending = opened.last_pending.into_iter().max().map_or(0, |seq| seq.0);
-        let coordinator = Coordinator {
-            inbox: Arc::clone(&inbox),
-            status: Arc::clone(&status),
+        let records = Records {
             answer_after,
+            has_kafka,
             lanes,
             seqs: Seqs::new(opened.counters.last_seq, pending, now, clock::unix_millis()),
             known: known(opened),
+            next: NextCommit::default(),
+            disk_works: true,
+            spool_full: false,
             observer: Observer::new(&settings, metrics.clone()),
             dead_letters: DeadLetters::new(answer_after, settings.accounts),
-            spooling: Spooling::new(store, answer_after),
-            links,
             keys: RandomState::new(),
-            idle_until: None,
         };
+        let spooling = Spooling::new(store, answer_after);
+        let coordinator = Coordinator::new(Arc::clone(&inbox), Arc::clone(&status), records, spooling, links);
         let delivery = Self { inbox, status, metrics, answer_after, has_kafka };
         let running = Running::spawn(Arc::clone(&delivery.inbox), coordinator)?;
         Ok((delivery, running))

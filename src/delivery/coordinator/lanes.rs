@@ -9,18 +9,18 @@ use super::super::{
     submission::Sending,
 };
 
-/// The records of one lane that are on their way.
-pub(in crate::delivery) type Records = Pending<Arc<Sending>, Reply>;
+/// The records of one lane.
+pub(in crate::delivery) type InLane = Pending<Arc<Sending>, Reply>;
 
 /// By `Lane as usize`.
-pub(in crate::delivery) struct Lanes([Records; 4]);
+pub(in crate::delivery) struct Lanes([InLane; 4]);
 
 impl Lanes {
-    pub(in crate::delivery) fn new(lanes: [Records; 4]) -> Self {
+    pub(in crate::delivery) fn new(lanes: [InLane; 4]) -> Self {
         Self(lanes)
     }
 
-    pub(in crate::delivery) fn get(&mut self, lane: Lane) -> &mut Records {
+    pub(in crate::delivery) fn get(&mut self, lane: Lane) -> &mut InLane {
         let [events, dlq, other, parked] = &mut self.0;
         match lane {
             Lane::Events => events,
@@ -30,7 +30,7 @@ impl Lanes {
         }
     }
 
-    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Records> {
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut InLane> {
         self.0.iter_mut()
     }
 

@@ -133,3 +133,15 @@ pub(in crate::delivery) struct Decided {
     pub(in crate::delivery) undecided: Undecided,
     pub(in crate::delivery) decision: Decision,
 }
+
+/// What a commit did.
+#[derive(Debug)]
+pub(in crate::delivery) struct Done {
+    pub(in crate::delivery) stored: Vec<(Append, Committed)>,
+    /// Not stored: `spool.max_bytes` is reached.
+    pub(in crate::delivery) full: Vec<Append>,
+    /// The records in the place of refused ones.
+    pub(in crate::delivery) moved: Vec<(Append, Committed)>,
+    pub(in crate::delivery) decided: Vec<Decided>,
+    pub(in crate::delivery) nonces: Vec<NonceUse>,
+}

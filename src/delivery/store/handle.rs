@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Counters, Id, Known, Spool,
-    commit::{Append, Commit, Committed, Decided, NonceUse},
+    commit::{Append, Commit, Decided, Done},
     forgetter::Forgetter,
     pages::{self, Pages},
     worker::Worker,
@@ -41,16 +41,7 @@ pub(in crate::delivery) struct Status {
 #[derive(Debug)]
 pub(in crate::delivery) enum Report {
     /// One transaction is committed and fsynced.
-    Committed {
-        stored: Vec<(Append, Committed)>,
-        /// Not stored: `spool.max_bytes` is reached.
-        full: Vec<Append>,
-        /// The records in the place of refused ones.
-        moved: Vec<(Append, Committed)>,
-        decided: Vec<Decided>,
-        nonces: Vec<NonceUse>,
-        status: Status,
-    },
+    Committed { done: Done, status: Status },
     /// Nothing of it was committed but the removals; those that are left in it were not done either. It has no undecided records
     /// any more, `decided` has them.
     Failed { commit: Commit, decided: Vec<Decided>, status: Status },

@@ -43,7 +43,7 @@ use buckets::{Buckets, Table};
 use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
 pub(super) use batch::{Batch, Row, size_of};
-pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Moved, NonceUse, Removal, Undecided};
+pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
 pub use folder::{FolderError, network_file_system};

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Spool, SpoolError,
-    commit::{Append, Commit, Committed, Decided, Decision, Moved, Removal, Undecided},
+    commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
     forgetter::Forgetter,
     handle::{Job, Report, Reports, Status},
     room, size_of,
@@ -245,14 +245,14 @@ impl Transacted {
             (append, committed)
         };
         let decided = undecided.into_iter().zip(self.decisions);
-        Report::Committed {
+        let done = Done {
             stored: append.into_iter().map(proven).collect(),
             full,
             moved: moved.into_iter().map(|moved| proven(moved.to)).collect(),
             decided: decided.map(|(undecided, decision)| Decided { undecided, decision }).collect(),
             nonces,
-            status,
-        }
+        };
+        Report::Committed { done, status }
     }
 }
 
