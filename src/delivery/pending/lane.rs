@@ -13,57 +13,28 @@ use std::{
 
 use super::{
     presence::Presence,
-    record::{Broker, Disk, Seq, Verdict, acknowledged, verdict},
+    record::{Broker, Disk, Record, Seq, Verdict, acknowledged},
     resend::{Failure, Resend, Route, Taken},
     step::{Amount, Arrival, New, Refused, Rules, Step, Waiting},
+    window::Window,
 };
 use crate::delivery::{AnswerAfter, broker::Acked, store::Committed};
-
-#[derive(Debug)]
-struct Pending<P, A> {
-    /// `None`: on disk only.
-    payload: Option<P>,
-    bytes: u64,
-    key: Option<u64>,
-    received: Instant,
-    first_sent: Option<Instant>,
-    disk: Disk,
-    broker: Broker,
-    /// Never given up.
-    kept: bool,
-    waiting: Waiting<A>,
-}
-
-impl<P, A> Pending<P, A> {
-    /// A record that is on disk only.
-    fn stored(now: Instant) -> Self {
-        let (disk, broker) = (Disk::Stored, Broker::Queued);
-        let (payload, key, first_sent, waiting) = (None, None, None, Waiting::new());
-        Self { payload, bytes: 0, key, received: now, first_sent, disk, broker, kept: false, waiting }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::delivery) struct Lane<P, A> {
     rules: Rules,
-    records: BTreeMap<Seq, Pending<P, A>>,
+    records: BTreeMap<Seq, Record<P, A>>,
     /// Of `records`, those with a payload.
     memory: Amount,
     /// Of `records`, those that the store was not asked to take.
     unstored: BTreeSet<Seq>,
     resend: Resend,
-    /// What the disk holds up to here is in `records`, or is acknowledged.
-    loaded: Seq,
-    /// The last record that was left on disk. Beyond `loaded`: the lane is behind, and what is stored is left on disk too.
-    evicted: Seq,
-    /// A page is being read, up to here.
-    reading: Option<Seq>,
+    window: Window,
     /// The disk works again: all that memory alone holds is stored in one go.
     store_all: bool,
     /// The last record that was ever sent: none before it was left on disk.
     sent: Seq,
-    draining: bool,
     presence: Presence,
     /// When answers become late, in the order of their arrival.
     lateness: VecDeque<(Instant, Seq)>,
@@ -81,12 +52,9 @@ impl<P, A> Lane<P, A> {
             memory: Amount::ZERO,
             unstored: BTreeSet::new(),
             resend: Resend::default(),
-            loaded: Seq(0),
-            evicted: last_stored,
-            reading: None,
+            window: Window::new(last_stored),
             store_all: false,
             sent: Seq(0),
-            draining: false,
             presence: Presence::default(),
             lateness: VecDeque::new(),
             decided: Vec::new(),
@@ -105,15 +73,15 @@ impl<P, A> Lane<P, A> {
         };
         let (payload, first_sent, broker) = (Some(payload), None, Broker::Queued);
         let record =
-            Pending { payload, bytes, key, received: now, first_sent, disk, broker, kept, waiting: Waiting::new() };
+            Record { payload, bytes, key, received: now, first_sent, disk, broker, kept, waiting: Waiting::new() };
         self.records.insert(seq, record);
         self.memory.add(bytes);
         if disk == Disk::Memory {
             self.unstored.insert(seq);
         }
         match arrival {
-            Arrival::Undecided => self.resend.hold_behind(seq, key),
-            Arrival::New | Arrival::Moved { .. } => self.resend.queue(seq, key),
+            Arrival::Undecided => self.resend.queue.hold_behind(seq, key),
+            Arrival::New | Arrival::Moved { .. } => self.resend.queue.add(seq, key),
         }
         for (answer, since) in waiting {
             self.wait(seq, answer, since, now);
@@ -124,15 +92,15 @@ impl<P, A> Lane<P, A> {
     /// [`not_committed`](Self::not_committed), afterwards.
     pub(in crate::delivery) fn decided_new(&mut self, seq: Seq) {
         let Some(record) = self.records.get(&seq) else { return };
-        self.resend.release_behind(seq, record.key);
-        self.resend.queue(seq, record.key);
+        self.resend.queue.release_behind(seq, record.key);
+        self.resend.queue.add(seq, record.key);
     }
 
     /// The store says that an undecided record is a duplicate: it is gone, and these are to join its first copy.
     pub(in crate::delivery) fn take_duplicate(&mut self, seq: Seq) -> Waiting<A> {
         let Some(record) = self.records.remove(&seq) else { return Waiting::new() };
         self.memory.remove(record.bytes);
-        self.resend.release_behind(seq, record.key);
+        self.resend.queue.release_behind(seq, record.key);
         record.waiting
     }
 
@@ -141,11 +109,11 @@ impl<P, A> Lane<P, A> {
         if self.records.contains_key(&seq) {
             return self.wait(seq, answer, since, now);
         }
-        if seq <= self.loaded || seq > self.evicted {
+        if !self.window.has(seq) {
             // It was acknowledged and is gone.
             return self.decided.push((answer, acknowledged(self.rules.policy)));
         }
-        let record = Pending::stored(now);
+        let record = Record::stored(now);
         self.records.insert(seq, record);
         self.wait(seq, answer, since, now);
         if self.records.get(&seq).is_some_and(|record| record.waiting.is_empty()) {
@@ -228,7 +196,7 @@ impl<P, A> Lane<P, A> {
         if let Some(read) = self.read() {
             return read;
         }
-        let behind = self.behind();
+        let behind = self.window.behind();
         let sendable = self.memory_in_flight().is_below(self.rules.in_flight);
         let held_back = self.holds_back();
         let records = &self.records;
@@ -261,40 +229,30 @@ impl<P, A> Lane<P, A> {
         Amount { records, bytes }
     }
 
-    /// While the disk holds records that memory does not, only what stands before them may leave.
-    fn behind(&self) -> Option<Seq> {
-        (self.evicted > self.loaded).then_some(self.loaded)
-    }
-
     fn read(&mut self) -> Option<Step> {
-        let after = self.behind()?;
+        let after = self.window.behind()?;
         // Memory may be full of records that wait for those on disk: then these are read all the same.
         let may_read = self.memory.is_below(self.rules.memory) || self.resend.is_idle(after);
-        if self.reading.is_some() || self.draining || !may_read {
-            return None;
-        }
-        self.reading = Some(self.evicted);
-        Some(Step::Read { after, upto: self.evicted })
+        may_read.then(|| self.window.read()).flatten()
     }
 
     /// A page of the records asked for, in order. `upto` is the last one looked at: everything up to it was read.
     pub(in crate::delivery) fn loaded(&mut self, page: Vec<(Seq, Option<u64>, u64, P)>, upto: Seq, now: Instant) {
-        self.reading = None;
+        self.window.read_up_to(upto);
         for (seq, key, bytes, payload) in page {
-            let record = self.records.entry(seq).or_insert_with(|| Pending::stored(now));
+            let record = self.records.entry(seq).or_insert_with(|| Record::stored(now));
             // What memory held all along (it could not be stored at first) is queued already.
             if record.payload.is_none() && record.broker == Broker::Queued {
                 (record.payload, record.bytes, record.key) = (Some(payload), bytes, key);
                 self.memory.add(bytes);
-                self.resend.queue(seq, key);
+                self.resend.queue.add(seq, key);
             }
         }
-        self.loaded = self.loaded.max(upto);
     }
 
     /// The store does not read: tried again with the next step.
     pub(in crate::delivery) fn not_loaded(&mut self) {
-        self.reading = None;
+        self.window.not_read();
     }
 
     /// The records that the store is to take now, with what it stores. Call it when there is no step left to do: what could not
@@ -376,8 +334,7 @@ impl<P, A> Lane<P, A> {
     fn give_up(&mut self, seq: Seq) {
         let Some(record) = self.records.remove(&seq) else { return };
         self.memory.remove(record.bytes);
-        self.resend.remove(seq);
-        self.resend.remove_held(seq, record.key);
+        self.resend.queue.remove(seq, record.key);
         self.decided.extend(record.waiting.into_iter().map(|(answer, _)| (answer, Verdict::Refuse)));
         self.given_up.extend(record.payload);
     }
@@ -385,17 +342,15 @@ impl<P, A> Lane<P, A> {
     /// A stored record that is not needed in memory: the lane is behind, or memory is full. Only the end of the queue is left on
     /// disk, of which nothing was ever sent: what is read again is read once, and in order.
     fn leave_on_disk(&mut self, seq: Seq) {
-        let behind = self.behind().is_some_and(|loaded| seq > loaded);
-        let end = seq > self.sent && self.resend.is_queued(seq) && self.reading.is_none_or(|upto| seq > upto);
+        let behind = self.window.behind().is_some_and(|loaded| seq > loaded);
+        let end = seq > self.sent && self.resend.queue.contains(seq) && !self.window.reads(seq);
         let Some(record) = self.records.get_mut(&seq) else { return };
         if !end || !behind && self.memory.is_below(self.rules.memory) {
             return;
         }
-        let before = Seq(seq.0 - 1);
-        self.loaded = if self.evicted > self.loaded { self.loaded.min(before) } else { before };
-        self.evicted = self.evicted.max(seq);
+        self.window.leave(seq);
         self.memory.remove(record.bytes);
-        self.resend.remove(seq);
+        self.resend.queue.take(seq);
         record.payload = None;
         if record.waiting.is_empty() {
             self.records.remove(&seq);
@@ -511,12 +466,12 @@ impl<P, A> Lane<P, A> {
 
     /// Reads no more from the store: the service stops.
     pub(in crate::delivery) fn drain(&mut self) {
-        self.draining = true;
+        self.window.close();
     }
 
     /// Nothing in memory is left to send, or nothing can be sent.
     pub(in crate::delivery) fn is_drained(&self) -> bool {
-        self.is_away() || self.memory.records == 0 || self.behind().is_some() && self.resend.in_flight().0 == 0
+        self.is_away() || self.memory.records == 0 || self.window.behind().is_some() && self.resend.in_flight().0 == 0
     }
 
     fn judge_all_when_away(&mut self, now: Instant) {
@@ -531,14 +486,8 @@ impl<P, A> Lane<P, A> {
 
     fn judge(&mut self, seq: Seq, now: Instant) {
         let away = self.is_away();
-        let Self { records, rules, decided, .. } = self;
-        let Some(record) = records.get_mut(&seq) else { return };
-        let Pending { disk, broker, waiting, .. } = record;
-        for (answer, since) in std::mem::take(waiting) {
-            match verdict(rules.policy, away, now >= since + rules.ack_timeout, *disk, broker) {
-                Verdict::Wait => waiting.push((answer, since)),
-                safe_or_not => decided.push((answer, safe_or_not)),
-            }
+        if let Some(record) = self.records.get_mut(&seq) {
+            record.judge(&self.rules, away, now, &mut self.decided);
         }
     }
 

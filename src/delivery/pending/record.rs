@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use super::step::{Rules, Waiting};
 use crate::delivery::AnswerAfter;
 
 /// A record's place in the order of its lane. Given once, never again.
@@ -123,6 +124,41 @@ pub(in crate::delivery) fn verdict(
         Verdict::Refuse
     } else {
         Verdict::Wait
+    }
+}
+
+/// One pending record. `P` is what is sent, `A` is who waits.
+#[derive(Debug)]
+pub(super) struct Record<P, A> {
+    /// `None`: on disk only.
+    pub(super) payload: Option<P>,
+    pub(super) bytes: u64,
+    pub(super) key: Option<u64>,
+    pub(super) received: Instant,
+    pub(super) first_sent: Option<Instant>,
+    pub(super) disk: Disk,
+    pub(super) broker: Broker,
+    /// Never given up.
+    pub(super) kept: bool,
+    pub(super) waiting: Waiting<A>,
+}
+
+impl<P, A> Record<P, A> {
+    /// A record that is on disk only.
+    pub(super) fn stored(now: Instant) -> Self {
+        let (disk, broker) = (Disk::Stored, Broker::Queued);
+        let (payload, key, first_sent, waiting) = (None, None, None, Waiting::new());
+        Self { payload, bytes: 0, key, received: now, first_sent, disk, broker, kept: false, waiting }
+    }
+
+    /// Takes out the answers that are decided.
+    pub(super) fn judge(&mut self, rules: &Rules, away: bool, now: Instant, decided: &mut Vec<(A, Verdict)>) {
+        for (answer, since) in std::mem::take(&mut self.waiting) {
+            match verdict(rules.policy, away, now >= since + rules.ack_timeout, self.disk, &self.broker) {
+                Verdict::Wait => self.waiting.push((answer, since)),
+                safe_or_not => decided.push((answer, safe_or_not)),
+            }
+        }
     }
 }
 

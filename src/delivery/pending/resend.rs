@@ -6,11 +6,11 @@
 //! Does not depend on I/O, clocks, SQLite or Kafka.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::{Duration, Instant},
 };
 
-use super::{record::Seq, step::Step};
+use super::{queue::Queue, record::Seq, step::Step};
 
 /// First and last pause after failures in a row.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -71,21 +71,12 @@ struct Producer {
     purged_at: Option<Instant>,
 }
 
-/// Records that wait behind others of their key.
-#[derive(Debug, Default)]
-struct Held {
-    /// Suspects of this key, and records that the store has not decided yet: what stands behind the first one waits.
-    holds: BTreeSet<Seq>,
-    records: BTreeSet<Seq>,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::delivery) struct Resend {
-    queued: BTreeSet<Seq>,
+    pub(super) queue: Queue,
     /// Queued for the route of single records, with their keys.
     suspects: BTreeMap<Seq, Option<u64>>,
-    held: HashMap<u64, Held>,
     batch: Producer,
     alone: Producer,
     alone_keys: HashSet<u64>,
@@ -93,56 +84,11 @@ pub(in crate::delivery) struct Resend {
 }
 
 impl Resend {
-    /// A record is to be sent, in the order of its seq.
-    pub(super) fn queue(&mut self, seq: Seq, key: Option<u64>) {
-        match key.and_then(|key| self.held.get_mut(&key)) {
-            Some(held) if held.holds.first().is_some_and(|first| seq > *first) => held.records.insert(seq),
-            Some(_) | None => self.queued.insert(seq),
-        };
-    }
-
-    pub(super) fn is_queued(&self, seq: Seq) -> bool {
-        self.queued.contains(&seq)
-    }
-
     /// Nothing up to `seq` is queued, and no producer has anything.
     pub(super) fn is_idle(&self, seq: Seq) -> bool {
-        self.queued.first().is_none_or(|first| *first > seq)
+        self.queue.first().is_none_or(|first| first > seq)
             && self.suspects.is_empty()
             && self.oldest_in_flight().is_none()
-    }
-
-    /// A queued record is not to be sent any longer.
-    pub(super) fn remove(&mut self, seq: Seq) {
-        self.queued.remove(&seq);
-    }
-
-    /// The same for one that waits behind its key.
-    pub(super) fn remove_held(&mut self, seq: Seq, key: Option<u64>) {
-        if let Some(held) = key.and_then(|key| self.held.get_mut(&key)) {
-            held.records.remove(&seq);
-        }
-    }
-
-    /// What stands behind this record and has its key waits.
-    pub(super) fn hold_behind(&mut self, seq: Seq, key: Option<u64>) {
-        if let Some(key) = key {
-            self.held.entry(key).or_default().holds.insert(seq);
-        }
-    }
-
-    /// Nothing waits behind this record any longer.
-    pub(super) fn release_behind(&mut self, seq: Seq, key: Option<u64>) {
-        let Some(key) = key else { return };
-        let Some(held) = self.held.get_mut(&key) else { return };
-        held.holds.remove(&seq);
-        match held.holds.first().copied() {
-            Some(first) => {
-                let behind = held.records.split_off(&first);
-                self.queued.append(&mut std::mem::replace(&mut held.records, behind));
-            }
-            None => self.queued.extend(self.held.remove(&key).unwrap_or_default().records),
-        }
     }
 
     /// Records and bytes that a producer has.
@@ -163,7 +109,7 @@ impl Resend {
         if !matches!(alone, Step::Idle(_)) {
             return alone;
         }
-        let first = self.queued.first().copied().filter(|seq| sendable && may_leave(*seq));
+        let first = self.queue.first().filter(|seq| sendable && may_leave(*seq));
         match (self.batch.next(Route::Batch, now, first), alone) {
             (Step::Idle(batch), Step::Idle(alone)) => Step::Idle([batch, alone].into_iter().flatten().min()),
             (step, _) => step,
@@ -181,7 +127,7 @@ impl Resend {
     /// A record counts as handed to the producer of its route.
     pub(super) fn sent(&mut self, seq: Seq, bytes: u64) {
         self.bytes_in_flight += bytes;
-        if self.queued.remove(&seq) {
+        if self.queue.take(seq) {
             self.batch.in_flight.insert(seq);
         } else if let Some(key) = self.suspects.remove(&seq) {
             self.alone.in_flight.insert(seq);
@@ -208,7 +154,7 @@ impl Resend {
         self.bytes_in_flight -= bytes;
         if self.batch.in_flight.remove(&seq) {
             self.batch.paused_until = Some(now + SHORT);
-            self.queue(seq, key);
+            self.queue.add(seq, key);
         } else if self.alone.in_flight.remove(&seq) {
             self.alone.paused_until = Some(now + SHORT);
             self.back_among_suspects(seq, key);
@@ -237,7 +183,7 @@ impl Resend {
         if let Some(key) = key {
             self.alone_keys.remove(&key);
         }
-        self.release_behind(seq, key);
+        self.queue.release_behind(seq, key);
     }
 
     pub(super) fn failed(&mut self, seq: Seq, failure: Failure) {
@@ -270,16 +216,14 @@ impl Resend {
             // All of a suspect's key: they keep their order on the other route.
             if refused(&failure) || key.is_some_and(|key| keys.contains(&key)) {
                 self.suspects.insert(seq, key);
-                self.hold_behind(seq, key);
+                self.queue.hold_behind(seq, key);
             } else {
-                self.queue(seq, key);
+                self.queue.add(seq, key);
             }
             taken.push((seq, Taken::Back));
         }
         if !keys.is_empty() {
-            for seq in std::mem::take(&mut self.queued) {
-                self.queue(seq, of(seq).0);
-            }
+            self.queue.order_again(|seq| of(seq).0);
         }
         taken
     }
