@@ -23,6 +23,7 @@ mod sizing;
 )]
 mod support;
 mod topic;
+mod waiting;
 mod wrk;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -42,6 +43,9 @@ const PUSHES_PER_SECOND: [(Connections, usize); 2] =
 const ANSWER_AFTER: [&str; 2] = ["disk", "kafka"];
 /// Each way of answering, before what is shown: the broker's JVM still compiles then, on the two cores that all share.
 const WARM_UP: Duration = Duration::from_secs(20);
+
+/// Pushes a second that go on while waiting records drain.
+const PUSHES_BESIDE: usize = 2000;
 
 /// Measures cardhook under load
 #[derive(Debug, Parser)]
@@ -68,6 +72,9 @@ struct Arguments {
     /// Only what these rates take, in events a second: `10,100,1000,10000`
     #[arg(long, value_name = "RATES", value_delimiter = ',')]
     sizing: Vec<usize>,
+    /// Only what so many waiting records take: at a start, in memory, to drain
+    #[arg(long, value_name = "RECORDS")]
+    waiting: Option<usize>,
     /// With `--sizing`: one connection for each push, as WeChat opens them
     #[arg(long, requires = "sizing")]
     one_per_push: bool,
@@ -94,6 +101,10 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if !arguments.sizing.is_empty() {
         sizing::measure(&arguments.sizing, Duration::from_secs(arguments.seconds.into()), arguments.one_per_push)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(records) = arguments.waiting {
+        waiting::measure(records, PUSHES_BESIDE)?;
         return Ok(ExitCode::SUCCESS);
     }
     let report = measure(&arguments)?;

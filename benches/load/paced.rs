@@ -20,8 +20,13 @@ const SENDERS: usize = 128;
 
 /// That many claims of as many users in secure mode, each a different event.
 pub fn pushes(count: usize) -> Vec<Push> {
+    pushes_from(0, count)
+}
+
+/// The same, behind those of the first users.
+pub fn pushes_from(first: usize, count: usize) -> Vec<Push> {
     let (account, now) = (Account::of(Mode::Secure), unix_seconds());
-    (0..count)
+    (first..first + count)
         .map(|number| account.push(&claim(&format!("oBenchUser{number:018}"), &format!("{number:012}"), now)))
         .collect()
 }

@@ -18,8 +18,17 @@ pub fn cpu(id: u32) -> anyhow::Result<Duration> {
 
 /// The most memory it ever had resident, in MiB.
 pub fn peak_memory(id: u32) -> anyhow::Result<f64> {
+    status(id, "VmHWM:")
+}
+
+/// The memory that it has resident now, in MiB.
+pub fn memory(id: u32) -> anyhow::Result<f64> {
+    status(id, "VmRSS:")
+}
+
+fn status(id: u32, field: &str) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context(field.to_owned())?;
     let kib: f64 = line.trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
 }

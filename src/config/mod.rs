@@ -23,6 +23,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url};
 pub use crate::delivery::AnswerAfter;
@@ -31,21 +32,21 @@ use crate::{
     wechat_api::{AppSecret, Caller},
 };
 
-/// A secret other than tokens and keys: prints as `[redacted]`.
+/// A secret other than tokens and keys. Prints as `[redacted]`, zeroed on drop.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(SecretString);
 
 impl Secret {
     /// Wraps a secret.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
+        Self(SecretString::from(secret.into()))
     }
 
     /// The secret itself, for the one place that sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 

@@ -28,6 +28,7 @@ use actix_web::{
     middleware::{Next, from_fn},
     web,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
 use super::refusal::limit::Rate;
@@ -42,20 +43,20 @@ const WRONG_TOKENS: u64 = 5;
 
 /// The Bearer token that `/metrics` asks for. Prints as `[redacted]`.
 #[derive(Clone)]
-pub struct BearerToken(Arc<str>);
+pub struct BearerToken(SecretString);
 
 impl BearerToken {
     /// Takes a token as configured.
     #[must_use]
     pub fn new(token: &str) -> Self {
-        Self(token.into())
+        Self(SecretString::from(token))
     }
 
     /// In constant time for tokens of one length.
     fn opens(&self, request: &HttpRequest) -> bool {
         let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
         presented.is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(token.ct_eq(self.0.as_bytes()))
+            scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(token.ct_eq(self.0.expose_secret().as_bytes()))
         })
     }
 }

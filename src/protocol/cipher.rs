@@ -7,6 +7,7 @@ use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::{ExposeSecret as _, SecretBox};
 use zeroize::Zeroizing;
 
 use super::OpenError;
@@ -74,8 +75,7 @@ impl std::fmt::Debug for AppIdText {
 }
 
 /// A decoded EncodingAESKey: 32 bytes; its first 16 are the IV. Prints as `[redacted]`, zeroed on drop.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AesKey(Zeroizing<[u8; KEY]>);
+pub struct AesKey(SecretBox<[u8; KEY]>);
 
 /// Why a text is no EncodingAESKey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,13 +104,27 @@ impl AesKey {
         let bytes = LENIENT.decode_slice(encoded, decoded.as_mut_slice()).map_err(|_| KeyError::Alphabet)?;
         // An `=` in the last place leaves fewer.
         let key = decoded.first_chunk().filter(|_| bytes == KEY).ok_or(KeyError::Alphabet)?;
-        Ok(Self(Zeroizing::new(*key)))
+        Ok(Self(SecretBox::new(Box::new(*key))))
     }
 
     fn iv(&self) -> [u8; IV] {
-        self.0.first_chunk().copied().unwrap_or_default()
+        self.0.expose_secret().first_chunk().copied().unwrap_or_default()
     }
 }
+
+impl Clone for AesKey {
+    fn clone(&self) -> Self {
+        Self(SecretBox::new(Box::new(*self.0.expose_secret())))
+    }
+}
+
+impl PartialEq for AesKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for AesKey {}
 
 impl std::fmt::Debug for AesKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -126,7 +140,7 @@ pub fn seal(key: &AesKey, app_id: &AppId, random: &[u8; 16], message: &[u8]) -> 
     let mut plain = [random.as_slice(), &length, message, app_id.as_str().as_bytes()].concat();
     let padding = PADDING_BLOCK - plain.len() % PADDING_BLOCK;
     plain.extend(std::iter::repeat_n(u8::try_from(padding).unwrap_or_default(), padding));
-    let cipher = cbc::Encryptor::<aes::Aes256>::new((&*key.0).into(), &key.iv().into());
+    let cipher = cbc::Encryptor::<aes::Aes256>::new(key.0.expose_secret().into(), &key.iv().into());
     let whole = plain.len();
     // Only an incomplete block could be refused, and there is none.
     cipher.encrypt_padded::<NoPadding>(&mut plain, whole).map(|sealed| LENIENT.encode(sealed)).unwrap_or_default()
@@ -139,7 +153,7 @@ pub fn seal(key: &AesKey, app_id: &AppId, random: &[u8; 16], message: &[u8]) -> 
 /// without a word on what: no padding oracle.
 pub fn open(key: &AesKey, app_id: &AppId, encrypted: &str) -> Result<Vec<u8>, OpenError> {
     let mut buffer = decode(encrypted).filter(|buffer| buffer.len() % PADDING_BLOCK == 0).ok_or(OpenError::Decrypt)?;
-    let cipher = cbc::Decryptor::<aes::Aes256>::new((&*key.0).into(), &key.iv().into());
+    let cipher = cbc::Decryptor::<aes::Aes256>::new(key.0.expose_secret().into(), &key.iv().into());
     let plain = cipher.decrypt_padded::<NoPadding>(&mut buffer).map_err(|_| OpenError::Decrypt)?;
     let (message, sent_to) = unpadded(plain).and_then(split).ok_or(OpenError::Decrypt)?;
     if sent_to != app_id.as_str().as_bytes() {

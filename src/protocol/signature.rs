@@ -2,9 +2,9 @@
 //!
 //! Does not depend on what the parts mean: they are opaque, and a signature of another shape is simply wrong.
 
+use secrecy::{ExposeSecret as _, SecretString};
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 /// A SHA-1.
 pub type Digest = [u8; 20];
@@ -13,19 +13,19 @@ type HexDigest = [u8; 40];
 
 /// The account's token. Prints as `[redacted]`, zeroed on drop. Compared with another configuration's, never with what a request
 /// presents.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(Zeroizing<String>);
+#[derive(Clone)]
+pub struct Token(SecretString);
 
 impl Token {
     /// Takes a token as configured. Rules of shape (3–32 characters) are the configuration's business.
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
-        Self(Zeroizing::new(token.into()))
+        Self(SecretString::from(token.into()))
     }
 
     /// The signature over this token and `timestamp`, `nonce`, when it is what was `presented`.
     pub(super) fn signed(&self, timestamp: &str, nonce: &str, presented: &str) -> Option<Digest> {
-        let digest = digest(&mut [&self.0, timestamp, nonce]);
+        let digest = digest(&mut [self.0.expose_secret(), timestamp, nonce]);
         same(&hex(&digest), presented).then_some(digest)
     }
 
@@ -37,10 +37,18 @@ impl Token {
         encrypt: &str,
         presented: &str,
     ) -> Option<Digest> {
-        let digest = digest(&mut [&self.0, timestamp, nonce, encrypt]);
+        let digest = digest(&mut [self.0.expose_secret(), timestamp, nonce, encrypt]);
         same(&hex(&digest), presented).then_some(digest)
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Token {}
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,7 +59,7 @@ impl std::fmt::Debug for Token {
 /// The 40 lower-case hex digits over token and `parts`: (timestamp, nonce) for `signature`, (timestamp, nonce, ciphertext in base64) for `msg_signature`.
 #[must_use]
 pub fn sign(token: &Token, parts: &[&str]) -> String {
-    let mut parts = [&[token.0.as_str()], parts].concat();
+    let mut parts = [&[token.0.expose_secret()], parts].concat();
     hex(&digest(&mut parts)).map(char::from).iter().collect()
 }
 

@@ -21,23 +21,31 @@ pub use error::{ApiError, Words};
 pub use network::{NetworkCheck, Ping, Resolved};
 pub use sign::{CardExt, ChooseCard, sign_card_ext, sign_choose_card, sign_jsapi};
 
-use zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// An account's AppSecret. Prints as `[redacted]`, zeroed on drop.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AppSecret(Zeroizing<String>);
+#[derive(Clone)]
+pub struct AppSecret(SecretString);
 
 impl AppSecret {
     /// Takes an AppSecret as configured.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
-        Self(Zeroizing::new(secret.into()))
+        Self(SecretString::from(secret.into()))
     }
 
     pub(super) fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
+
+impl PartialEq for AppSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for AppSecret {}
 
 impl std::fmt::Debug for AppSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -23,7 +23,7 @@ const APART: Apart = Apart { few: Duration::from_millis(30), many: Duration::fro
 const APART_ANSWERED: Apart = Apart { few: Duration::ZERO, many: Duration::from_millis(5) };
 /// Each record is a request of its own.
 const NOT_APART: Apart = Apart { few: Duration::ZERO, many: Duration::ZERO };
-/// No waves: each record is a request of its own.
+/// No batches: each record is a request of its own.
 const ALWAYS: Duration = Duration::from_hours(1);
 
 #[derive(Default)]

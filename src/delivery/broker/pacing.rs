@@ -1,8 +1,8 @@
-//! When records leave: in waves, each when the one before is reported.
+//! When records leave: in batches, each when the one before is reported.
 //!
 //! librdkafka has one request of a partition in flight when it keeps the order, and its thread spins while records wait behind
-//! that one. So what comes while a wave is out waits here, for its last report or for 50 ms. Each wave costs a request to every
-//! partition's leader, so that waves are further apart where records are many. Does not depend on Kafka.
+//! that one. So what comes while a batch is out waits here, for its last report or for 50 ms. Each batch costs a request to every
+//! partition's leader, so that batches are further apart where records are many. Does not depend on Kafka.
 
 use std::{
     collections::VecDeque,
@@ -13,8 +13,8 @@ use std::{
 use super::{NotTaken, Producer};
 use crate::delivery::{pending::Seq, submission::Sending};
 
-/// How long a wave waits for the reports of the one before: a partition without a leader holds up the others so long.
-const WAVE: Duration = Duration::from_millis(50);
+/// How long a batch waits for the reports of the one before: a partition without a leader holds up the others so long.
+const BATCH_WAITS: Duration = Duration::from_millis(50);
 /// How long it waits for room in the client's queue.
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_millis(20);
 const MANY: usize = 100;
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// How long after a wave the next one begins, at least.
+/// How long after a batch the next one begins, at least.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::delivery) struct Apart {
     /// Where records are few.
@@ -54,10 +54,10 @@ impl Rate {
     }
 }
 
-/// A producer, and what waits for its next wave.
+/// A producer, and what waits for its next batch.
 pub(in crate::delivery) struct Paced {
     producer: Box<dyn Producer>,
-    /// How long a wave stays open for records that come after it began.
+    /// How long a batch stays open for records that come after it began.
     open_for: Duration,
     apart: Apart,
     rate: Rate,
@@ -89,12 +89,12 @@ impl Paced {
             return None;
         }
         let apart = if self.rate.is_high() { self.apart.many } else { self.apart.few };
-        let wait = if self.outstanding == 0 { apart } else { WAVE };
+        let wait = if self.outstanding == 0 { apart } else { BATCH_WAITS };
         let next = self.began.map(|began| began + wait);
         next.max(self.full_until)
     }
 
-    /// Sends what waits, where a wave may begin or is open. What fails at once is returned.
+    /// Sends what waits, where a batch may begin or is open. What fails at once is returned.
     pub(in crate::delivery) fn pump(&mut self, now: Instant) -> Vec<(Seq, NotTaken)> {
         let mut failed = Vec::new();
         if self.waiting.is_empty() || self.full_until.is_some_and(|until| now < until) {
@@ -175,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn a_record_joins_the_wave_while_it_is_open_and_waits_for_its_reports_after_that_but_not_for_ever() {
+    fn a_record_joins_the_batch_while_it_is_open_and_waits_for_its_reports_after_that_but_not_for_ever() {
         assert_eq!(sent_of_two(10, 5), 2);
         assert_eq!(sent_of_two(0, 5), 1);
         assert_eq!(sent_of_two(0, 60), 2, "one partition does not hold up the others for longer");
     }
 
     #[test]
-    fn waves_are_further_apart_while_records_are_many() {
+    fn batches_are_further_apart_while_records_are_many() {
         let (mut paced, sent) = paced(0, 0);
         paced.apart.many = Duration::from_millis(10);
         let start = Instant::now();
-        let mut wave = |at: u64, records: usize| {
+        let mut batch = |at: u64, records: usize| {
             let before = sent.load(Ordering::Relaxed);
             for seq in 0..records {
                 paced.send(Seq(seq as u64), sending());
@@ -196,15 +196,15 @@ mod tests {
             (0..left).for_each(|_| paced.reported());
             left
         };
-        assert_eq!([wave(0, 1), wave(1, 1), wave(2, 1)], [1, 1, 1], "each at once");
-        assert_eq!(wave(3, 100), 100);
-        assert_eq!([wave(4, 1), wave(12, 1), wave(13, 1)], [0, 0, 3], "ten milliseconds behind the last");
-        assert_eq!([wave(120, 1), wave(121, 1)], [1, 0], "the window before still counts");
-        assert_eq!([wave(330, 1), wave(331, 1)], [2, 1], "few again");
+        assert_eq!([batch(0, 1), batch(1, 1), batch(2, 1)], [1, 1, 1], "each at once");
+        assert_eq!(batch(3, 100), 100);
+        assert_eq!([batch(4, 1), batch(12, 1), batch(13, 1)], [0, 0, 3], "ten milliseconds behind the last");
+        assert_eq!([batch(120, 1), batch(121, 1)], [1, 0], "the window before still counts");
+        assert_eq!([batch(330, 1), batch(331, 1)], [2, 1], "few again");
     }
 
     #[test]
-    fn what_follows_a_reported_wave_waits_until_the_next_may_begin() {
+    fn what_follows_a_reported_batch_waits_until_the_next_may_begin() {
         for (apart, expected) in [(60_000, 1), (0, 2)] {
             let (mut paced, sent) = paced(0, apart);
             let now = Instant::now();

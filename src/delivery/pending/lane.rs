@@ -285,7 +285,7 @@ impl<P, A> Lane<P, A> {
             let Some(record) = self.records.get_mut(&seq) else { continue };
             record.disk = Disk::Stored;
             self.judge(seq, now);
-            self.settle(seq);
+            self.complete(seq);
         }
         // The youngest first: what memory keeps is what leaves next.
         for committed in committed.iter().rev() {
@@ -305,7 +305,7 @@ impl<P, A> Lane<P, A> {
             if unsent && (full || self.is_away()) {
                 self.give_up(*seq);
             } else {
-                self.settle(*seq);
+                self.complete(*seq);
             }
         }
     }
@@ -389,7 +389,7 @@ impl<P, A> Lane<P, A> {
         self.resend.acked(seq, key, bytes);
         self.presence.acked(now);
         self.judge(seq, now);
-        self.settle(seq);
+        self.complete(seq);
         payload
     }
 
@@ -492,7 +492,7 @@ impl<P, A> Lane<P, A> {
     }
 
     /// An acknowledged record is done once it is known what the disk has of it.
-    fn settle(&mut self, seq: Seq) {
+    fn complete(&mut self, seq: Seq) {
         let Some(record) = self.records.get(&seq).filter(|record| record.broker == Broker::Acked) else { return };
         let bytes = record.bytes;
         match record.disk {

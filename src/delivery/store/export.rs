@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Reader, Spool, SpoolError, Stored, room, size_of};
+use super::{Reader, Spool, SpoolError, Stored, full_disk, size_of};
 use crate::delivery::Lane;
 
 /// Records of one page.
@@ -60,7 +60,7 @@ pub fn take_out(
         damaged += each_page(&reader, *lane, |page| {
             write(page)?;
             let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            Ok::<_, Spooled>(room::remove(&mut spool, &mut [(*lane, removed)])?)
+            Ok::<_, Spooled>(full_disk::remove(&mut spool, &mut [(*lane, removed)])?)
         })?;
     }
     spool.tidy();

@@ -10,7 +10,7 @@ use super::{
     commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
     forgetter::Forgetter,
     handle::{Job, Report, Reports, Status},
-    room, size_of,
+    full_disk, size_of,
 };
 use crate::{
     delivery::{Lane, pending::Seq},
@@ -69,9 +69,9 @@ impl Worker {
             return (self.reports)(Transacted::default().report(commit, self.status));
         }
         let mut transacted = self.transact(&commit);
-        if transacted.as_ref().is_err_and(SpoolError::is_full) && room::make(&mut self.spool) {
+        if transacted.as_ref().is_err_and(SpoolError::is_full) && full_disk::make_room(&mut self.spool) {
             transacted = self.transact(&commit);
-            room::close(&mut self.spool);
+            full_disk::close_room(&mut self.spool);
         }
         match transacted {
             Ok(transacted) => {
@@ -181,7 +181,7 @@ impl Worker {
     fn remove_alone(&mut self, commit: &mut Commit) {
         let mut removals = by_lane(&commit.remove);
         // What is left in them was not removed.
-        let _ = room::remove(&mut self.spool, &mut removals);
+        let _ = full_disk::remove(&mut self.spool, &mut removals);
         let left = removals
             .into_iter()
             .flat_map(|(lane, gone)| gone.into_iter().map(move |(seq, bytes)| Removal { lane, seq: Seq(seq), bytes }));
@@ -204,7 +204,7 @@ impl Worker {
 
     /// A commit that fits by chance is no recovery: the spool's reserve must fit again.
     fn recovered(&mut self) {
-        if !self.status.works && room::is_whole(&self.spool) {
+        if !self.status.works && full_disk::is_whole(&self.spool) {
             self.status.works = true;
             tracing::info!("the spool can be written again");
             self.spool.tidy();

@@ -156,7 +156,7 @@ fn a_start_that_was_killed_while_it_took_over_is_made_good_by_the_next() {
     strike(&folder, 250);
     let taken = open(&folder).counters().records;
     let mut spool = open(&folder);
-    room::remove(&mut spool, &mut [(Lane::Events, vec![(pending(&folder)[0].seq, 0)])]).unwrap();
+    full_disk::remove(&mut spool, &mut [(Lane::Events, vec![(pending(&folder)[0].seq, 0)])]).unwrap();
     fs::write(folder.path().join("take-over"), set_aside(&folder)[0].as_os_str().as_encoded_bytes()).unwrap();
     drop(spool);
     assert_eq!(open(&folder).counters().records, taken);

@@ -20,7 +20,7 @@ pub(super) fn remove(spool: &mut Spool, removals: &mut [(Lane, Vec<(u64, u64)>)]
     spool.folder.release_reserve();
     let removed = try_remove(spool, removals, REMOVE_AT_ONCE);
     // A removal frees pages: the database need not grow, and the log's blocks are the reserve's again.
-    close(spool);
+    close_room(spool);
     removed
 }
 
@@ -38,10 +38,10 @@ fn try_remove(spool: &mut Spool, removals: &mut [(Lane, Vec<(u64, u64)>)], at_on
     Ok(())
 }
 
-/// On a full disk: makes room for one more try, which [`close`] must follow. What the log holds is moved into the
+/// On a full disk: makes room for one more try, which [`close_room`] must follow. What the log holds is moved into the
 /// database, with the reserve's blocks; that gives the log's blocks back, which are at least as many. The reserve stays
 /// open for the log only where the database has free pages of its own to take the batch, so that it always comes back.
-pub(super) fn make(spool: &mut Spool) -> bool {
+pub(super) fn make_room(spool: &mut Spool) -> bool {
     let gained = folder::log_bytes(&spool.folder.database()) >= WORTH_MOVING;
     spool.folder.release_reserve();
     if !spool.truncate_log() {
@@ -62,7 +62,7 @@ pub(super) fn is_whole(spool: &Spool) -> bool {
 }
 
 /// Gives the log's blocks back and takes the reserve again.
-pub(super) fn close(spool: &mut Spool) {
+pub(super) fn close_room(spool: &mut Spool) {
     spool.truncate_log();
     spool.folder.restore_reserve();
 }
