@@ -76,13 +76,15 @@ pub fn measure(records: usize, rate: usize) -> anyhow::Result<()> {
     service.wait_drained();
     took.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 records")]
-    let all = (records + sent) as f64;
+    let (all, pushed) = ((records + sent) as f64, took.len() as f64);
     println!(
-        "drained in {:.1} s, {:.0} records a second, beside {rate} pushes a second whose answers took {:.1} ms (p50), {:.1} ms \
-         (p99); CPU {:.1} µs a record; peak memory {:.0} MiB",
+        "drained in {:.1} s, {:.0} records a second, beside {:.0} pushes a second whose answers took {:.1} ms (p50), {:.1} ms \
+         (p90), {:.1} ms (p99); CPU {:.1} µs a record; peak memory {:.0} MiB",
         lasted.as_secs_f64(),
         all / lasted.as_secs_f64(),
+        pushed / lasted.as_secs_f64(),
         millis(&took, 50),
+        millis(&took, 90),
         millis(&took, 99),
         process::cpu(service.id())?.saturating_sub(cpu).as_secs_f64() * 1e6 / all,
         process::peak_memory(service.id())?,

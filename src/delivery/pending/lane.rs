@@ -289,7 +289,7 @@ impl<P, A> Lane<P, A> {
         }
         // The youngest first: what memory keeps is what leaves next.
         for committed in committed.iter().rev() {
-            self.leave_on_disk(committed.seq());
+            self.leave_on_disk(committed.seq(), now);
         }
     }
 
@@ -341,7 +341,7 @@ impl<P, A> Lane<P, A> {
 
     /// A stored record that is not needed in memory: the lane is behind, or memory is full. Only the end of the queue is left on
     /// disk, of which nothing was ever sent: what is read again is read once, and in order.
-    fn leave_on_disk(&mut self, seq: Seq) {
+    fn leave_on_disk(&mut self, seq: Seq, now: Instant) {
         let behind = self.window.behind().is_some_and(|loaded| seq > loaded);
         let end = seq > self.sent && self.resend.queue.contains(seq) && !self.window.reads(seq);
         let Some(record) = self.records.get_mut(&seq) else { return };
@@ -352,7 +352,8 @@ impl<P, A> Lane<P, A> {
         self.memory.remove(record.bytes);
         self.resend.queue.take(seq);
         record.payload = None;
-        if record.waiting.is_empty() {
+        self.judge(seq, now);
+        if self.records.get(&seq).is_some_and(|record| record.waiting.is_empty()) {
             self.records.remove(&seq);
         }
     }

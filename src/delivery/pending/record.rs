@@ -151,10 +151,18 @@ impl<P, A> Record<P, A> {
         Self { payload, bytes: 0, key, received: now, first_sent, disk, broker, kept: false, waiting }
     }
 
+    /// It stands on disk behind so many others that memory does not hold it. Its ack may be minutes away, so that its answer
+    /// counts as late at once.
+    fn is_left_on_disk(&self) -> bool {
+        self.payload.is_none() && self.disk == Disk::Stored && self.broker == Broker::Queued
+    }
+
     /// Takes out the answers that are decided.
     pub(super) fn judge(&mut self, rules: &Rules, away: bool, now: Instant, decided: &mut Vec<(A, Verdict)>) {
+        let is_left = self.is_left_on_disk();
         for (answer, since) in std::mem::take(&mut self.waiting) {
-            match verdict(rules.policy, away, now >= since + rules.ack_timeout, self.disk, &self.broker) {
+            let late = is_left || now >= since + rules.ack_timeout;
+            match verdict(rules.policy, away, late, self.disk, &self.broker) {
                 Verdict::Wait => self.waiting.push((answer, since)),
                 safe_or_not => decided.push((answer, safe_or_not)),
             }

@@ -11,7 +11,7 @@ use super::{Batch, Id, Reader, Row, Spool, SpoolError, Stored, read_counters, ro
 use crate::delivery::Lane;
 
 /// How long a start looks for damage among the pending records: a whole check of a large database takes minutes.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 /// Records taken over in one transaction.
 const AT_ONCE: usize = 512;
 /// Bytes of their values.

@@ -9,8 +9,9 @@ use super::{
     Spool, SpoolError,
     commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
     forgetter::Forgetter,
+    full_disk,
     handle::{Job, Report, Reports, Status},
-    full_disk, size_of,
+    size_of,
 };
 use crate::{
     delivery::{Lane, pending::Seq},

@@ -18,7 +18,7 @@ fn app_id() -> AppId {
 
 /// Encrypts bytes as they are: no length, no AppID, no padding added.
 fn encrypt_raw(plain: &[u8]) -> String {
-    let cipher = cbc::Encryptor::<aes::Aes256>::new((&*key().0).into(), &key().iv().into());
+    let cipher = cbc::Encryptor::<aes::Aes256>::new(key().0.expose_secret().into(), &key().iv().into());
     let mut buffer = plain.to_vec();
     LENIENT.encode(cipher.encrypt_padded::<NoPadding>(&mut buffer, plain.len()).unwrap())
 }
@@ -47,12 +47,12 @@ fn a_key_may_end_in_any_character_and_the_surplus_bits_do_not_count() {
         assert!(AesKey::parse(&encoded).is_ok(), "{last}");
     }
     let canonical = AesKey::parse(&format!("{}A", &KEY_TEXT[..42])).unwrap();
-    assert_eq!(*canonical.0, *key().0);
+    assert_eq!(canonical, key());
 }
 
 #[test]
 fn white_space_around_a_key_is_trimmed() {
-    assert_eq!(*AesKey::parse(&format!(" {KEY_TEXT}\r\n")).unwrap().0, *key().0);
+    assert_eq!(AesKey::parse(&format!(" {KEY_TEXT}\r\n")).unwrap(), key());
 }
 
 #[test]

@@ -164,6 +164,24 @@ fn what_memory_does_not_hold_is_read_again_before_what_came_after_it() {
 }
 
 #[test]
+fn the_answer_of_a_record_that_memory_does_not_hold_waits_for_no_ack() {
+    for (policy, answered) in [(AnswerAfter::Kafka, [6, 7, 8].as_slice()), (AnswerAfter::KafkaOnly, &[])] {
+        let (mut lane, now) = (lane(policy), Instant::now());
+        lane.set_connected(true, now);
+        add_all(&mut lane, 8, now);
+        sent(&mut lane, now);
+        let stored = to_store(&mut lane, now);
+        assert!(lane.take_decided().is_empty(), "the first three are on their way, and none is late");
+        let stored: Vec<_> = stored.into_iter().map(|seq| Committed::in_a_test(Seq(seq))).collect();
+        lane.committed(&stored, now);
+        let mut decided = lane.take_decided();
+        decided.sort_unstable_by_key(|(answer, _)| *answer);
+        let expected: Vec<_> = answered.iter().map(|answer| (*answer, Verdict::Safe(By::DISK))).collect();
+        assert_eq!(decided, expected, "{policy:?}");
+    }
+}
+
+#[test]
 fn a_refused_batch_goes_again_record_by_record_beside_the_others() {
     let (mut lane, now) = (lane(AnswerAfter::Kafka), Instant::now());
     add_all(&mut lane, 3, now);
