@@ -10,8 +10,11 @@ use proptest::prelude::*;
 use super::super::AnswerAfter;
 use world::World;
 
-/// Event ids: few, so that they come again.
-const IDS: u8 = 40;
+/// Events: few, so that they come again.
+const EVENTS: u8 = 40;
+/// Events behind these that nothing but a signature verified, three signatures for all of them.
+const BARE: u8 = 9;
+const SIGNATURES: u8 = 3;
 
 /// What happens next.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +41,8 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        8 => (0..IDS).prop_map(Op::Submit),
+        8 => (0..EVENTS).prop_map(Op::Submit),
+        2 => (EVENTS..EVENTS + BARE).prop_map(Op::Submit),
         1 => Just(Op::Commit(false)),
         8 => Just(Op::Commit(true)),
         8 => (0..2_usize, 0..2_usize, 1..5_usize).prop_map(|(lane, route, size)| Op::Answer(lane, route, size)),
@@ -100,4 +104,17 @@ fn a_re_delivery_of_an_event_that_both_topics_refuse_waits_until_it_is_parked() 
         world.check();
         assert_eq!(world.was_safe(16), safe, "{policy:?}");
     }
+}
+
+/// Disk and Kafka fail together, and two pushes under a signature that came with another event are decided at once.
+#[test]
+fn a_quarantine_that_was_given_up_is_not_what_the_next_one_waits_for() {
+    let mut world = World::new(AnswerAfter::Kafka);
+    let bound = [Op::Submit(41), Op::Commit(true), Op::Disk(false), Op::Kill(false)];
+    let reused = [Op::Submit(47), Op::Kafka(false), Op::Commit(false), Op::Pass(5), Op::Commit(false), Op::Submit(47)];
+    for op in bound.into_iter().chain(reused).chain([Op::Stop]) {
+        apply(&mut world, op);
+    }
+    world.come_to_rest();
+    world.check();
 }

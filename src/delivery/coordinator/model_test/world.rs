@@ -23,7 +23,7 @@ use super::{
                 Append, Commit, Committed, Decided, Decision, Done, Known as Stored, Moved, NO_EVENT_TIME, Read,
                 Removal, Status, Undecided,
             },
-            submission::{Sending, Settings, Submission},
+            submission::{Binding, Sending, Settings, Submission},
         },
         dead_letters::DeadLetters,
         known::Known,
@@ -32,7 +32,7 @@ use super::{
         records::Records,
         spooling::Spooling,
     },
-    IDS,
+    BARE, EVENTS, SIGNATURES,
 };
 use crate::{
     event::{EventId, Record},
@@ -50,6 +50,9 @@ const ROUTES: [Route; 2] = [Route::Batch, Route::Alone];
 const PAGE: usize = 3;
 /// Receipt of what comes before the first kill. What comes later is received later: a seq is never given twice.
 const RECEIVED_MS: i64 = 1_700_000_000_000;
+
+/// An event's number, and this, is that of its quarantine.
+const QUARANTINED: u8 = 100;
 
 /// Of an event, by its number.
 fn key(id: u8) -> u8 {
@@ -69,9 +72,15 @@ fn number(sending: &Sending) -> u8 {
     sending.record.value[0]
 }
 
+/// What nothing but this signature verified.
+fn signature(id: u8) -> Option<[u8; 20]> {
+    (EVENTS..EVENTS + BARE).contains(&id).then(|| [id % SIGNATURES; 20])
+}
+
 /// Whether a topic refuses an event: the topic of the events some, the DLQ topic every third of these.
 fn is_refused(lane: Lane, id: u8) -> bool {
     match lane {
+        _ if id >= EVENTS => false,
         Lane::Events => id % 6 == 4,
         Lane::Dlq => id % 18 == 16,
         Lane::Other | Lane::Parked => false,
@@ -91,6 +100,7 @@ pub(super) struct World {
     // What outlives a kill.
     disk: BTreeMap<(u8, Seq), Arc<Sending>>,
     remembered: HashMap<EventId, Seq>,
+    bound: HashMap<[u8; 20], EventId>,
     last_seq: u64,
     received_ms: i64,
     pub(super) disk_works: bool,
@@ -103,6 +113,8 @@ pub(super) struct World {
     safe: HashSet<u8>,
     /// Kills and fatal errors: each may double what was in flight.
     doublings: usize,
+    /// Which event a signature came with first may be lost.
+    killed_with_failing_disk: bool,
 }
 
 fn records(policy: AnswerAfter, last_pending: [Seq; 4], last_seq: u64, newest: i64, now: Instant) -> Records {
@@ -152,6 +164,7 @@ impl World {
             waiting: Vec::new(),
             disk: BTreeMap::new(),
             remembered: HashMap::new(),
+            bound: HashMap::new(),
             last_seq: 0,
             received_ms: RECEIVED_MS,
             disk_works: true,
@@ -160,6 +173,7 @@ impl World {
             topics: Default::default(),
             safe: HashSet::new(),
             doublings: 0,
+            killed_with_failing_disk: false,
         };
         world.kafka(true);
         world
@@ -172,15 +186,20 @@ impl World {
     pub(super) fn submit(&mut self, id: u8) {
         let (to, answer) = oneshot::channel();
         self.waiting.push((id, answer));
-        let submission = Submission {
-            lane: Lane::Events,
-            account: 0,
-            event_id: event_id(id),
-            event_time: second(id),
-            received_at_ms: self.received_ms,
-            record: Record { key: Some(key(id).to_string()), value: vec![id], ..Record::default() },
+        let (account, received_at_ms) = (0, self.received_ms);
+        let instead = move || Submission {
+            lane: Lane::Dlq,
+            account,
+            event_id: event_id(QUARANTINED + id),
+            event_time: NO_EVENT_TIME,
+            received_at_ms,
+            record: Record { value: vec![QUARANTINED + id], ..Record::default() },
             binding: None,
         };
+        let binding = signature(id).map(|signature| Binding { signature, instead: Some(Box::new(instead)) });
+        let record = Record { key: Some(key(id).to_string()), value: vec![id], ..Record::default() };
+        let (lane, event_id, event_time) = (Lane::Events, event_id(id), second(id));
+        let submission = Submission { lane, account, event_id, event_time, received_at_ms, record, binding };
         self.records.submit(submission, smallvec![(Reply::new(to), self.now)], self.now);
     }
 
@@ -317,13 +336,25 @@ impl World {
         } else {
             // Reading works: what is known is known.
             let decide = |undecided: Undecided| {
-                let known = self.stored(&undecided);
-                Decided { undecided, decision: known.map_or(Decision::NotStored, Decision::Duplicate) }
+                let decision = self.known(&undecided).unwrap_or(Decision::NotStored);
+                Decided { undecided, decision }
             };
             let decided = undecided.into_iter().map(decide).collect();
             self.records.not_committed(commit, decided, self.now);
         }
         self.records.disk_is(Status { works, full: false, oldest_ms: 0 });
+    }
+
+    /// What the disk knows of an event and its signature.
+    fn known(&self, undecided: &Undecided) -> Option<Decision> {
+        let bound = undecided.nonce.and_then(|used| Some((used, self.bound.get(&used.signature)?)));
+        if bound.is_some_and(|(used, first)| used.event_id != *first) {
+            Some(Decision::NonceReused)
+        } else if undecided.nonce_only {
+            Some(Decision::NonceFits)
+        } else {
+            self.stored(undecided).map(Decision::Duplicate)
+        }
     }
 
     /// Where the disk says that the first copy of an event is.
@@ -350,8 +381,15 @@ impl World {
         }
         let mut decided = Vec::new();
         for undecided in undecided {
-            let decision = if let Some(known) = self.stored(&undecided) {
-                Decision::Duplicate(known)
+            let known = self.known(&undecided);
+            self.bound.extend(
+                undecided
+                    .nonce
+                    .filter(|_| known != Some(Decision::NonceReused))
+                    .map(|used| (used.signature, used.event_id)),
+            );
+            let decision = if let Some(known) = known {
+                known
             } else {
                 self.append(&undecided.append);
                 Decision::Stored(Committed::in_a_test(undecided.append.seq))
@@ -360,6 +398,9 @@ impl World {
         }
         for (id, seq) in &commit.ids {
             self.remembered.insert(id.event_id, *seq);
+        }
+        for used in &commit.nonces {
+            self.bound.entry(used.signature).or_insert(used.event_id);
         }
         for (removal, _) in &commit.replaced {
             self.disk.remove(&place(removal));
@@ -391,6 +432,7 @@ impl World {
 
     pub(super) fn kill(&mut self, written: bool) {
         self.doublings += 1;
+        self.killed_with_failing_disk |= !self.disk_works || !self.records.disk_works;
         if let Some(mut commit) = self.job.take().filter(|_| written) {
             let undecided = std::mem::take(&mut commit.undecided);
             self.write(&commit, undecided);
@@ -407,7 +449,7 @@ impl World {
             let of_lane = self.disk.range((lane as u8, Seq(0))..=(lane as u8, Seq(u64::MAX)));
             of_lane.map(|((_, seq), _)| *seq).next_back().unwrap_or(Seq(0))
         };
-        let newest = (0..IDS).filter(|id| self.remembered.contains_key(&event_id(*id))).map(second).max();
+        let newest = (0..EVENTS + BARE).filter(|id| self.remembered.contains_key(&event_id(*id))).map(second).max();
         self.records =
             records(self.policy, Lane::ALL.map(last), self.last_seq, newest.unwrap_or(NO_EVENT_TIME), self.now);
         self.spooling = Spooling::new(self.policy);
@@ -423,6 +465,7 @@ impl World {
                 Err(TryRecvError::Closed) => panic!("event {id} never gets an answer"),
                 Ok(Err(_)) => {}
                 Ok(Ok(safe)) => {
+                    let id = if safe.nonce_reused { QUARANTINED + id } else { id };
                     let in_kafka = self.topics.iter().flatten().any(|(_, other)| *other == id);
                     let on_disk = self.disk.values().any(|sending| number(sending) == id);
                     assert!(in_kafka || !safe.by_kafka, "event {id} is not in Kafka");
@@ -469,7 +512,7 @@ impl World {
         for id in &self.safe {
             assert!(published(*id) + parked(*id) > 0, "event {id} was answered and is lost");
         }
-        for id in 0..IDS {
+        for id in (0..EVENTS + BARE).chain(QUARANTINED + EVENTS..QUARANTINED + EVENTS + BARE) {
             let copies = published(id) + parked(id);
             assert!(copies <= 1 + self.doublings, "event {id} is there {copies} times");
         }
@@ -478,6 +521,11 @@ impl World {
             let of_key = self.topics[0].iter().filter(|(_, id)| key(*id) == of_key);
             let first: Vec<u64> = of_key.filter(|(_, id)| seen.insert(*id)).map(|(seq, _)| seq.0).collect();
             assert!(first.is_sorted(), "records of one key left in the order {first:?}");
+        }
+        for of_signature in 0..SIGNATURES {
+            let events: HashSet<u8> = self.topics[0].iter().map(|(_, id)| *id).collect();
+            let under = events.iter().filter(|id| signature(**id) == Some([of_signature; 20])).count();
+            assert!(under <= 1 || self.killed_with_failing_disk, "{under} events under one signature");
         }
         let unanswered: Vec<_> = self.waiting.iter().map(|(id, _)| id).collect();
         assert!(unanswered.is_empty(), "without an answer: {unanswered:?}");
