@@ -74,7 +74,7 @@ fn number(sending: &Sending) -> u8 {
 
 /// What nothing but this signature verified.
 fn signature(id: u8) -> Option<[u8; 20]> {
-    (EVENTS..EVENTS + BARE).contains(&id).then(|| [id % SIGNATURES; 20])
+    (EVENTS..EVENTS + BARE).contains(&id).then_some([id % SIGNATURES; 20])
 }
 
 /// Whether a topic refuses an event: the topic of the events some, the DLQ topic every third of these.
