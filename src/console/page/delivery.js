@@ -29,7 +29,7 @@ function kafka({ kafka: shown, answered_by, now }) {
     brokers(shown.brokers),
     last && h3("complaint"),
     last && p(time(last.at), " ", t(`complaint.${last.kind}`)),
-    last && p(h("small", { lang: "en" }, foreign(last.reason))),
+    last && p(h("small", {}, foreign(last.reason, "en"))),
     h3("publish.title"),
     table(t("publish.title"), "m:publish.reason n:publish.count w:publish.last", errors, t("publish.empty")));
 }
