@@ -303,6 +303,7 @@ function stopKafka() {
 }
 
 test("the sentence says within 3 s that the broker is away, and afterwards that it is back", async () => {
+  await send("user_get_card");
   const page = await open(CONSOLE, { bypassCSP: true });
   await filled(page);
   await page.getByText("Everything arrives and reaches Kafka.").first().waitFor();
