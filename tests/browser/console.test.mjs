@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { after, test } from "node:test";
-import { ADMIN, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, open, proxy, screenReader, send, sendUnsigned, smoothness } from "./support.mjs";
+import { ADMIN, CARDHOOK, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, open, proxy, screenReader, send, sendUnsigned, smoothness } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -244,7 +244,8 @@ test("as many pushes as this machine takes do not freeze the page, and it stays 
     const { frame, task, age } = await smoothness(page, 10_000);
     const rate = Math.round((1000 * ((await accepted()) - before)) / (Date.now() - began));
     t.diagnostic(`${rate} events/s; longest gap between frames ${frame} ms, longest task ${task} ms, newest event at most ${age} ms old`);
-    assert.ok(rate > 300, `only ${rate} events/s`);
+    // A release build takes over 14,000 a second on two cores with Chromium beside it.
+    assert.ok(rate > (CARDHOOK.includes("/release/") ? 5000 : 300), `only ${rate} events/s`);
     assert.ok(task < 200, `a task of the page took ${task} ms`);
     assert.ok(frame < 400, `two frames were ${frame} ms apart`);
     assert.ok(age < 4000, `the newest event shown was ${age} ms old`);
