@@ -79,9 +79,10 @@ proptest! {
     #[test]
     fn whatever_happens_what_is_answered_is_safe_in_order_and_published_once(
         policy in prop_oneof![Just(AnswerAfter::Kafka), Just(AnswerAfter::Disk), Just(AnswerAfter::KafkaOnly)],
+        spool_records in prop_oneof![2 => Just(usize::MAX), 1 => 2..12_usize],
         ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut world = World::new(policy);
+        let mut world = World::new(policy, spool_records);
         for op in ops {
             apply(&mut world, op);
         }
@@ -94,7 +95,7 @@ proptest! {
 #[test]
 fn a_re_delivery_of_an_event_that_both_topics_refuse_waits_until_it_is_parked() {
     for (policy, safe) in [(AnswerAfter::Kafka, true), (AnswerAfter::KafkaOnly, false)] {
-        let mut world = World::new(policy);
+        let mut world = World::new(policy, usize::MAX);
         let stored = [Op::Submit(16), Op::Submit(0), Op::Pass(50), Op::Commit(true), Op::Kill(false)];
         let again = [Op::Submit(16), Op::Page, Op::Answer(0, 0, 2)];
         for op in stored.into_iter().chain(again) {
@@ -109,7 +110,7 @@ fn a_re_delivery_of_an_event_that_both_topics_refuse_waits_until_it_is_parked() 
 /// Disk and Kafka fail together, and two pushes under a signature that came with another event are decided at once.
 #[test]
 fn a_quarantine_that_was_given_up_is_not_what_the_next_one_waits_for() {
-    let mut world = World::new(AnswerAfter::Kafka);
+    let mut world = World::new(AnswerAfter::Kafka, usize::MAX);
     let bound = [Op::Submit(41), Op::Commit(true), Op::Disk(false), Op::Kill(false)];
     let reused = [Op::Submit(47), Op::Kafka(false), Op::Commit(false), Op::Pass(5), Op::Commit(false), Op::Submit(47)];
     for op in bound.into_iter().chain(reused).chain([Op::Stop]) {

@@ -91,6 +91,8 @@ type Sent = (Seq, u8);
 
 pub(super) struct World {
     policy: AnswerAfter,
+    spool_records: usize,
+    spool_full: bool,
     now: Instant,
     records: Records,
     spooling: Spooling,
@@ -152,10 +154,13 @@ fn records(policy: AnswerAfter, last_pending: [Seq; 4], last_seq: u64, newest: i
 }
 
 impl World {
-    pub(super) fn new(policy: AnswerAfter) -> Self {
+    /// `spool_records`: how many the disk takes.
+    pub(super) fn new(policy: AnswerAfter, spool_records: usize) -> Self {
         let now = Instant::now();
         let mut world = Self {
             policy,
+            spool_records,
+            spool_full: false,
             now,
             records: records(policy, [Seq(0); 4], 0, NO_EVENT_TIME, now),
             spooling: Spooling::new(policy),
@@ -321,13 +326,17 @@ impl World {
         let undecided = std::mem::take(&mut commit.undecided);
         if works {
             let decided = self.write(&commit, undecided);
+            let full = commit
+                .append
+                .extract_if(.., |append| !self.disk.contains_key(&(append.lane as u8, append.seq)))
+                .collect();
             let proven = |append: Append| {
                 let proof = Committed::in_a_test(append.seq);
                 (append, proof)
             };
             let done = Done {
                 stored: commit.append.into_iter().map(proven).collect(),
-                full: Vec::new(),
+                full,
                 moved: commit.moved.into_iter().map(|moved| proven(moved.to)).collect(),
                 decided,
                 nonces: commit.nonces,
@@ -342,7 +351,7 @@ impl World {
             let decided = undecided.into_iter().map(decide).collect();
             self.records.not_committed(commit, decided, self.now);
         }
-        self.records.disk_is(Status { works, full: false, oldest_ms: 0 });
+        self.records.disk_is(Status { works, full: self.spool_full, oldest_ms: 0 });
     }
 
     /// What the disk knows of an event and its signature.
@@ -367,6 +376,8 @@ impl World {
     /// The transaction.
     fn write(&mut self, commit: &Commit, undecided: Vec<Undecided>) -> Vec<Decided> {
         let place = |removal: &Removal| (removal.lane as u8, removal.seq);
+        // What was full stays so until the first removal.
+        self.spool_full &= commit.remove.is_empty();
         for removal in &commit.remove {
             self.disk.remove(&place(removal));
         }
@@ -377,7 +388,9 @@ impl World {
             self.append(to);
         }
         for append in &commit.append {
-            self.append(append);
+            if !self.is_full() {
+                self.append(append);
+            }
         }
         let mut decided = Vec::new();
         for undecided in undecided {
@@ -390,6 +403,8 @@ impl World {
             );
             let decision = if let Some(known) = known {
                 known
+            } else if self.is_full() {
+                Decision::NotStored
             } else {
                 self.append(&undecided.append);
                 Decision::Stored(Committed::in_a_test(undecided.append.seq))
@@ -407,6 +422,11 @@ impl World {
         }
         self.last_seq = commit.last_seq;
         decided
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.spool_full |= self.disk.len() >= self.spool_records;
+        self.spool_full
     }
 
     fn append(&mut self, append: &Append) {
