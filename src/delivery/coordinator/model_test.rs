@@ -3,6 +3,7 @@
 //! What is tested is [`Records`] itself, which decides everything. The world below plays the coordinator's loop, and a disk and a
 //! broker that are plain collections and fail when they are told to.
 
+mod disk;
 mod world;
 
 use proptest::prelude::*;
@@ -65,7 +66,7 @@ fn apply(world: &mut World, op: Op) {
         Op::Fatal(lane, arrived) => world.fatal(lane, arrived),
         Op::Page => world.page(),
         Op::Kafka(up) => world.kafka(up),
-        Op::Disk(works) => world.disk_works = works,
+        Op::Disk(works) => world.disk.works = works,
         Op::Pass(ms) => world.pass(ms),
         Op::Kill(written) => world.kill(written),
         Op::Stop => world.stop(),

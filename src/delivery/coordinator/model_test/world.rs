@@ -1,7 +1,7 @@
 //! The coordinator's loop without threads, a disk and a broker made of collections, and the oracle.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     hash::RandomState,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,10 +19,7 @@ use super::{
             next_commit::NextCommit,
             pending::{Amount, Failure, Limits, Memory, Pending, Route, Rules, Seq, Step},
             retention::Seqs,
-            store::{
-                Append, Commit, Committed, Decided, Decision, Done, Known as Stored, Moved, NO_EVENT_TIME, Read,
-                Removal, Status, Undecided,
-            },
+            store::{Append, Commit, Committed, Decided, Decision, Done, NO_EVENT_TIME, Read, Status, Undecided},
             submission::{Binding, Sending, Settings, Submission},
         },
         dead_letters::DeadLetters,
@@ -33,6 +30,7 @@ use super::{
         spooling::Spooling,
     },
     BARE, EVENTS, SIGNATURES,
+    disk::Disk,
 };
 use crate::{
     event::{EventId, Record},
@@ -91,21 +89,14 @@ type Sent = (Seq, u8);
 
 pub(super) struct World {
     policy: AnswerAfter,
-    spool_records: usize,
-    spool_full: bool,
     now: Instant,
     records: Records,
     spooling: Spooling,
     job: Option<Commit>,
     pages: VecDeque<(Lane, Read)>,
     waiting: Vec<(u8, Receiver<Result<Safe, Overloaded>>)>,
-    // What outlives a kill.
-    disk: BTreeMap<(u8, Seq), Arc<Sending>>,
-    remembered: HashMap<EventId, Seq>,
-    bound: HashMap<[u8; 20], EventId>,
-    last_seq: u64,
+    pub(super) disk: Disk,
     received_ms: i64,
-    pub(super) disk_works: bool,
     /// What the producers have, by lane and route.
     wire: [[VecDeque<Sent>; 2]; 3],
     kafka_up: bool,
@@ -159,20 +150,14 @@ impl World {
         let now = Instant::now();
         let mut world = Self {
             policy,
-            spool_records,
-            spool_full: false,
             now,
             records: records(policy, [Seq(0); 4], 0, NO_EVENT_TIME, now),
             spooling: Spooling::new(policy),
             job: None,
             pages: VecDeque::new(),
             waiting: Vec::new(),
-            disk: BTreeMap::new(),
-            remembered: HashMap::new(),
-            bound: HashMap::new(),
-            last_seq: 0,
+            disk: Disk::new(spool_records),
             received_ms: RECEIVED_MS,
-            disk_works: true,
             wire: Default::default(),
             kafka_up: true,
             topics: Default::default(),
@@ -238,7 +223,7 @@ impl World {
                     self.fail_all(lane, back, Failure::Purged);
                 }
                 Step::Read { after, upto } => {
-                    let rows = self.disk.range((lane as u8, Seq(after.0 + 1))..=(lane as u8, upto)).take(PAGE);
+                    let rows = self.disk.records.range((lane as u8, Seq(after.0 + 1))..=(lane as u8, upto)).take(PAGE);
                     let append = |((_, seq), sending): (&(u8, Seq), &Arc<Sending>)| Append {
                         lane,
                         seq: *seq,
@@ -322,14 +307,11 @@ impl World {
     /// The commit under way is done, where the disk works; else it fails.
     pub(super) fn commit(&mut self, ok: bool) {
         let Some(mut commit) = self.job.take() else { return };
-        let (works, ids) = (ok && self.disk_works, self.spooling.reported());
+        let (works, ids) = (ok && self.disk.works, self.spooling.reported());
         let undecided = std::mem::take(&mut commit.undecided);
         if works {
-            let decided = self.write(&commit, undecided);
-            let full = commit
-                .append
-                .extract_if(.., |append| !self.disk.contains_key(&(append.lane as u8, append.seq)))
-                .collect();
+            let decided = self.disk.write(&commit, undecided);
+            let full = commit.append.extract_if(.., |append| !self.disk.holds(append)).collect();
             let proven = |append: Append| {
                 let proof = Committed::in_a_test(append.seq);
                 (append, proof)
@@ -345,93 +327,13 @@ impl World {
         } else {
             // Reading works: what is known is known.
             let decide = |undecided: Undecided| {
-                let decision = self.known(&undecided).unwrap_or(Decision::NotStored);
+                let decision = self.disk.known(&undecided).unwrap_or(Decision::NotStored);
                 Decided { undecided, decision }
             };
             let decided = undecided.into_iter().map(decide).collect();
             self.records.not_committed(commit, decided, self.now);
         }
-        self.records.disk_is(Status { works, full: self.spool_full, oldest_ms: 0 });
-    }
-
-    /// What the disk knows of an event and its signature.
-    fn known(&self, undecided: &Undecided) -> Option<Decision> {
-        let bound = undecided.nonce.and_then(|used| Some((used, self.bound.get(&used.signature)?)));
-        if bound.is_some_and(|(used, first)| used.event_id != *first) {
-            Some(Decision::NonceReused)
-        } else if undecided.nonce_only {
-            Some(Decision::NonceFits)
-        } else {
-            self.stored(undecided).map(Decision::Duplicate)
-        }
-    }
-
-    /// Where the disk says that the first copy of an event is.
-    fn stored(&self, undecided: &Undecided) -> Option<Stored> {
-        let seq = *self.remembered.get(&undecided.append.sending.id?.event_id)?;
-        let lane = Lane::ALL.into_iter().find(|lane| self.disk.contains_key(&(*lane as u8, seq)));
-        Some(Stored { lane, seq })
-    }
-
-    /// The transaction.
-    fn write(&mut self, commit: &Commit, undecided: Vec<Undecided>) -> Vec<Decided> {
-        let place = |removal: &Removal| (removal.lane as u8, removal.seq);
-        // What was full stays so until the first removal.
-        self.spool_full &= commit.remove.is_empty();
-        for removal in &commit.remove {
-            self.disk.remove(&place(removal));
-        }
-        for Moved { from, to } in &commit.moved {
-            if let Some(from) = from {
-                self.disk.remove(&place(from));
-            }
-            self.append(to);
-        }
-        for append in &commit.append {
-            if !self.is_full() {
-                self.append(append);
-            }
-        }
-        let mut decided = Vec::new();
-        for undecided in undecided {
-            let known = self.known(&undecided);
-            self.bound.extend(
-                undecided
-                    .nonce
-                    .filter(|_| known != Some(Decision::NonceReused))
-                    .map(|used| (used.signature, used.event_id)),
-            );
-            let decision = if let Some(known) = known {
-                known
-            } else if self.is_full() {
-                Decision::NotStored
-            } else {
-                self.append(&undecided.append);
-                Decision::Stored(Committed::in_a_test(undecided.append.seq))
-            };
-            decided.push(Decided { undecided, decision });
-        }
-        for (id, seq) in &commit.ids {
-            self.remembered.insert(id.event_id, *seq);
-        }
-        for used in &commit.nonces {
-            self.bound.entry(used.signature).or_insert(used.event_id);
-        }
-        for (removal, _) in &commit.replaced {
-            self.disk.remove(&place(removal));
-        }
-        self.last_seq = commit.last_seq;
-        decided
-    }
-
-    fn is_full(&mut self) -> bool {
-        self.spool_full |= self.disk.len() >= self.spool_records;
-        self.spool_full
-    }
-
-    fn append(&mut self, append: &Append) {
-        self.disk.insert((append.lane as u8, append.seq), Arc::clone(&append.sending));
-        self.remembered.extend(append.sending.id.map(|id| (id.event_id, append.seq)));
+        self.records.disk_is(Status { works, full: self.disk.full, oldest_ms: 0 });
     }
 
     /// What is in memory is sent, what cannot be is written; then as after a kill.
@@ -447,15 +349,15 @@ impl World {
         let sent = self.wire.iter().flatten().all(VecDeque::is_empty);
         self.kill(false);
         // What nobody has sent without a report is not sent again.
-        self.doublings -= usize::from(sent && self.disk_works);
+        self.doublings -= usize::from(sent && self.disk.works);
     }
 
     pub(super) fn kill(&mut self, written: bool) {
         self.doublings += 1;
-        self.killed_with_failing_disk |= !self.disk_works || !self.records.disk_works;
+        self.killed_with_failing_disk |= !self.disk.works || !self.records.disk_works;
         if let Some(mut commit) = self.job.take().filter(|_| written) {
             let undecided = std::mem::take(&mut commit.undecided);
-            self.write(&commit, undecided);
+            self.disk.write(&commit, undecided);
         }
         for (lane, topic) in Lane::FORWARDED.into_iter().zip(&mut self.topics) {
             let on_its_way = self.wire[lane as usize][Route::Batch as usize].drain(..).take(2);
@@ -465,13 +367,11 @@ impl World {
         self.pages.clear();
         // Who waited got no answer.
         self.waiting.clear();
-        let last = |lane: Lane| {
-            let of_lane = self.disk.range((lane as u8, Seq(0))..=(lane as u8, Seq(u64::MAX)));
-            of_lane.map(|((_, seq), _)| *seq).next_back().unwrap_or(Seq(0))
-        };
-        let newest = (0..EVENTS + BARE).filter(|id| self.remembered.contains_key(&event_id(*id))).map(second).max();
+        let last = |lane: Lane| self.disk.of(lane).next_back().unwrap_or(Seq(0));
+        let newest =
+            (0..EVENTS + BARE).filter(|id| self.disk.remembered.contains_key(&event_id(*id))).map(second).max();
         self.records =
-            records(self.policy, Lane::ALL.map(last), self.last_seq, newest.unwrap_or(NO_EVENT_TIME), self.now);
+            records(self.policy, Lane::ALL.map(last), self.disk.last_seq, newest.unwrap_or(NO_EVENT_TIME), self.now);
         self.spooling = Spooling::new(self.policy);
         self.received_ms += 10_000;
         self.kafka(self.kafka_up);
@@ -487,7 +387,7 @@ impl World {
                 Ok(Ok(safe)) => {
                     let id = if safe.nonce_reused { QUARANTINED + id } else { id };
                     let in_kafka = self.topics.iter().flatten().any(|(_, other)| *other == id);
-                    let on_disk = self.disk.values().any(|sending| number(sending) == id);
+                    let on_disk = self.disk.records.values().any(|sending| number(sending) == id);
                     assert!(in_kafka || !safe.by_kafka, "event {id} is not in Kafka");
                     assert!(safe.by_kafka || self.policy != AnswerAfter::KafkaOnly, "event {id} is on disk only");
                     assert!(in_kafka || on_disk, "event {id} is nowhere");
@@ -507,7 +407,7 @@ impl World {
 
     /// All is well again, for long enough.
     pub(super) fn come_to_rest(&mut self) {
-        self.disk_works = true;
+        self.disk.works = true;
         self.kafka(true);
         for _ in 0..400 {
             self.answer_all();
@@ -526,7 +426,7 @@ impl World {
     pub(super) fn check(&self) {
         let published = |id: u8| self.topics.iter().flatten().filter(|(_, other)| *other == id).count();
         let parked = |id: u8| {
-            let parked = self.disk.iter().filter(|((lane, _), _)| *lane == Lane::Parked as u8);
+            let parked = self.disk.records.iter().filter(|((lane, _), _)| *lane == Lane::Parked as u8);
             parked.filter(|(_, sending)| number(sending) == id).count()
         };
         for id in &self.safe {
@@ -549,7 +449,7 @@ impl World {
         }
         let unanswered: Vec<_> = self.waiting.iter().map(|(id, _)| id).collect();
         assert!(unanswered.is_empty(), "without an answer: {unanswered:?}");
-        let pending: Vec<_> = self.disk.keys().filter(|(lane, _)| *lane != Lane::Parked as u8).collect();
+        let pending: Vec<_> = self.disk.records.keys().filter(|(lane, _)| *lane != Lane::Parked as u8).collect();
         assert!(pending.is_empty(), "still pending: {pending:?}");
         assert!(self.records.lanes.are_drained());
     }
