@@ -203,6 +203,8 @@ test("a fault of the page's is said as one, and a service that does not answer a
     await page.waitForFunction(() => document.getElementById("connection").textContent === "", null, { timeout: 6000 });
   }
   assert.deepEqual(page.complaints.slice(faults).filter((said) => !said.startsWith("Failed to load resource")), []);
+  // A route that is under way when the page closes would fail after the test.
+  await page.unrouteAll({ behavior: "ignoreErrors" });
   await page.context().close();
 });
 
@@ -244,8 +246,8 @@ test("as many pushes as this machine takes do not freeze the page, and it stays 
     const { frame, task, age } = await smoothness(page, 10_000);
     const rate = Math.round((1000 * ((await accepted()) - before)) / (Date.now() - began));
     t.diagnostic(`${rate} events/s; longest gap between frames ${frame} ms, longest task ${task} ms, newest event at most ${age} ms old`);
-    // A release build takes over 14,000 a second on two cores with Chromium beside it.
-    assert.ok(rate > (CARDHOOK.includes("/release/") ? 5000 : 300), `only ${rate} events/s`);
+    // A release build took 7,000 to 14,000 a second on two cores, with Chromium and other work beside it.
+    assert.ok(rate > (CARDHOOK.includes("/release/") ? 3000 : 300), `only ${rate} events/s`);
     assert.ok(task < 200, `a task of the page took ${task} ms`);
     assert.ok(frame < 400, `two frames were ${frame} ms apart`);
     assert.ok(age < 4000, `the newest event shown was ${age} ms old`);
