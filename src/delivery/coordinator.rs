@@ -60,6 +60,7 @@ pub(super) struct Coordinator {
     status: Arc<Status>,
     records: Records,
     spooling: Spooling,
+    store: Store,
     /// `None`: the spool is the store.
     links: Option<Links>,
     /// Until a lane has something to do of its own.
@@ -72,9 +73,10 @@ impl Coordinator {
         status: Arc<Status>,
         records: Records,
         spooling: Spooling,
+        store: Store,
         links: Option<Links>,
     ) -> Self {
-        Self { inbox, status, records, spooling, links, idle_until: None }
+        Self { inbox, status, records, spooling, store, links, idle_until: None }
     }
 
     /// Runs until it is stopped, and gives the store and the producers back.
@@ -103,7 +105,7 @@ impl Coordinator {
             self.turn(now, stage);
             stage = self.next_stage(stage, now);
         }
-        (self.spooling.store, self.links)
+        (self.store, self.links)
     }
 
     fn next_stage(&mut self, stage: Stage, now: Instant) -> Stage {
@@ -137,8 +139,9 @@ impl Coordinator {
         if !stores_all {
             self.send(now);
         }
-        if self.spooling.hand_over(&mut self.records, stores_all, now) {
+        if let Some(commit) = self.spooling.next_commit(&mut self.records, stores_all, now) {
             self.status.store_is_busy(now, true);
+            self.store.hand_over(commit);
         }
         self.records.answer();
         self.note_presence();
@@ -208,7 +211,7 @@ impl Coordinator {
                     }
                 }
                 Step::Read { after, upto } if self.records.next.removals() < REMOVALS => {
-                    self.spooling.store.read(lane, after, upto);
+                    self.store.read(lane, after, upto);
                 }
                 Step::Read { .. } => self.spooling.read_later(lane, now),
                 Step::Idle(until) => {
@@ -283,3 +286,6 @@ impl Coordinator {
         self.status.set_kafka_up(up);
     }
 }
+
+#[cfg(test)]
+mod model_test;

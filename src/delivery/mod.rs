@@ -164,8 +164,8 @@ impl Delivery {
             dead_letters: DeadLetters::new(answer_after, settings.accounts),
             keys: RandomState::new(),
         };
-        let spooling = Spooling::new(store, answer_after);
-        let coordinator = Coordinator::new(Arc::clone(&inbox), Arc::clone(&status), records, spooling, links);
+        let spooling = Spooling::new(answer_after);
+        let coordinator = Coordinator::new(Arc::clone(&inbox), Arc::clone(&status), records, spooling, store, links);
         let delivery = Self { inbox, status, metrics, answer_after, has_kafka };
         let running = Running::spawn(Arc::clone(&delivery.inbox), coordinator)?;
         Ok((delivery, running))

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { after, test } from "node:test";
-import { ADMIN, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, open, proxy, send, sendUnsigned, smoothness } from "./support.mjs";
+import { ADMIN, CARDHOOK, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, open, proxy, screenReader, send, sendUnsigned, smoothness } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -169,6 +169,43 @@ test("the token is asked for once, stays in the tab, and is in no address", asyn
   await page.context().close();
 });
 
+test("a fault of the page's is said as one, and a service that does not answer as another thing", async () => {
+  const page = await open(CONSOLE);
+  await filled(page);
+  const connection = page.locator("#connection");
+  const without = (path, change) => page.route(`**/api/v1/${path}`, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: change(await answer.json()) });
+  });
+  // What a view draws is missing.
+  await without("status", ({ hints, ...status }) => status);
+  await connection.filter({ hasText: /This page has a fault, reload it: .*undefined/ }).waitFor({ timeout: 6000 });
+  assert.match(page.complaints.join(), /undefined/);
+  await page.unroute("**/api/v1/status");
+  await page.waitForResponse("**/api/v1/status");
+  await page.goto(`${CONSOLE}#/delivery`);
+  await page.waitForFunction(() => document.getElementById("connection").textContent === "", null, { timeout: 6000 });
+  // What is loaded beside the status.
+  await without("refused", () => ({}));
+  await page.goto(`${CONSOLE}#/accounts`);
+  await connection.filter({ hasText: "This page has a fault" }).waitFor({ timeout: 6000 });
+  // An answer in the API's own words.
+  await page.route("**/api/v1/quarantine", (route) => route.fulfill({ status: 503, json: { error: "too much at once", hint: "ask later" } }));
+  await page.goto(`${CONSOLE}#/quarantine`);
+  await connection.filter({ hasText: "too much at once: ask later" }).waitFor({ timeout: 6000 });
+  await page.goto(`${CONSOLE}#/`);
+  const faults = page.complaints.length;
+  // Nobody there, and a page of a proxy's in place of an answer.
+  for (const gone of [(route) => route.abort(), (route) => route.fulfill({ status: 502, body: "<h1>Bad gateway</h1>" })]) {
+    await page.route("**/api/v1/status", gone);
+    await connection.filter({ hasText: "Connecting again…" }).waitFor({ timeout: 6000 });
+    await page.unroute("**/api/v1/status");
+    await page.waitForFunction(() => document.getElementById("connection").textContent === "", null, { timeout: 6000 });
+  }
+  assert.deepEqual(page.complaints.slice(faults).filter((said) => !said.startsWith("Failed to load resource")), []);
+  await page.context().close();
+});
+
 test("the console works under a path of a proxy's", async () => {
   const through = await proxy("/ops/");
   const page = await open(through.address);
@@ -207,7 +244,8 @@ test("as many pushes as this machine takes do not freeze the page, and it stays 
     const { frame, task, age } = await smoothness(page, 10_000);
     const rate = Math.round((1000 * ((await accepted()) - before)) / (Date.now() - began));
     t.diagnostic(`${rate} events/s; longest gap between frames ${frame} ms, longest task ${task} ms, newest event at most ${age} ms old`);
-    assert.ok(rate > 300, `only ${rate} events/s`);
+    // A release build takes over 14,000 a second on two cores with Chromium beside it.
+    assert.ok(rate > (CARDHOOK.includes("/release/") ? 5000 : 300), `only ${rate} events/s`);
     assert.ok(task < 200, `a task of the page took ${task} ms`);
     assert.ok(frame < 400, `two frames were ${frame} ms apart`);
     assert.ok(age < 4000, `the newest event shown was ${age} ms old`);
@@ -266,9 +304,11 @@ function stopKafka() {
 }
 
 test("the sentence says within 3 s that the broker is away, and afterwards that it is back", async () => {
-  const page = await open(CONSOLE);
+  await send("user_get_card");
+  const page = await open(CONSOLE, { bypassCSP: true });
   await filled(page);
   await page.getByText("Everything arrives and reaches Kafka.").first().waitFor();
+  const announced = await screenReader(page, "body");
   await page.goto(`${CONSOLE}#/delivery`);
   await page.getByRole("row", { name: "127.0.0.1" }).getByText("up").waitFor();
   await page.goto(`${CONSOLE}#/`);
@@ -283,6 +323,9 @@ test("the sentence says within 3 s that the broker is away, and afterwards that 
   try {
     await page.locator("#sentence", { hasText: "Everything arrives" }).waitFor({ timeout: 60_000 });
     await page.getByText("Over again: Kafka is away.").waitFor(WITHIN);
+    const [away, back] = (await announced()).filter((said) => /^polite: (Kafka is away|Everything arrives)/.test(said));
+    assert.match(away, /^polite: Kafka is away/);
+    assert.match(back ?? "polite: Everything arrives", /^polite: Everything arrives/);
   } finally {
     kafka.kill("SIGKILL");
   }

@@ -1,6 +1,7 @@
 // A browser, a cardhook to look at, and pushes for it.
 
 import { execFile, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
@@ -27,6 +28,28 @@ export async function open(address, { lang = "en", theme = "light", width = 1280
 
 /** Waits until the page has shown what it found out about the service. */
 export const filled = (page) => page.waitForFunction(() => document.getElementById("content").children.length > 0, null, { timeout: 30_000 });
+
+const reader = readFileSync(new URL("node_modules/@guidepup/virtual-screen-reader/lib/esm/index.browser.js", import.meta.url), "base64");
+
+/** A screen reader in the page, which needs `bypassCSP`: names, roles and live regions by the rules of ARIA. Gives what it has said since. */
+export async function screenReader(page, selector) {
+  await page.evaluate(async ([module, selector]) => {
+    const { virtual } = await import(module);
+    window.reader = virtual;
+    await virtual.start({ container: document.querySelector(selector) });
+  }, [`data:text/javascript;base64,${reader}`, selector]);
+  return () => page.evaluate(() => window.reader.spokenPhraseLog());
+}
+
+/** Every phrase of an element, from its begin to its end. */
+export async function spoken(page, selector) {
+  const said = await screenReader(page, selector);
+  await page.evaluate(async () => {
+    const end = `end of ${await window.reader.lastSpokenPhrase()}`;
+    for (let left = 5000; left && (await window.reader.lastSpokenPhrase()) !== end; left--) await window.reader.next();
+  });
+  return said();
+}
 
 const run = promisify(execFile);
 

@@ -1,37 +1,14 @@
 #!/usr/bin/env bash
 # The container file: built, run with a read-only root and no rights, stopped and restarted with podman; the spool survives.
-# There is no registry here: the runtime image named in the file is stood in by one of this machine's own libraries.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 stage "container: static checks"
-packages podman buildah runc curl
+source "$project/tests/deploy/images.sh"
 [ -x "$tools/venv/bin/hadolint" ] || { python3 -m venv "$tools/venv"; "$tools/venv/bin/pip" install -q --disable-pip-version-check -r "$project/tests/deploy/requirements.txt"; }
 "$tools/venv/bin/hadolint" "$project/deploy/container/Containerfile"
-"$tools/venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec "$project/deploy/compose/compose.yaml"
 
 stage "container: build"
-cat >"$work/storage.conf" <<CONF
-[storage]
-driver = "vfs"
-runroot = "$work/run"
-graphroot = "$work/graph"
-CONF
-export CONTAINERS_STORAGE_CONF=$work/storage.conf
-# podman has no systemd here to run health checks with, and says so as an error each time.
-pod() { podman --runtime runc --log-level fatal "$@"; }
-base=$work/base
-mkdir -p "$base"/etc/ssl/certs "$base"/lib64 "$base"/lib/x86_64-linux-gnu "$base"/tmp "$base"/var/lib
-chmod 1777 "$base/tmp"
-cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/certs/"
-cp -L /lib64/ld-linux-x86-64.so.2 "$base/lib64/"
-ldd "$binary" | awk '$3 ~ /^\// { print $3 }' | xargs -I{} cp -L {} "$base/lib/x86_64-linux-gnu/"
-echo 'nonroot:x:65532:65532::/nonexistent:/sbin/nologin' >"$base/etc/passwd"
-tar -C "$base" -c . | pod import -q - gcr.io/distroless/cc-debian12:nonroot >/dev/null
-# The build context is the project with the binary in its place.
-mkdir -p "$work/context/target/release"
-install -s "$binary" "$work/context/target/release/cardhook"
-buildah bud --quiet --isolation chroot --format docker --build-arg BINARY=prebuilt -t cardhook \
-  -f "$project/deploy/container/Containerfile" "$work/context" >/dev/null
+build_cardhook
 bytes=$(pod image inspect --format '{{.Size}}' cardhook)
 note "$((bytes / 1024 / 1024)) MiB"
 ((bytes < 100 * 1024 * 1024)) || fail "the image is larger than 100 MiB"
@@ -44,11 +21,11 @@ sed -i "s|$work/config/shop|/etc/cardhook/shop|; s|^path = .*|path = \"/var/lib/
 chown -R 65532 "$work/config"
 run() { # NAME VOLUME
   pod run -d --name "$1" --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
-    --ulimit nofile=20000:20000 --ulimit nproc=1000:1000 -v "$2:/var/lib/cardhook" -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
+    -v "$2:/var/lib/cardhook" -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
 }
 after_all() {
   pod rm -f -t 0 first second moved bound >/dev/null 2>&1
-  awk -v folder="$work/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | xargs -r umount
+  unmount_images
 }
 run first spool
 eventually 30 "the container is ready" curl -sf "http://127.0.0.1:$admin/readyz"

@@ -43,6 +43,10 @@ caddy() {
     awk 'NR == 1 || !/admin off/ || !seen++' >"$work/Caddyfile"
   start caddy env HOME="$work" "$tools/venv/bin/caddy" run --config "$work/Caddyfile" --adapter caddyfile
 }
+ingress() {
+  "$tools/venv/bin/python" "$project/tests/deploy/ingress.py" "$project/deploy/ingress.yaml" "$1" "$work" "${public[@]}" >"$work/ingress.conf"
+  start ingress /usr/sbin/nginx -e "$work/ingress-error.log" -c "$work/ingress.conf" -g "daemon off; pid $work/ingress.pid;"
+}
 accepted() { curl -sf "http://127.0.0.1:${admin[$1]}/metrics" | awk '/^cardhook_callbacks_total.*result="accepted"/ { sum += $NF } END { print sum + 0 }'; }
 send() { # send URL MORE…
   local url=$1
@@ -50,7 +54,7 @@ send() { # send URL MORE…
   "$binary" send --url "$url" --app-id wx0123456789abcdef --token-file "$work/0/shop.token" --aes-key-file "$work/0/shop.aes_key" "$@"
 }
 
-for proxy in nginx haproxy caddy; do
+for proxy in nginx haproxy caddy ingress; do
   stage "proxies: $proxy"
   port=$(free_port)
   "$proxy" "$port"
@@ -106,7 +110,7 @@ for line in open(sys.argv[1]):
         continue
     ids.add(event["event_id"])
     lives.setdefault(key, []).append(event["event_type"])
-assert len(ids) == 3 * (3 * 60 + 1000), len(ids)
+assert len(ids) == 3 * (4 * 60 + 1000), len(ids)
 wrong = [life for life in lives.values() if life != LIFE]
 assert not wrong, f"{len(wrong)} users' events are out of order or missing: {wrong[:3]}"
 print(f"   {len(ids)} events of {len(lives)} users, complete and in order; {doubled} repeated under their own id")

@@ -9,7 +9,7 @@ function refusedTable(rows) {
     time(at),
     account,
     [h("a", { href: `#/help?entry=${cause}` }, t(`cause.${cause}`)), " ", code(cause), handshake && ` ${t("refused.handshake")}`],
-    found && h("span", { lang: "en" }, foreign(found)),
+    foreign(found, "en"),
     source && source + (published_source === false ? ` (${t("refused.stranger")})` : ""),
   ];
   const heads = "w:time w:event.account m:refused.cause m:refused.found w:refused.source";

@@ -2,14 +2,17 @@
 
 export class NeedsToken extends Error {}
 
-export const token = {
-  get: () => sessionStorage.getItem("token"),
-  set: (value) => sessionStorage.setItem("token", value),
+/** The service does not answer, or not to the end. */
+export class Away extends Error {}
+
+const away = () => {
+  throw new Away();
 };
 
 async function ask(path, values = {}) {
-  const headers = token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
-  const answer = await fetch(`../api/v1/${path}${query(values)}`, { headers, credentials: "omit" });
+  const { token } = sessionStorage;
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await fetch(`../api/v1/${path}${query(values)}`, { headers, credentials: "omit" }).catch(away);
   if (answer.status === 401 || answer.status === 429) throw new NeedsToken();
   return answer;
 }
@@ -18,7 +21,7 @@ async function ask(path, values = {}) {
 export async function get(path, values) {
   const answer = await ask(path, values);
   if (answer.status === 404) return null;
-  const body = await answer.json();
+  const body = await answer.json().catch(away);
   if (!answer.ok) throw new Error(`${body.error}: ${body.hint}`);
   return body;
 }
@@ -54,8 +57,8 @@ async function read(body, on) {
     const messages = (rest + value).split("\n\n");
     rest = messages.pop();
     for (const message of messages) {
-      const field = (name) => message.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1];
-      if (field("event")) on(field("event"), JSON.parse(field("data")));
+      const [, name, data] = message.match(/^event: (.*)\ndata: (.*)/m) ?? [];
+      if (name) on(name, JSON.parse(data));
     }
   }
 }

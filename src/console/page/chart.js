@@ -6,7 +6,7 @@ import { clock, minute, number, t } from "./words.js";
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4]];
 /** A latency's axis, which is logarithmic, in milliseconds. */
 const POWERS = [1, 10, 100, 1000, 4000];
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 
 /** `lines` are {name, of(series) → column}; `log` is for latencies, with a line at `limit`. */
 export class Chart {
@@ -52,19 +52,16 @@ export class Chart {
       ? [{ distr: 3, range: [0.1, 10000] }, { splits: () => POWERS, values: () => POWERS.map(this.show) }]
       : [{ range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] }, { values: (_, ticks) => ticks.map((tick) => number(tick, 1)) }];
     const times = (_, ticks) => ticks.map((tick) => (ticks[1] - ticks[0] < 60 ? clock : minute)(tick * 1000));
-    this.plot = new uPlot(
-      {
-        ...this.size(),
-        legend: { show: false },
-        cursor: { show: false },
-        padding: [10, 26, 0, 0],
-        scales: { x: { time: true }, y },
-        series: [{}, ...lines],
-        axes: [{ ...axis, size: 26, gap: 4, space: 70, values: times }, { ...axis, size: 52, ...values }],
-      },
-      columns,
-      this.box,
-    );
+    const options = {
+      ...this.size(),
+      legend: { show: false },
+      cursor: { show: false },
+      padding: [10, 26, 0, 0],
+      scales: { y },
+      series: [{}, ...lines],
+      axes: [{ ...axis, size: 26, gap: 4, space: 70, values: times }, { ...axis, size: 52, ...values }],
+    };
+    this.plot = new uPlot(options, columns, this.box);
   }
 
   /** At most 20 rows, the newest first, each over as many points as needed. */

@@ -8,7 +8,7 @@ const is = (holds) => (holds === null ? "–" : tag(holds ? "ok" : "error", t(ho
 function brokers(all) {
   const states = { UP: ["ok", t("kafka.up")], DOWN: ["error", t("broker.down")], INIT: ["wait", t("broker.idle")] };
   const row = ({ id, address, state, rtt_ms }) =>
-    [[address, id >= 0 && h("small", {}, ` ${id}`)], tag(...(states[state] ?? ["wait", t("broker.connecting")])), ms(rtt_ms)];
+    [[address, " ", id >= 0 && h("small", {}, id)], tag(...(states[state] ?? ["wait", t("broker.connecting")])), ms(rtt_ms)];
   return table(t("brokers"), "t:broker w:kafka.state n:broker.rtt", all.map(row), t("brokers.none"));
 }
 
@@ -29,7 +29,7 @@ function kafka({ kafka: shown, answered_by, now }) {
     brokers(shown.brokers),
     last && h3("complaint"),
     last && p(time(last.at), " ", t(`complaint.${last.kind}`)),
-    last && p(h("small", { lang: "en" }, foreign(last.reason))),
+    last && p(h("small", {}, foreign(last.reason, "en"))),
     h3("publish.title"),
     table(t("publish.title"), "m:publish.reason n:publish.count w:publish.last", errors, t("publish.empty")));
 }

@@ -2,7 +2,7 @@
 
 import { clock, date, t } from "./words.js";
 
-const given = (value) => value !== undefined && value !== null && value !== false;
+const given = (value) => (value ?? false) !== false;
 
 /** Makes an element; properties that begin with "on" are listeners, the others attributes. */
 export function h(tag, properties = {}, ...children) {
@@ -17,8 +17,8 @@ export function h(tag, properties = {}, ...children) {
 }
 
 /** Text that somebody else wrote; control and direction characters, which could turn the text around it, as escapes. */
-export const foreign = (text) =>
-  text && h("bdi", {}, `${text}`.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (odd) => `\\u${odd.codePointAt(0).toString(16).padStart(4, "0")}`));
+export const foreign = (text, lang) =>
+  text && h("bdi", { lang }, `${text}`.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (odd) => `\\u${odd.codePointAt(0).toString(16).padStart(4, "0")}`));
 
 /** A time for people: the clock's, with the whole date for machines and on hover. */
 export const time = (at) =>

@@ -40,7 +40,7 @@ export function events(app) {
     const older = found.next && h("a", { id: "older", href: `#/events${query({ ...chosen, before: found.next })}` }, t("events.older"));
     const newest = before && h("a", { id: "newest", href: `#/events${query(chosen)}` }, t("events.newest"));
     replace(list, eventTable(found.events, t(Object.keys(chosen).length ? "events.nomatch" : "events.empty")),
-      p(newest, newest && older ? " · " : null, older), h("small", {}, t("events.note")));
+      p(newest, newest && older && " · ", older), h("small", {}, t("events.note")));
   };
   return { element: card(filters(app, chosen), list), load, every: before ? 0 : 2 };
 }

@@ -1,13 +1,13 @@
-// Starts the page: language, colours, address, the stream; and shows the view that the address names.
+// Starts the page: language, colours, address, the stream, the view that the address names.
 
-import { NeedsToken, get, query, stream, token } from "./api.js";
+import { Away, NeedsToken, get, query, stream } from "./api.js";
 import { accounts } from "./accounts.js";
 import { delivery } from "./delivery.js";
 import { event, events } from "./events.js";
 import { help } from "./help.js";
 import { overview } from "./overview.js";
 import { quarantine } from "./quarantine.js";
-import { known, remember, remembered, setZone, speak, t, wantedLanguage } from "./words.js";
+import { known, setZone, speak, t, wantedLanguage } from "./words.js";
 
 const VIEWS = { "": overview, events, accounts, delivery, quarantine, help };
 const byId = (id) => document.getElementById(id);
@@ -21,14 +21,9 @@ const app = {
   go: (path, values) => (location.hash = `#${path}${query(values)}`),
 };
 
-let view = null;
-let paused = false;
-let connected = false;
-let announced = 0;
-let asked = 0;
-let due = 0;
-let loading = false;
-let drawing = false;
+let [view, broken] = [null, null];
+let [paused, connected, loading, drawing] = [false, false, false, false];
+let [announced, asked, due] = [0, 0, 0];
 
 /** Shows what the address names. */
 function open() {
@@ -36,14 +31,12 @@ function open() {
   const [first, id] = path.split("/");
   const tab = Object.hasOwn(VIEWS, first) ? first : "";
   app.parameters = new URLSearchParams(parameters);
-  for (const link of document.querySelectorAll("#tabs a")) {
-    link.removeAttribute("aria-current");
-    if (link.getAttribute("href") !== `#/${tab}`) continue;
-    link.setAttribute("aria-current", "page");
-    link.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }
+  const link = document.querySelector(`#tabs [href="#/${tab}"]`);
+  document.querySelector("[aria-current]")?.removeAttribute("aria-current");
+  link.setAttribute("aria-current", "page");
+  link.scrollIntoView({ block: "nearest", inline: "nearest" });
   view?.end?.();
-  view = null;
+  view = broken = null;
   if (!app.status) return;
   view = tab === "events" && id ? event(app, id) : VIEWS[tab](app);
   const title = t(`tab.${tab || "overview"}`);
@@ -54,20 +47,22 @@ function open() {
   load();
 }
 
-/** Asks for what the view shows beside the status. */
+/** What it shows beside the status. */
 async function load() {
   if (!view?.load || loading) return;
   loading = true;
   const shown = view;
-  await shown.load().catch(failed);
+  await shown.load().catch((error) => view === shown && failed(error));
   loading = false;
   due = Date.now() + (shown.every ?? 0) * 1000;
   if (view !== shown) load();
 }
 
+/** A service that is away is asked again; other errors are said. */
 function failed(error) {
   if (error instanceof NeedsToken) return login(true);
-  connected = false;
+  if (error instanceof Away) connected = false;
+  else console.error((broken = error));
   say();
 }
 
@@ -75,7 +70,7 @@ function login(needed) {
   byId("login").hidden = !needed;
   byId("view").hidden = byId("verdict").hidden = needed;
   if (!needed) return;
-  byId("login-error").textContent = token.get() ? t("login.wrong") : "";
+  byId("login-error").textContent = sessionStorage.token ? t("login.wrong") : "";
   byId("token").focus();
 }
 
@@ -88,7 +83,7 @@ function say() {
   const text = t(known(key) ? key : `verdict.${level}`, { hint: t(`hintname.${hint}`) });
   byId("sentence").textContent = text;
   byId("verdict").dataset.level = level ?? (waits ? "wait" : "ok");
-  byId("connection").textContent = paused ? t("paused") : connected ? "" : t("connecting");
+  byId("connection").textContent = paused ? t("paused") : !connected ? t("connecting") : broken ? t("broken", { error: broken.message }) : "";
   if (text === byId("announce").textContent || Date.now() - announced < 10_000) return;
   announced = Date.now();
   byId("announce").textContent = text;
@@ -98,6 +93,7 @@ async function refresh() {
   try {
     const first = !app.status;
     app.status = await get("status");
+    connected = true;
     byId("version").textContent = app.status.version;
     if (first) {
       app.recent = (await get("events", { limit: 20 })).events;
@@ -133,7 +129,7 @@ function ticked({ now, verdict, checks, figures }) {
 }
 
 /** What the stream says. */
-function heard(name, data) {
+async function heard(name, data) {
   if (name === "token") return login(true);
   if (["open", "closed", "bye"].includes(name)) {
     connected = name === "open";
@@ -155,7 +151,7 @@ async function choose(name, value, apply) {
   select.value = value;
   await apply(value);
   select.addEventListener("change", async () => {
-    remember(name, select.value);
+    localStorage[name] = select.value;
     await apply(select.value);
     open();
     say();
@@ -176,11 +172,12 @@ function listen() {
   });
   byId("login").addEventListener("submit", (submit) => {
     submit.preventDefault();
-    token.set(byId("token").value.trim());
+    sessionStorage.token = byId("token").value.trim();
     byId("token").value = "";
     app.status = null;
     begin();
   });
+  addEventListener("error", ({ error }) => error && failed(error));
   addEventListener("hashchange", () => {
     byId("main").focus({ preventScroll: true });
     scrollTo(0, 0);
@@ -188,15 +185,15 @@ function listen() {
   });
 }
 
-/** The first look; a service that does not answer yet is asked again. */
+/** The first look; a service that is away is asked again. */
 async function begin() {
   await refresh();
-  if (app.status) stream(heard);
+  if (app.status) stream((...message) => heard(...message).catch(failed));
   else if (byId("login").hidden) setTimeout(begin, 3000);
 }
 
 await choose("language", wantedLanguage(), speak);
-await choose("theme", remembered("theme") ?? "auto", paint);
-await choose("zone", remembered("zone") ?? "local", setZone);
+await choose("theme", localStorage.theme ?? "auto", paint);
+await choose("zone", localStorage.zone ?? "local", setZone);
 listen();
 begin();

@@ -15,7 +15,7 @@ function byReason(accounts) {
 
 function rowsTable(rows) {
   const row = ({ at, account, reason, detail, bytes: size }) =>
-    [time(at), account, t(`reason.${reason}`), h("span", { lang: "en" }, foreign(detail)), bytes(size)];
+    [time(at), account, t(`reason.${reason}`), foreign(detail, "en"), bytes(size)];
   const heads = "w:time w:event.account w:quarantine.reason m:quarantine.detail n:event.size";
   return table(t("quarantine.title"), heads, rows.map(row), t("quarantine.empty"));
 }

@@ -4,13 +4,10 @@ let words = {};
 let language = "en";
 let zone = "local";
 
-export const remembered = (name) => localStorage.getItem(name);
-export const remember = (name, value) => localStorage.setItem(name, value);
-
 /** ?lang= before what was chosen before the browser's own. */
 export function wantedLanguage() {
   const asked = new URLSearchParams(location.search).get("lang");
-  const wanted = asked ?? remembered("language") ?? navigator.language;
+  const wanted = asked ?? localStorage.language ?? navigator.language;
   return wanted.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
 }
 
@@ -38,10 +35,10 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (all, name) => shown(values[name]) ?? all);
 }
 
-const none = (value) => value === null || value === undefined;
+const none = (value) => (value ?? null) === null;
 
 export const number = (value, digits = 0) =>
-  none(value) ? "–" : new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  none(value) ? "–" : value.toLocaleString(language, { maximumFractionDigits: digits });
 
 export const ms = (value) =>
   none(value) ? "–" : value >= 1000 ? `${number(value / 1000, 2)} s` : `${number(value, value < 10 ? 1 : 0)} ms`;
@@ -56,17 +53,17 @@ export function bytes(value) {
 const zoned = (options) =>
   new Intl.DateTimeFormat(language, { hour12: false, ...options, ...(zone === "utc" ? { timeZone: "UTC" } : {}) });
 
-export const clock = (at) => zoned({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at);
-export const minute = (at) => zoned({ hour: "2-digit", minute: "2-digit" }).format(at);
+const HOUR = { hour: "2-digit", minute: "2-digit" };
+export const minute = (at) => zoned(HOUR).format(at);
+export const clock = (at) => zoned({ ...HOUR, second: "2-digit" }).format(at);
 export const date = (at) => zoned({ dateStyle: "medium", timeStyle: "medium", hour12: undefined }).format(at);
 
 /** How long ago, or how long: in the largest unit that fits. */
 export function span(seconds) {
   const steps = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const [unit, size] = steps.find(([, size]) => seconds >= size) ?? ["second", 1];
-  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(
-    Math.max(0, Math.floor(seconds / size)),
-  );
+  const [unit, size] = steps.find(([, size]) => seconds >= size) ?? steps[3];
+  const whole = Math.max(0, Math.floor(seconds / size));
+  return whole.toLocaleString(language, { style: "unit", unit, unitDisplay: "long" });
 }
 
 export const ago = (at, now) => t("ago", { span: span((now - at) / 1000) });

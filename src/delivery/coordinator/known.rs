@@ -160,8 +160,8 @@ impl Known {
 
     /// A record is committed, and its event's id with it.
     pub(super) fn committed(&mut self, sending: &Sending, lane: Lane, seq: Seq) {
-        let place = self.find(sending);
-        if place == Some(Place::In(lane, seq)) || place == Some(Place::Parked(seq)) {
+        // One that was refused meanwhile is at another place, which the store does not have yet.
+        if self.find(sending) == Some(Place::of(Stored { lane: Some(lane), seq })) {
             self.stored(sending);
         }
     }

@@ -113,7 +113,7 @@ impl Records {
                 }
                 self.observer.bypassed(usize::from(committed));
                 self.lanes.get(lane).decided_new(seq);
-                self.lanes.get(lane).not_committed(&[seq], now);
+                self.not_stored_of(lane, &[seq], now);
             }
             Decision::Duplicate(first) => {
                 let first = self.known.first_copy(&append.sending, Place::In(lane, seq), first);
@@ -251,7 +251,14 @@ impl Records {
         for lane in Lane::ALL {
             let of_lane = appends.iter().filter(|append| append.lane == lane);
             let seqs: Vec<_> = of_lane.map(|append| append.seq).collect();
-            self.lanes.get(lane).not_committed(&seqs, now);
+            self.not_stored_of(lane, &seqs, now);
+        }
+    }
+
+    /// What is given up is new at once: a re-delivery must not join what is gone.
+    fn not_stored_of(&mut self, lane: Lane, seqs: &[Seq], now: Instant) {
+        for given_up in self.lanes.get(lane).not_committed(seqs, now) {
+            self.known.forget(&given_up);
         }
     }
 
@@ -263,7 +270,7 @@ impl Records {
             if moved.to.lane == Lane::Parked {
                 self.next.move_later(moved, now);
             } else {
-                self.lanes.get(moved.to.lane).not_committed(&[seq], now);
+                self.not_stored_of(moved.to.lane, &[seq], now);
                 self.next.remove_replaced(moved.from.map(|from| (from, seq)), now);
             }
         }
@@ -304,14 +311,11 @@ impl Records {
         (commit, ids)
     }
 
-    /// Sends the answers that are decided, and forgets what was given up.
+    /// Sends the answers that are decided.
     pub(super) fn answer(&mut self) {
         for lane in self.lanes.each() {
             for (reply, verdict) in lane.take_decided() {
                 reply.answer(verdict, self.has_kafka);
-            }
-            for given_up in lane.take_given_up() {
-                self.known.forget(&given_up);
             }
         }
     }

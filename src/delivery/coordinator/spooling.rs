@@ -1,9 +1,11 @@
-//! The coordinator's side of the store: when the next commit is handed over, and when a read is tried again.
+//! When the store is handed its next commit, and when a read is tried again.
+//!
+//! Does not depend on the store itself.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{AnswerAfter, Lane, next_commit::NextCommit, pending::Pending, store::Store},
+    super::{AnswerAfter, Lane, next_commit::NextCommit, pending::Pending, store::Commit},
     known::Ids,
     records::Records,
 };
@@ -14,7 +16,6 @@ pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(in crate::delivery) struct Spooling {
-    pub(super) store: Store,
     answer_after: AnswerAfter,
     /// A commit is under way; these ids are in it.
     writing: Option<Ids>,
@@ -23,8 +24,8 @@ pub(in crate::delivery) struct Spooling {
 }
 
 impl Spooling {
-    pub(in crate::delivery) fn new(store: Store, answer_after: AnswerAfter) -> Self {
-        Self { store, answer_after, writing: None, unread: Vec::new() }
+    pub(in crate::delivery) fn new(answer_after: AnswerAfter) -> Self {
+        Self { answer_after, writing: None, unread: Vec::new() }
     }
 
     /// The store can be handed a commit.
@@ -53,8 +54,9 @@ impl Spooling {
         self.is_free() && !records.has_unstored()
     }
 
-    /// Hands the store its next commit, if it is free and something is due; `all`: whatever there is. Whether it did.
-    pub(super) fn hand_over(&mut self, records: &mut Records, all: bool, now: Instant) -> bool {
+    /// What the store is to be handed now, if it is free and something is due; `all`: whatever there is. It counts as handed
+    /// over until [`reported`](Self::reported).
+    pub(super) fn next_commit(&mut self, records: &mut Records, all: bool, now: Instant) -> Option<Commit> {
         self.unread.retain(|(lane, at)| {
             let due = *at <= now;
             if due {
@@ -67,7 +69,7 @@ impl Spooling {
             records.gather(now);
         }
         if !self.is_free() {
-            return false;
+            return None;
         }
         let ticks = records.next.handed_over().is_none_or(|at| now >= at + TICK);
         if ticks {
@@ -82,11 +84,10 @@ impl Spooling {
             records.next.wait(now);
         }
         let due = if all { records.has_unstored() } else { records.next.due(now).is_some_and(|due| due <= now) };
-        if due || ticks {
+        (due || ticks).then(|| {
             let (commit, ids) = records.next_commit(now);
             self.writing = Some(ids);
-            self.store.hand_over(commit);
-        }
-        due || ticks
+            commit
+        })
     }
 }

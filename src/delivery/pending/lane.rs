@@ -40,7 +40,6 @@ pub(in crate::delivery) struct Lane<P, A> {
     lateness: VecDeque<(Instant, Seq)>,
     decided: Vec<(A, Verdict)>,
     removals: Vec<(Seq, u64)>,
-    given_up: Vec<P>,
 }
 
 impl<P, A> Lane<P, A> {
@@ -59,7 +58,6 @@ impl<P, A> Lane<P, A> {
             lateness: VecDeque::new(),
             decided: Vec::new(),
             removals: Vec::new(),
-            given_up: Vec::new(),
         }
     }
 
@@ -294,8 +292,9 @@ impl<P, A> Lane<P, A> {
     }
 
     /// The store could not take these. They go on in memory, in their places; those that were never sent, while Kafka is away
-    /// or memory is full, are given up: their answers are refused, and [`take_given_up`](Self::take_given_up) names them.
-    pub(in crate::delivery) fn not_committed(&mut self, seqs: &[Seq], now: Instant) {
+    /// or memory is full, are given up: their answers are refused, and they are returned, since their ids are not known any longer.
+    pub(in crate::delivery) fn not_committed(&mut self, seqs: &[Seq], now: Instant) -> Vec<P> {
+        let mut given_up = Vec::new();
         for seq in seqs {
             let full = !self.memory.is_below(self.rules.memory);
             let Some(record) = self.records.get_mut(seq) else { continue };
@@ -303,11 +302,12 @@ impl<P, A> Lane<P, A> {
             self.judge(*seq, now);
             let unsent = self.records.get(seq).is_some_and(|record| record.first_sent.is_none() && !record.kept);
             if unsent && (full || self.is_away()) {
-                self.give_up(*seq);
+                given_up.extend(self.give_up(*seq));
             } else {
                 self.complete(*seq);
             }
         }
+        given_up
     }
 
     /// A record is pending and not on disk.
@@ -331,12 +331,12 @@ impl<P, A> Lane<P, A> {
         }
     }
 
-    fn give_up(&mut self, seq: Seq) {
-        let Some(record) = self.records.remove(&seq) else { return };
+    fn give_up(&mut self, seq: Seq) -> Option<P> {
+        let record = self.records.remove(&seq)?;
         self.memory.remove(record.bytes);
         self.resend.queue.remove(seq, record.key);
         self.decided.extend(record.waiting.into_iter().map(|(answer, _)| (answer, Verdict::Refuse)));
-        self.given_up.extend(record.payload);
+        record.payload
     }
 
     /// A stored record that is not needed in memory: the lane is behind, or memory is full. Only the end of the queue is left on
@@ -458,11 +458,6 @@ impl<P, A> Lane<P, A> {
     /// Takes what the store is to remove: acknowledged records, with their bytes.
     pub(in crate::delivery) fn take_removals(&mut self) -> Vec<(Seq, u64)> {
         std::mem::take(&mut self.removals)
-    }
-
-    /// Takes the records that were given up: their ids are not known any longer.
-    pub(in crate::delivery) fn take_given_up(&mut self) -> Vec<P> {
-        std::mem::take(&mut self.given_up)
     }
 
     /// Reads no more from the store: the service stops.

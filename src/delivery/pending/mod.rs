@@ -19,6 +19,3 @@ pub(super) use memory::{Due, Found, Limits, Memory};
 pub(super) use record::{Seq, Verdict, acknowledged, parked};
 pub(super) use resend::{Failure, Route};
 pub(super) use step::{Amount, Arrival, New, Refused, Rules, Step, Waiting};
-
-#[cfg(test)]
-mod model_test;
