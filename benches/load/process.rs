@@ -16,9 +16,14 @@ pub fn cpu(id: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs(ticks) / TICKS_PER_SECOND)
 }
 
-/// The most memory it ever had resident, in MiB.
+/// The most memory it had resident, in MiB.
 pub fn peak_memory(id: u32) -> anyhow::Result<f64> {
     status(id, "VmHWM:")
+}
+
+/// [`peak_memory`] counts from now on (`proc(5)`, `clear_refs`).
+pub fn forget_peak_memory(id: u32) -> anyhow::Result<()> {
+    Ok(fs::write(format!("/proc/{id}/clear_refs"), "5")?)
 }
 
 /// The memory that it has resident now, in MiB.

@@ -1,7 +1,9 @@
 //! What many waiting records take: the time until a start is ready, memory, and how fast they drain while pushes go on.
 
 use std::{
+    net::SocketAddr,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,7 +20,7 @@ use futures_util::future::join_all;
 use crate::{
     paced, process,
     support::{
-        cardhook::{Service, Setup, Topics},
+        cardhook::{Setup, Topics},
         kafka::Kafka,
         unix_seconds,
         wechat::{Account, Mode, claim},
@@ -30,8 +32,12 @@ use crate::{
 const AT_ONCE: usize = 4000;
 /// Events of one second: a busy account's.
 const PER_SECOND: usize = 10_000;
-/// Of the pushes that go on: one slice, after which it is asked whether the records are drained.
+/// Of the pushes that go on: so long until it is asked whether the records are drained.
 const SLICE: Duration = Duration::from_secs(2);
+/// Between two looks at the metrics and the memory.
+const LOOK: Duration = Duration::from_millis(100);
+/// What the openids of the waiting records begin with.
+const USER: &str = "oWaiting";
 /// `spool.max_bytes`: more than any of these spools takes.
 const MAX_BYTES: u64 = 1 << 40;
 
@@ -53,7 +59,7 @@ pub fn measure(records: usize, rate: usize) -> anyhow::Result<()> {
     let mut sent = 1;
     paced::send(service.public, &paced::pushes_from(0, 1), rate, false)?;
     let accepted = began.elapsed();
-    let beside_kafka_away = slice(&service, &mut sent, rate)?;
+    let beside_kafka_away = slice(service.public, &mut sent, rate)?;
     let away = process::memory(service.id())?;
     println!(
         "ready {:.2} s after the start, the first push answered after {:.2} s; with Kafka away an answer took {:.1} ms (p50), \
@@ -67,39 +73,57 @@ pub fn measure(records: usize, rate: usize) -> anyhow::Result<()> {
 
     kafka.run();
     service.wait_kafka(true);
+    process::forget_peak_memory(service.id())?;
     let (began, cpu) = (Instant::now(), process::cpu(service.id())?);
-    let mut took = Vec::new();
-    while service.metric("cardhook_spool_records", "") > rate as u64 {
-        took.extend(slice(&service, &mut sent, rate)?);
-    }
-    let lasted = began.elapsed();
+    let (public, drained) = (service.public, AtomicBool::new(false));
+    let (mut took, lasted, draining) = std::thread::scope(|scope| -> anyhow::Result<_> {
+        let pushing = scope.spawn(|| -> anyhow::Result<_> {
+            let mut took = Vec::new();
+            while !drained.load(Ordering::Relaxed) {
+                took.extend(slice(public, &mut sent, rate)?);
+            }
+            Ok(took)
+        });
+        let mut draining = Vec::new();
+        while service.metric("cardhook_spool_records", "") > rate as u64 && !pushing.is_finished() {
+            draining.push(process::memory(service.id())?);
+            std::thread::sleep(LOOK);
+        }
+        let lasted = began.elapsed();
+        drained.store(true, Ordering::Relaxed);
+        let took = pushing.join().unwrap_or_else(|_| anyhow::bail!("the sender panicked"))?;
+        Ok((took, lasted, draining))
+    })?;
     service.wait_drained();
     took.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 records")]
     let (all, pushed) = ((records + sent) as f64, took.len() as f64);
     println!(
-        "drained in {:.1} s, {:.0} records a second, beside {:.0} pushes a second whose answers took {:.1} ms (p50), {:.1} ms \
-         (p90), {:.1} ms (p99); CPU {:.1} µs a record; peak memory {:.0} MiB",
+        "drained in {:.1} s, {:.0} of the waiting records a second, beside {rate} pushes a second; of {pushed} answers 50 % took \
+         {:.1} ms, 90 % {:.1} ms, 99 % {:.1} ms; CPU {:.1} µs a record; memory {:.0} MiB on average, peak {:.0} MiB",
         lasted.as_secs_f64(),
-        all / lasted.as_secs_f64(),
-        pushed / lasted.as_secs_f64(),
+        (all - pushed) / lasted.as_secs_f64(),
         millis(&took, 50),
         millis(&took, 90),
         millis(&took, 99),
         process::cpu(service.id())?.saturating_sub(cpu).as_secs_f64() * 1e6 / all,
+        draining.iter().sum::<f64>() / f64::from(u32::try_from(draining.len())?.max(1)),
         process::peak_memory(service.id())?,
     );
     let counted = topic::count(&kafka, &topics.events)?;
     anyhow::ensure!(counted.events == (records + sent) as u64, "{} of {} on the topic", counted.events, records + sent);
     anyhow::ensure!(counted.records == counted.events, "{} records for {} events", counted.records, counted.events);
+    let in_order = topic::rising(&kafka, &topics.events, USER)?;
+    anyhow::ensure!(in_order == records as u64, "{in_order} of {records} in order");
+    println!("each of {} is on the topic once, the waiting ones in their order", counted.events);
     Ok(())
 }
 
 /// Pushes of one slice, each a new event; how long each answer took, sorted.
-fn slice(service: &Service, sent: &mut usize, rate: usize) -> anyhow::Result<Vec<Duration>> {
+fn slice(public: SocketAddr, sent: &mut usize, rate: usize) -> anyhow::Result<Vec<Duration>> {
     let pushes = paced::pushes_from(*sent, rate * usize::try_from(SLICE.as_secs())?);
     *sent += pushes.len();
-    let mut took = paced::send(service.public, &pushes, rate, false)?;
+    let mut took = paced::send(public, &pushes, rate, false)?;
     took.sort_unstable();
     Ok(took)
 }
@@ -155,7 +179,7 @@ fn fill(spool: &Path, records: usize) -> anyhow::Result<()> {
 /// A claim of a user of its own, as the handler makes it of a push.
 fn submission(number: usize, second: i64, account: usize, credentials: &Credentials) -> anyhow::Result<Submission> {
     let sender = Account::of(Mode::Plaintext);
-    let push = sender.push(&claim(&format!("oWaiting{number:020}"), &format!("{number:012}"), second));
+    let push = sender.push(&claim(&format!("{USER}{number:020}"), &format!("{number:012}"), second));
     let (_, query) = push.target.split_once('?').context("a query")?;
     let verified = Callback::new(Query::parse(query)?, &push.body).verify(credentials)?;
     let message = verified.open(credentials)?;
