@@ -11,8 +11,8 @@ use super::{
     observer::Refused,
     rotation::{SecretStatus, Uses},
     series::Series,
+    snapshot::{Checks, Dedup, Kafka, Spool},
     state::{OfAccount, Tally},
-    vitals::{Checks, Dedup, Kafka, Spool},
 };
 use crate::metrics::{CallbackResult, Cause, QUARANTINED};
 

@@ -75,20 +75,20 @@ pub(crate) fn problem(status: StatusCode, error: &str, hint: &str) -> HttpRespon
 async fn status(console: web::Data<Console>) -> HttpResponse {
     let now_ms = clock::unix_millis();
     let state = console.state();
-    let vitals = &state.vitals;
+    let snapshot = &state.snapshot;
     let answered_by = ["kafka", "disk", "none"].into_iter().zip(state.answered_by.minutes(60, now_ms));
     json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         started_at: console.started_at,
         now: now_ms,
         verdict: state.hints.verdict(),
-        checks: vitals.checks,
+        checks: snapshot.checks,
         figures: Figures::of(&state, now_ms),
         accounts: state.accounts.iter().map(|account| account.status(now_ms)).collect(),
-        kafka: vitals.kafka.clone(),
-        spool: vitals.spool.clone(),
-        dedup: vitals.dedup.clone(),
-        allow_list: if vitals.allow_list_known { "known" } else { "unknown" },
+        kafka: snapshot.kafka.clone(),
+        spool: snapshot.spool.clone(),
+        dedup: snapshot.dedup.clone(),
+        allow_list: if snapshot.allow_list_known { "known" } else { "unknown" },
         answered_by: answered_by.collect::<BTreeMap<_, _>>(),
         dropped: console.metrics.observer_dropped.get(),
         hints: state.hints.all(),
@@ -146,9 +146,9 @@ async fn event(id: web::Path<String>, console: web::Data<Console>) -> HttpRespon
     let found = state.events.iter().rev().find(|kept| kept.sight.event_id.to_string() == *id);
     match found {
         Some(kept) => {
-            let has_kafka = state.vitals.checks.kafka.is_some();
+            let has_kafka = state.snapshot.checks.kafka.is_some();
             let published = state.positions.get(&kept.sight.event_id);
-            json(&kept.detail(state.name(kept.account), published, state.vitals.spool.oldest, has_kafka))
+            json(&kept.detail(state.name(kept.account), published, state.snapshot.spool.oldest, has_kafka))
         }
         None => problem(
             StatusCode::NOT_FOUND,

@@ -82,8 +82,8 @@ impl Hint {
 
 fn of_delivery(state: &State, now_ms: i64) -> Vec<Hint> {
     let mut hints = Vec::new();
-    let (kafka, spool) = (&state.vitals.kafka, &state.vitals.spool);
-    if !state.vitals.checks.durable {
+    let (kafka, spool) = (&state.snapshot.kafka, &state.snapshot.spool);
+    if !state.snapshot.checks.durable {
         hints.push(Hint::new("nowhere_durable", Level::Error));
     }
     let recently = |at: i64| now_ms - at < RECOVERED_MS;
@@ -104,7 +104,7 @@ fn of_delivery(state: &State, now_ms: i64) -> Vec<Hint> {
     if percent >= 80 || fills_soon {
         hints.push(Hint::new("spool_fills", Level::Error).with("percent", percent));
     }
-    let fails = !state.vitals.checks.spool && percent < 99;
+    let fails = !state.snapshot.checks.spool && percent < 99;
     if fails || spool.failed_at.is_some_and(|at| now_ms - at < 300_000) {
         hints.push(Hint::new("disk_fails", Level::Error));
     }
@@ -114,7 +114,7 @@ fn of_delivery(state: &State, now_ms: i64) -> Vec<Hint> {
     if let Some(p99) = state.p99(now_ms).filter(|p99| *p99 > 3000.0) {
         hints.push(Hint::new("slow", Level::Warn).with("ms", f64::from(p99.round())));
     }
-    if !state.vitals.allow_list_known {
+    if !state.snapshot.allow_list_known {
         hints.push(Hint::new("open_to_anyone", Level::Warn));
     }
     hints

@@ -19,11 +19,11 @@ mod page;
 mod rotation;
 mod schema;
 mod series;
+mod snapshot;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod vitals;
 
 use std::{
     io,
@@ -50,8 +50,8 @@ use self::{
     answers::{Figures, HintList, NewEvents, Tick},
     hub::Hub,
     series::Window,
+    snapshot::Look,
     state::State,
-    vitals::Look,
 };
 use crate::{
     clock,
@@ -180,9 +180,9 @@ impl Watch {
     }
 
     fn tick(&mut self, now_ms: i64, is_watched: bool) {
-        let vitals = self.look.now(self.draining.load(Ordering::Relaxed), now_ms);
+        let snapshot = self.look.now(self.draining.load(Ordering::Relaxed), now_ms);
         let mut state = self.console.state();
-        let changed = state.tick(vitals, now_ms);
+        let changed = state.tick(snapshot, now_ms);
         if !is_watched {
             return;
         }
@@ -190,7 +190,7 @@ impl Watch {
         let tick = Tick {
             now: now_ms,
             verdict: state.hints.verdict(),
-            checks: state.vitals.checks,
+            checks: state.snapshot.checks,
             figures: Figures::of(&state, now_ms),
             point: state.rings.series(Window::Quarter, 1),
         };
@@ -226,7 +226,7 @@ impl Figures {
         let last = state.rings.series(Window::Quarter, 10);
         let accepted: u32 = last.accepted.iter().sum();
         let seconds = u32::try_from(last.t.len()).unwrap_or(1).max(1);
-        let spool = &state.vitals.spool;
+        let spool = &state.snapshot.spool;
         Self {
             accepted_per_second: f64::from(accepted) / f64::from(seconds),
             p99_ms: state.p99(now_ms),

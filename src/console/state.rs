@@ -13,7 +13,7 @@ use super::{
     observer::{Push, Refused, Seen, What},
     rotation::{SecretFacts, Uses},
     series::{Latencies, Rings},
-    vitals::Vitals,
+    snapshot::Snapshot,
 };
 use crate::{
     delivery::Published,
@@ -149,7 +149,7 @@ pub(super) struct State {
     pub(super) positions: LinkedHashMap<EventId, Published>,
     pub(super) quarantine: VecDeque<QuarantineRow>,
     pub(super) channels: Channels,
-    pub(super) vitals: Vitals,
+    pub(super) snapshot: Snapshot,
     pub(super) hints: Hints,
     /// By minute, newest last.
     answers: VecDeque<(i64, Latencies)>,
@@ -159,7 +159,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(accounts: Vec<Facts>, vitals: Vitals, now_ms: i64) -> Self {
+    pub(super) fn new(accounts: Vec<Facts>, snapshot: Snapshot, now_ms: i64) -> Self {
         let account = |facts: Facts| OfAccount {
             token: Uses::new(facts.token.clone(), now_ms),
             aes_key: facts.aes_key.clone().map(|key| Uses::new(key, now_ms)),
@@ -177,7 +177,7 @@ impl State {
             positions: LinkedHashMap::new(),
             quarantine: VecDeque::new(),
             channels: Channels::default(),
-            vitals,
+            snapshot,
             hints: Hints::default(),
             answers: VecDeque::new(),
             answered_by: Counts::default(),
@@ -309,9 +309,9 @@ impl State {
     }
 
     /// A second is over. Says whether the hints have changed.
-    pub(super) fn tick(&mut self, vitals: Vitals, now_ms: i64) -> bool {
-        self.rings.tick(now_ms.div_euclid(1000), vitals.spool.records);
-        self.vitals = vitals;
+    pub(super) fn tick(&mut self, snapshot: Snapshot, now_ms: i64) -> bool {
+        self.rings.tick(now_ms.div_euclid(1000), snapshot.spool.records);
+        self.snapshot = snapshot;
         let found = Hint::all(self, now_ms);
         self.hints.replace(found, now_ms)
     }

@@ -4,7 +4,7 @@ mod rules;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Facts, MadeWith, Observer, Push, Seen, Sight, What, api_schema, state::State, vitals::Vitals};
+use super::{Facts, MadeWith, Observer, Push, Seen, Sight, What, api_schema, snapshot::Snapshot, state::State};
 use crate::{
     delivery::{Complaint, Probe, Published},
     event::{EventId, EventType},
@@ -79,7 +79,7 @@ fn a_push_costs_little_on_the_listener_and_on_the_consoles_thread() {
     let json = value.to_string();
     let (observer, queue) = Observer::new(&Metrics::new());
     let facts = Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure", ..Facts::default() };
-    let mut state = State::new(vec![facts], Vitals::default(), 0);
+    let mut state = State::new(vec![facts], Snapshot::default(), 0);
     let (probe, acknowledged) = Probe::new();
     let mut spent = [Duration::ZERO; 4];
     let id = EventId::of_quarantined("shop", b"1");

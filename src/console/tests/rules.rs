@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::{
     Facts, MadeWith, Push, Refused, SecretFacts, Seen, Sight, What,
+    snapshot::{Checks, PublishError, Snapshot},
     state::State,
-    vitals::{Checks, PublishError, Vitals},
 };
 use crate::{
     event::EventId,
@@ -17,7 +17,7 @@ const NOW: i64 = 1_700_000_000_000;
 /// A service that is all right, and has had one push.
 struct House {
     state: State,
-    vitals: Vitals,
+    snapshot: Snapshot,
     /// What the next pushes are made with.
     made_with: MadeWith,
 }
@@ -27,11 +27,11 @@ impl House {
         let facts =
             Facts { name: "shop".to_owned(), path: "/wechat/shop".to_owned(), mode: "secure", ..Facts::default() };
         let checks = Checks { durable: true, spool: true, kafka: Some(true), draining: false };
-        let mut vitals = Vitals { checks, allow_list_known: true, ..Vitals::default() };
-        vitals.kafka.up = Some(true);
-        vitals.spool.capacity = 1000;
+        let mut snapshot = Snapshot { checks, allow_list_known: true, ..Snapshot::default() };
+        snapshot.kafka.up = Some(true);
+        snapshot.spool.capacity = 1000;
         let mut house =
-            Self { state: State::new(vec![facts], vitals.clone(), NOW), vitals, made_with: MadeWith::default() };
+            Self { state: State::new(vec![facts], snapshot.clone(), NOW), snapshot, made_with: MadeWith::default() };
         house.push(CallbackResult::Accepted, 1, NOW);
         house
     }
@@ -62,7 +62,7 @@ impl House {
     }
 
     fn hints(&mut self, now_ms: i64) -> Vec<&'static str> {
-        self.state.tick(self.vitals.clone(), now_ms);
+        self.state.tick(self.snapshot.clone(), now_ms);
         self.state.hints.all().into_iter().map(|hint| hint.id).collect()
     }
 }
@@ -130,8 +130,8 @@ fn an_hour_of_silence_is_told_where_yesterday_had_pushes() {
 fn a_handshake_is_missed_until_one_or_a_push_came_and_its_refusal_is_told() {
     let facts = Facts { name: "shop".to_owned(), path: "/".to_owned(), mode: "secure", ..Facts::default() };
     let fresh = || House {
-        state: State::new(vec![facts.clone()], Vitals::default(), NOW),
-        vitals: House::new().vitals,
+        state: State::new(vec![facts.clone()], Snapshot::default(), NOW),
+        snapshot: House::new().snapshot,
         made_with: MadeWith::default(),
     };
     assert_eq!(fresh().hints(NOW), ["handshake_never"]);
@@ -151,20 +151,20 @@ fn a_handshake_is_missed_until_one_or_a_push_came_and_its_refusal_is_told() {
 }
 
 #[test]
-fn the_delivery_is_told_from_its_vitals() {
+fn the_delivery_is_told_from_its_snapshot() {
     let error = || PublishError { reason: "unknown_topic".to_owned(), count: 1, last: NOW };
-    assert_eq!(after(|house| house.vitals.kafka.up = Some(false)), ["kafka_away"]);
-    assert_eq!(after(|house| house.vitals.kafka.up = None), [""; 0]);
-    assert_eq!(after(|house| house.vitals.kafka.errors.push(error())), ["kafka_refuses"]);
-    assert_eq!(after(|house| house.vitals.checks.durable = false), ["nowhere_durable"]);
-    assert_eq!(after(|house| house.vitals.spool.bytes = 800), ["spool_fills"]);
-    assert_eq!(after(|house| house.vitals.checks.spool = false), ["disk_fails"]);
-    assert_eq!(after(|house| house.vitals.spool.failed_at = Some(NOW)), ["disk_fails"]);
-    assert_eq!(after(|house| house.vitals.spool.parked = 1), ["parked"]);
-    assert_eq!(after(|house| house.vitals.allow_list_known = false), ["open_to_anyone"]);
+    assert_eq!(after(|house| house.snapshot.kafka.up = Some(false)), ["kafka_away"]);
+    assert_eq!(after(|house| house.snapshot.kafka.up = None), [""; 0]);
+    assert_eq!(after(|house| house.snapshot.kafka.errors.push(error())), ["kafka_refuses"]);
+    assert_eq!(after(|house| house.snapshot.checks.durable = false), ["nowhere_durable"]);
+    assert_eq!(after(|house| house.snapshot.spool.bytes = 800), ["spool_fills"]);
+    assert_eq!(after(|house| house.snapshot.checks.spool = false), ["disk_fails"]);
+    assert_eq!(after(|house| house.snapshot.spool.failed_at = Some(NOW)), ["disk_fails"]);
+    assert_eq!(after(|house| house.snapshot.spool.parked = 1), ["parked"]);
+    assert_eq!(after(|house| house.snapshot.allow_list_known = false), ["open_to_anyone"]);
     let fills = after(|house| {
-        house.vitals.spool.bytes = 100;
-        house.vitals.spool.full_in = Some(3600);
+        house.snapshot.spool.bytes = 100;
+        house.snapshot.spool.full_in = Some(3600);
     });
     assert_eq!(fills, ["spool_fills"]);
 }
@@ -177,7 +177,7 @@ fn a_previous_token_or_key_is_told_while_it_is_used_and_ten_minutes_after_its_la
     let secret = SecretFacts { file: None, has_previous: true };
     let facts = |aes_key| Facts { name: "shop".to_owned(), token: secret.clone(), aes_key, ..Facts::default() };
     let mut house = House::new();
-    house.state = State::new(vec![facts(Some(secret.clone()))], house.vitals.clone(), NOW);
+    house.state = State::new(vec![facts(Some(secret.clone()))], house.snapshot.clone(), NOW);
     let push = |house: &mut House, token: bool, key: bool, at_ms: i64| {
         house.made_with = MadeWith { previous_token: Some(token), previous_key: Some(key) };
         house.push(CallbackResult::Accepted, 1, at_ms);
@@ -204,7 +204,7 @@ fn a_previous_token_or_key_is_told_while_it_is_used_and_ten_minutes_after_its_la
 fn a_previous_token_that_nothing_came_with_may_go_once_the_new_one_has_been_used_for_long_enough() {
     let facts = Facts { token: SecretFacts { file: None, has_previous: true }, ..Facts::default() };
     let mut house = House::new();
-    house.state = State::new(vec![facts], house.vitals.clone(), NOW);
+    house.state = State::new(vec![facts], house.snapshot.clone(), NOW);
     house.made_with = MadeWith { previous_token: Some(false), previous_key: None };
     house.push(CallbackResult::Accepted, 1, NOW + MINUTE);
     assert!(house.hints(NOW + 30 * MINUTE).is_empty(), "nothing has come since: nobody knows");

@@ -124,7 +124,7 @@ pub struct Dedup {
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Vitals {
+pub(super) struct Snapshot {
     pub(super) checks: Checks,
     pub(super) kafka: Kafka,
     pub(super) spool: Spool,
@@ -140,22 +140,22 @@ pub(super) struct Look {
     probe: Probe,
     metrics: Metrics,
     spool_path: PathBuf,
-    last: Vitals,
+    last: Snapshot,
     fills: VecDeque<(i64, u64)>,
 }
 
 impl Look {
     pub(super) fn new(delivery: Delivery, probe: Probe, metrics: Metrics, spool_path: PathBuf) -> Self {
-        Self { delivery, probe, metrics, spool_path, last: Vitals::default(), fills: VecDeque::new() }
+        Self { delivery, probe, metrics, spool_path, last: Snapshot::default(), fills: VecDeque::new() }
     }
 
-    pub(super) fn now(&mut self, draining: bool, now_ms: i64) -> Vitals {
+    pub(super) fn now(&mut self, draining: bool, now_ms: i64) -> Snapshot {
         self.delivery.refresh_gauges();
         let health = self.delivery.health();
         let checks = Checks { durable: health.durable, spool: health.spool, kafka: health.kafka, draining };
         let (kafka, spool) = (self.kafka(health.kafka, now_ms), self.spool(now_ms));
         let metrics = &self.metrics;
-        let vitals = Vitals {
+        let snapshot = Snapshot {
             checks,
             kafka,
             spool,
@@ -165,8 +165,8 @@ impl Look {
             },
             allow_list_known: metrics.allow_list_known.get() == 1,
         };
-        self.last = vitals.clone();
-        vitals
+        self.last = snapshot.clone();
+        snapshot
     }
 
     fn kafka(&self, up: Option<bool>, now_ms: i64) -> Kafka {
