@@ -27,8 +27,8 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "deploy/consumers"
@@ -107,6 +107,20 @@ def create(brokers, *topics):
     settings = {"retention.ms": "-1"}
     for created in admin.create_topics([NewTopic(name, 12, 1, config=settings) for name in topics]).values():
         created.result()
+
+
+def ends(admin, topic, isolation):
+    """The end of each of a topic's partitions; with READ_COMMITTED, that of what is committed."""
+    places = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(12)}
+    found = admin.list_offsets(places, isolation_level=isolation)
+    return {place.partition: end.result().offset for place, end in found.items()}
+
+
+def has_open_transaction(admin, topic):
+    """Asked in milliseconds: reading the topic takes longer than a transaction lasts."""
+    written = ends(admin, topic, IsolationLevel.READ_UNCOMMITTED)
+    committed = ends(admin, topic, IsolationLevel.READ_COMMITTED)
+    return any(written[partition] > committed[partition] for partition in written)
 
 
 def read(brokers, topic, isolation="read_committed"):
@@ -407,14 +421,16 @@ def flink_unique(world):
         command = ["java", "-Xmx1g", "-cp", f"{world.tools}/flink/libs/*", SAMPLES / "flink/Run.java", world.folder / name]
         return running(command, stdout=log, stderr=log)
 
-    def written(isolation="read_committed"):
-        return Counter(event_id(record) for record in read(world.brokers, target, isolation))
+    def written():
+        return Counter(event_id(record) for record in read(world.brokers, target))
+
+    admin = AdminClient({"bootstrap.servers": world.brokers})
 
     with job("before.sql", sql) as process:
         wanted = {event_id(record) for record in records[:half]} - {None}
         until("the first half is committed", lambda: len(written()) >= len(wanted))
         copy(world.brokers, source, records[half:])
-        until("records of an open transaction", lambda: written("read_uncommitted").total() > written().total())
+        until("records of an open transaction", lambda: has_open_transaction(admin, target))
         process.kill()
     latest = max(checkpoints.glob("*/chk-*/_metadata"), key=lambda path: path.stat().st_mtime).parent
     with job("after.sql", f"SET 'execution.state-recovery.path' = 'file://{latest}';\n{sql}"):
