@@ -43,7 +43,8 @@ for (const [lang, { sentence, page: frame, tabs, tables }] of Object.entries(SAI
       await filled(page);
       await page.getByText(sentence).first().waitFor();
       // What the tab loads for itself.
-      await page.waitForTimeout(1000);
+      if (tables[tab]) await page.getByRole("table", { name: tables[tab][0], exact: true }).locator("tbody tr").first().waitFor();
+      if (tab === "accounts") await page.locator("td bdi[lang=en]").first().waitFor();
       await page.locator("#pause").click();
       const said = await spoken(page, "body");
       const says = (phrase) => assert.ok(said.some((one) => one.startsWith(phrase)), `${phrase} in\n${said.join("\n")}`);
