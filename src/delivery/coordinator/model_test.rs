@@ -1,7 +1,7 @@
 //! Random interleavings of what can happen to a delivery, against an oracle that knows only the contract (§3.1).
 //!
-//! What is tested is [`Records`] itself, which decides everything. The world below plays the coordinator's loop, and a disk and a
-//! broker that are plain collections and fail when they are told to.
+//! The test drives `Records`, which decides everything. `world` has the coordinator's loop and a broker, `disk` has the spool. Both
+//! are plain collections, and an operation makes them fail.
 
 mod disk;
 mod world;
@@ -26,7 +26,7 @@ enum Op {
     Commit(bool),
     /// The broker answers a request of so many records.
     Answer(usize, usize, usize),
-    /// The producer ends; so many of its records have arrived all the same.
+    /// The producer ends. The broker has got this many of its records.
     Fatal(usize, usize),
     /// A page that was read arrives.
     Page,

@@ -30,7 +30,7 @@ pub enum SpoolError {
         /// What is missing.
         what: &'static str,
     },
-    /// The log of the last run cannot be begun anew.
+    /// Another process reads the last run's log, so that it cannot be emptied.
     #[error("another process reads the spool, and until it ends nothing can be appended to what the last run left")]
     LogInUse,
     /// A pending record's bytes do not read.
