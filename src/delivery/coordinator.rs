@@ -40,6 +40,11 @@ use spooling::TICK;
 const REMOVALS: usize = 65_536;
 /// Records in memory, in all lanes, above which submissions are left where they are.
 const MEMORY: Amount = Amount { records: 32_768, bytes: 24 * 1024 * 1024 };
+/// So much taken in at once means load: the coordinator then waits a little, so that more is taken in together. A wake-up of
+/// its thread and of the HTTP workers costs as much as an event, and what waits for it wakes nobody.
+const MANY: usize = 8;
+/// How long it waits then: short beside an ack.
+const GATHER: Duration = Duration::from_micros(250);
 /// How long a stop goes on after what was to be sent was sent, until all is stored.
 const STORE_WITHIN: Duration = Duration::from_millis(500);
 
@@ -87,6 +92,7 @@ impl Coordinator {
             let until = self.next_due(Instant::now(), stage);
             self.inbox.take(&mut taken, until, self.records.lanes.memory().is_below(MEMORY));
             let now = Instant::now();
+            let many = taken.len() >= MANY;
             self.status.beat(now);
             for report in taken.store.drain(..) {
                 self.store_reported(report, now);
@@ -104,6 +110,9 @@ impl Coordinator {
             }
             self.turn(now, stage);
             stage = self.next_stage(stage, now);
+            if many {
+                std::thread::sleep(GATHER);
+            }
         }
         (self.store, self.links)
     }

@@ -77,6 +77,12 @@ pub(super) struct Taken {
     pub(super) stop: Option<Instant>,
 }
 
+impl Taken {
+    pub(super) fn len(&self) -> usize {
+        self.submissions.len() + self.broker.len() + self.store.len()
+    }
+}
+
 impl Inbox {
     /// The lock is never found poisoned: a delivery thread that panics ends the process.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
