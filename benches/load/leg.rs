@@ -57,6 +57,14 @@ pub fn bare(pushes: &Pushes, duration: Duration) -> anyhow::Result<Measured> {
     measured(seen, bare.id(), before, None)
 }
 
+/// A service with these properties of librdkafka, each `KEY=VALUE`.
+pub fn setup(kafka: &Kafka, topics: &Topics, options: &[String]) -> Setup {
+    let properties = options.iter().filter_map(|option| option.split_once('='));
+    properties.fold(Setup::new(kafka, topics), |setup, (key, value)| {
+        setup.set("kafka.options", &format!("{key:?} = {value:?}"))
+    })
+}
+
 /// cardhook with a new spool and new topics, so that every push is new to it.
 pub fn cardhook(
     kafka: &Kafka,
@@ -69,10 +77,7 @@ pub fn cardhook(
     // What the leg before left in the kernel's memory is written back before, not during this one.
     rustix::fs::sync();
     let topics = Topics::create(kafka);
-    let mut setup = Setup::new(kafka, &topics).set("delivery", &format!("answer_after = {answer_after:?}"));
-    for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
-        setup = setup.set("kafka.options", &format!("{key:?} = {value:?}"));
-    }
+    let mut setup = setup(kafka, &topics, options).set("delivery", &format!("answer_after = {answer_after:?}"));
     if let Some(binary) = binary {
         setup.binary.clone_from(binary);
     }

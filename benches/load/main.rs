@@ -104,7 +104,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(records) = arguments.waiting {
-        waiting::measure(records, PUSHES_BESIDE)?;
+        waiting::measure(records, PUSHES_BESIDE, &arguments.option)?;
         return Ok(ExitCode::SUCCESS);
     }
     let report = measure(&arguments)?;

@@ -18,9 +18,9 @@ use cardhook::{
 use futures_util::future::join_all;
 
 use crate::{
-    paced, process,
+    leg, paced, process,
     support::{
-        cardhook::{Setup, Topics},
+        cardhook::Topics,
         kafka::Kafka,
         unix_seconds,
         wechat::{Account, Mode, claim},
@@ -43,10 +43,10 @@ const MAX_BYTES: u64 = 1 << 40;
 
 /// Fills a spool with so many records, starts the service on it, drains it beside `rate` pushes a second, and prints what that
 /// took.
-pub fn measure(records: usize, rate: usize) -> anyhow::Result<()> {
+pub fn measure(records: usize, rate: usize, options: &[String]) -> anyhow::Result<()> {
     let mut kafka = Kafka::start_as_users_do();
     let topics = Topics::create(&kafka);
-    let setup = Setup::new(&kafka, &topics).set("spool", &format!("max_bytes = {MAX_BYTES}"));
+    let setup = leg::setup(&kafka, &topics, options).set("spool", &format!("max_bytes = {MAX_BYTES}"));
     kafka.stop();
     println!("storing {records} records");
     let began = Instant::now();

@@ -49,7 +49,7 @@ const TUNED: &[(&str, &str)] = &[
 const LINGER_OF_ANSWERS: &str = "1";
 /// Where none do: as long as it takes to hand a batch over. What comes behind a request waits for that one's report, and meanwhile
 /// librdkafka's thread spins.
-const LINGER_OF_BATCH_WAITSS: &str = "5";
+const LINGER_OF_BATCHES: &str = "5";
 
 /// A producer's configuration that keeps the promise of contract §3.1. `options` are the user's, `bootstrap.servers` among
 /// them.
@@ -61,7 +61,7 @@ pub fn producer(options: &[(String, String)], answer_after: AnswerAfter) -> Clie
         LINGER,
         match answer_after {
             AnswerAfter::Kafka | AnswerAfter::KafkaOnly => LINGER_OF_ANSWERS,
-            AnswerAfter::Disk => LINGER_OF_BATCH_WAITSS,
+            AnswerAfter::Disk => LINGER_OF_BATCHES,
         },
     );
     for (key, value) in TUNED {
