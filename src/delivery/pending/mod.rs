@@ -1,10 +1,11 @@
 //! What is pending, and what is known: the delivery's decisions, as pure code.
 //!
-//! `record` has the states of one record and the promise as a table; `lane` one topic's records in their order, with `queue` (what
+//! `record` has the states of one record and the promise as a table; `lane` one topic's records in their order, with `held` (the records), `queue` (what
 //! is to be sent), `window` (what is on disk only), `resend` (what a failure means) and `presence` (whether Kafka answers);
 //! `memory` has the ids that are known, `step` what goes in and out.
 //! Does not depend on I/O, clocks, SQLite or Kafka.
 
+mod held;
 mod lane;
 mod memory;
 mod presence;
