@@ -44,7 +44,7 @@ const MEMORY: Amount = Amount { records: 32_768, bytes: 24 * 1024 * 1024 };
 /// its thread and of the HTTP workers costs as much as an event, and what waits for it wakes nobody.
 const MANY: usize = 8;
 /// How long it waits then: short beside an ack.
-const GATHER: Duration = Duration::from_micros(250);
+const GATHER: Duration = Duration::from_micros(500);
 /// How long a stop goes on after what was to be sent was sent, until all is stored.
 const STORE_WITHIN: Duration = Duration::from_millis(500);
 

@@ -54,11 +54,11 @@ use status::Status;
 use store::{Opened, Store};
 
 /// What a topic's records take of memory before they are left on disk, and what its producer has at most.
-const LANE: Amount = Amount { records: 4096, bytes: 4 * 1024 * 1024 };
+const LANE: Amount = Amount { records: 2048, bytes: 4 * 1024 * 1024 };
 /// A record without an ack is stored after so long.
 const STORE_AFTER: Duration = Duration::from_millis(50);
-/// Ids in memory: about ten megabytes. Those that the store lacks are many only while the disk fails.
-const IDS: Limits = Limits { held: 100_000, due: 65_536 };
+/// Ids in memory: about seven megabytes. Those that the store lacks are many only while the disk fails.
+const IDS: Limits = Limits { held: 65_536, due: 65_536 };
 /// How long a stop waits, beyond its limit, for what the disk does, and for the producers' threads.
 const GRACE: Duration = Duration::from_secs(1);
 
