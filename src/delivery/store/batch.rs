@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    COUNTER_BITS, Counters, SpoolError,
+    COUNTER_BITS, Counters, Removal, SpoolError,
     buckets::{BYTES_PER_ROW, Bound, Buckets, Table},
     ids::{self, BYTES_PER_ID, Entry, Key},
     known::{Id, Known, NO_EVENT_TIME, at, known},
@@ -153,20 +153,20 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Removes records. `gone` holds (seq, bytes) and is sorted here, so that runs of neighbours are one statement.
-    pub(in crate::delivery) fn remove(&mut self, lane: Lane, gone: &mut [(u64, u64)]) -> Result<(), SpoolError> {
-        gone.sort_unstable();
+    /// Removes records. They are sorted here, so that runs of neighbours are one statement.
+    pub(in crate::delivery) fn remove(&mut self, gone: &mut [Removal]) -> Result<(), SpoolError> {
+        gone.sort_unstable_by_key(Removal::row_id);
         let mut delete = self.transaction.prepare_cached("DELETE FROM pending WHERE id BETWEEN ? AND ?")?;
-        for run in gone.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
-            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
-            let removed = delete.execute([row_id(lane, *first), row_id(lane, *last)])?;
+        for run in gone.chunk_by(|left, right| left.row_id() + 1 == right.row_id()) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let removed = delete.execute([first.row_id(), last.row_id()])?;
             if removed == 0 {
                 continue;
             }
-            let bytes: u64 = run.iter().map(|(_, bytes)| bytes).sum();
+            let bytes: u64 = run.iter().map(|removal| removal.bytes).sum();
             self.counters.records = self.counters.records.saturating_sub(removed as u64);
             self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
-            if lane == Lane::Parked {
+            if first.lane == Lane::Parked {
                 self.counters.parked = self.counters.parked.saturating_sub(removed as u64);
             }
         }

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::{Id, Row, Spool, SpoolError, seq_of_second, size_of};
+use super::{Id, Removal, Row, Spool, SpoolError, seq_of_second, size_of};
 use crate::{
-    delivery::Lane,
+    delivery::{Lane, pending::Seq},
     event::{EventId, Record},
 };
 
@@ -16,7 +16,7 @@ const FORGET_AT_ONCE: usize = 1000;
 #[derive(Debug)]
 pub struct Measured {
     spool: Spool,
-    acked: Vec<(u64, u64)>,
+    acked: Vec<Removal>,
     last_seq: u64,
 }
 
@@ -49,14 +49,14 @@ impl Measured {
         forget_before: Option<i64>,
     ) -> Result<(), SpoolError> {
         let mut batch = self.spool.batch()?;
-        batch.remove(Lane::Events, &mut self.acked)?;
+        batch.remove(&mut self.acked)?;
         self.acked.clear();
         for (event_id, event_time) in ids {
             self.last_seq = seq_of_second(event_time).max(self.last_seq + 1);
             let (seq, account, received_at_ms) = (self.last_seq, Some(0), event_time * 1000);
             let id = Some(Id { account: 0, event_time, event_id });
             batch.append(&Row { lane: Lane::Events, seq, account, received_at_ms, record, id })?;
-            self.acked.push((seq, size_of(record)));
+            self.acked.push(Removal { lane: Lane::Events, seq: Seq(seq), bytes: size_of(record) });
         }
         if let Some(cutoff) = forget_before {
             batch.forget(i64::MIN, cutoff, FORGET_AT_ONCE)?;

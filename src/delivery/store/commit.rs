@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Id, Known, Row};
+use super::{Id, Known, Row, row_id};
 use crate::{
     delivery::{Lane, pending::Seq, submission::Sending},
     event::EventId,
@@ -80,6 +80,12 @@ pub(in crate::delivery) struct Removal {
     pub(in crate::delivery) lane: Lane,
     pub(in crate::delivery) seq: Seq,
     pub(in crate::delivery) bytes: u64,
+}
+
+impl Removal {
+    pub(super) fn row_id(&self) -> i64 {
+        row_id(self.lane, self.seq.0)
+    }
 }
 
 /// What one transaction does.

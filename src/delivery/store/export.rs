@@ -2,8 +2,8 @@
 
 use std::{io, path::Path};
 
-use super::{Reader, Spool, SpoolError, Stored, full_disk, size_of};
-use crate::delivery::Lane;
+use super::{Reader, Removal, Spool, SpoolError, Stored, full_disk, size_of};
+use crate::delivery::{Lane, pending::Seq};
 
 /// Records of one page.
 const PAGE_RECORDS: usize = 512;
@@ -59,8 +59,9 @@ pub fn take_out(
     for lane in lanes {
         damaged += each_page(&reader, *lane, |page| {
             write(page)?;
-            let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            Ok::<_, Spooled>(full_disk::remove(&mut spool, &mut [(*lane, removed)])?)
+            let removal =
+                |stored: &Stored| Removal { lane: *lane, seq: Seq(stored.seq), bytes: size_of(&stored.record) };
+            Ok::<_, Spooled>(full_disk::remove(&mut spool, &mut page.iter().map(removal).collect())?)
         })?;
     }
     spool.tidy();

@@ -24,6 +24,10 @@ pub(super) fn row(record: &Record, seq: u64, id: Id) -> Row<'_> {
     Row { lane: Lane::Events, seq, account: Some(id.account), received_at_ms, record, id: Some(id) }
 }
 
+pub(super) fn removal(lane: Lane, seq: u64, record: &Record) -> Removal {
+    Removal { lane, seq: Seq(seq), bytes: size_of(record) }
+}
+
 pub(super) fn event(value: &str) -> EventId {
     EventId::of_quarantined("shop", value.as_bytes())
 }
@@ -110,7 +114,7 @@ fn an_id_is_known_per_account_while_pending_and_after() {
     assert_eq!(append(&mut spool, "a"), Appended::Pending(seq));
     assert!(matches!(append_id(&mut spool, "a", Id { account: 1, ..id("a") }, NOON), Appended::New(_)));
     let mut batch = spool.batch().unwrap();
-    batch.remove(Lane::Events, &mut [(seq, size_of(&record("a")))]).unwrap();
+    batch.remove(&mut [removal(Lane::Events, seq, &record("a"))]).unwrap();
     batch.commit().unwrap();
     drop(spool);
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered, "after a restart too");
@@ -131,7 +135,7 @@ fn the_counters_follow_every_change() {
     assert_eq!((spool.counters().records, spool.counters().bytes), (4, 4 * one));
     let mut batch = spool.batch().unwrap();
     // Neighbours and a lone one, out of order.
-    batch.remove(Lane::Events, &mut [(seqs[3], one), (seqs[0], one), (seqs[1], one)]).unwrap();
+    batch.remove(&mut [3, 0, 1].map(|number: usize| removal(Lane::Events, seqs[number], &record("a")))).unwrap();
     batch.commit().unwrap();
     assert_eq!((spool.counters().records, spool.counters().bytes, spool.counters().remembered), (1, one, 4));
     assert_eq!(pending(&folder).iter().map(|stored| stored.seq).collect::<Vec<_>>(), [seqs[2]]);
@@ -213,7 +217,7 @@ fn a_parked_record_is_kept_and_not_sent_again() {
     let refused = record("refused");
     let mut batch = spool.batch().unwrap();
     batch.append(&Row { lane: Lane::Dlq, ..row(&refused, 7, id("refused")) }).unwrap();
-    batch.remove(Lane::Dlq, &mut [(7, size_of(&refused))]).unwrap();
+    batch.remove(&mut [removal(Lane::Dlq, 7, &refused)]).unwrap();
     batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
     batch.commit().unwrap();
     let known = spool.known(&id("refused")).unwrap();

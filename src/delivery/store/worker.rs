@@ -13,10 +13,7 @@ use super::{
     handle::{Job, Report, Reports, Status},
     size_of,
 };
-use crate::{
-    delivery::{Lane, pending::Seq},
-    metrics::Metrics,
-};
+use crate::metrics::Metrics;
 
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -92,7 +89,8 @@ impl Worker {
                 self.failed(&error);
                 let undecided = std::mem::take(&mut commit.undecided);
                 let decided = undecided.into_iter().map(|undecided| self.decide_by_reading(undecided)).collect();
-                self.remove_alone(&mut commit);
+                // Removal without the appends that failed; what cannot be removed now is left in the commit.
+                let _ = full_disk::remove(&mut self.spool, &mut commit.remove);
                 self.look_around();
                 (self.reports)(Report::Failed { commit, decided, status: self.status });
             }
@@ -105,12 +103,10 @@ impl Worker {
         batch.set_last_seq(commit.last_seq);
         // A spool that was full stays so until the first removal.
         done.spool_full &= commit.remove.is_empty();
-        for (lane, mut gone) in by_lane(&commit.remove) {
-            batch.remove(lane, &mut gone)?;
-        }
+        batch.remove(&mut commit.remove.clone())?;
         for Moved { from, to } in &commit.moved {
             if let Some(from) = from {
-                batch.remove(from.lane, &mut [(from.seq.0, from.bytes)])?;
+                batch.remove(&mut [*from])?;
             }
             batch.append(&to.row())?;
         }
@@ -154,9 +150,8 @@ impl Worker {
         for used in &commit.nonces {
             batch.bind(used.account, &used.signature, used.event_id, used.received_s)?;
         }
-        for (lane, mut gone) in by_lane(&commit.replaced.iter().map(|(removal, _)| *removal).collect::<Vec<_>>()) {
-            batch.remove(lane, &mut gone)?;
-        }
+        let mut replaced: Vec<Removal> = commit.replaced.iter().map(|(removal, _)| *removal).collect();
+        batch.remove(&mut replaced)?;
         done.forgotten_early = self.forgetter.forget(&mut batch)?;
         batch.commit()?;
         Ok(done)
@@ -176,17 +171,6 @@ impl Worker {
             None => Decision::NotStored,
         };
         Decided { undecided, decision }
-    }
-
-    /// Removal without the appends that failed; what cannot be removed now is left in the commit.
-    fn remove_alone(&mut self, commit: &mut Commit) {
-        let mut removals = by_lane(&commit.remove);
-        // What is left in them was not removed.
-        let _ = full_disk::remove(&mut self.spool, &mut removals);
-        let left = removals
-            .into_iter()
-            .flat_map(|(lane, gone)| gone.into_iter().map(move |(seq, bytes)| Removal { lane, seq: Seq(seq), bytes }));
-        commit.remove = left.collect();
     }
 
     fn count(&self, error: &SpoolError) {
@@ -255,12 +239,4 @@ impl Transacted {
         };
         Report::Committed { done, status }
     }
-}
-
-/// (seq, bytes) by lane.
-fn by_lane(removals: &[Removal]) -> Vec<(Lane, Vec<(u64, u64)>)> {
-    let of =
-        |lane| removals.iter().filter(move |gone| gone.lane == lane).map(|gone| (gone.seq.0, gone.bytes)).collect();
-    let lanes = Lane::ALL.into_iter().map(|lane| (lane, of(lane)));
-    lanes.filter(|(_, gone): &(Lane, Vec<_>)| !gone.is_empty()).collect()
 }
