@@ -3,11 +3,11 @@
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    COUNTER_BITS, Counters, Removal, SpoolError,
-    buckets::{BYTES_PER_ROW, Bound, Buckets, Table},
-    ids::{self, BYTES_PER_ID, Entry, Key},
-    known::{Id, Known, NO_EVENT_TIME, at, known},
-    row_id,
+    Counters, Removal, SpoolError,
+    buckets::{BYTES_PER_ROW, Table, bucket},
+    ids::{self, BYTES_PER_ID, Entry},
+    known::{Id, Known, NO_EVENT_TIME, at, bound_to, remembered},
+    row_id, second_of_seq,
 };
 use crate::{
     delivery::Lane,
@@ -38,8 +38,8 @@ pub(in crate::delivery) struct Batch<'a> {
     accounts: &'a [i64],
     /// Remembered by this transaction, each with its event second; written when it is committed.
     ids: Vec<(i64, Entry)>,
-    nonces: Buckets,
-    quarantined: Buckets,
+    /// How many seconds of receipt a bucket covers.
+    bucket_seconds: i64,
 }
 
 impl<'a> Batch<'a> {
@@ -60,8 +60,7 @@ impl<'a> Batch<'a> {
             counters,
             accounts,
             ids: Vec::new(),
-            nonces: Buckets::of(Table::Bound, bucket_seconds),
-            quarantined: Buckets::of(Table::Quarantined, bucket_seconds),
+            bucket_seconds,
         })
     }
 
@@ -85,10 +84,11 @@ impl<'a> Batch<'a> {
         let same = |(second, entry): &&(i64, Entry)| {
             *second == id.event_time && entry.id == id.event_id && entry.account == account
         };
-        if let Some((_, entry)) = self.ids.iter().rev().find(same) {
-            return at(&self.transaction, entry.seq);
-        }
-        known(&self.transaction, account, id, &mut self.quarantined)
+        let seq = match self.ids.iter().rev().find(same) {
+            Some((_, entry)) => Some(entry.seq),
+            None => remembered(&self.transaction, account, id.event_time, id.event_id)?,
+        };
+        seq.map_or(Ok(None), |seq| at(&self.transaction, seq))
     }
 
     /// Stores a record and remembers its id.
@@ -109,17 +109,25 @@ impl<'a> Batch<'a> {
         received_s: i64,
     ) -> Result<bool, SpoolError> {
         let account = self.account(account);
-        let bound = self.nonces.bind(&self.transaction, account, signature, id, received_s)?;
-        self.counters.bound += u64::from(bound == Bound::Now);
-        Ok(bound != Bound::ToAnother)
+        let bound = bound_to(&self.transaction, account, signature, id)?;
+        if bound.is_none() {
+            let bucket = bucket(received_s, self.bucket_seconds);
+            Table::Bound.insert(&self.transaction, bucket, signature, account, id.as_bytes())?;
+            self.counters.bound += 1;
+        }
+        Ok(bound != Some(false))
     }
 
     /// Remembers an id, or that its record is at another place now.
     pub(in crate::delivery) fn remember(&mut self, id: &Id, seq: u64) -> Result<(), SpoolError> {
         let account = self.account(id.account);
         if id.event_time == NO_EVENT_TIME {
-            let new = self.quarantined.remember(&self.transaction, account, id.event_id, seq)?;
-            self.counters.quarantined += u64::from(new);
+            let (table, key) = (Table::Quarantined, id.event_id.as_bytes());
+            if !table.update(&self.transaction, key, account, seq.cast_signed())? {
+                let bucket = bucket(second_of_seq(seq), self.bucket_seconds);
+                table.insert(&self.transaction, bucket, key, account, seq.cast_signed())?;
+                self.counters.quarantined += 1;
+            }
             return Ok(());
         }
         self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
@@ -173,61 +181,44 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Looks at rows of ids behind `after`, of about `limit` ids, and forgets those whose event time and receipt are both before
-    /// `cutoff` (Unix seconds). Returns where to go on, or `None` when the cutoff was reached.
-    pub(in crate::delivery) fn forget(
-        &mut self,
-        after: Key,
-        cutoff: i64,
-        limit: usize,
-    ) -> Result<Option<Key>, SpoolError> {
-        Ok(self.forget_after(after, cutoff, cutoff.saturating_mul(1 << COUNTER_BITS), limit)?.0)
-    }
-
-    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, about
-    /// `limit` now. Returns how many.
-    pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: usize) -> Result<u64, SpoolError> {
-        let Counters { remembered, bound, quarantined, .. } = self.counters;
-        let (ids, rows) = (remembered * BYTES_PER_ID, (bound + quarantined) * BYTES_PER_ROW);
-        let over = (ids + rows).saturating_sub(max_bytes);
-        if over == 0 {
-            return Ok(0);
-        }
-        let each = if rows > ids { BYTES_PER_ROW } else { BYTES_PER_ID };
-        let limit = limit.min(usize::try_from(over.div_ceil(each)).unwrap_or(usize::MAX));
-        if rows > ids {
-            let table = if bound > quarantined { Table::Bound } else { Table::Quarantined };
-            return self.forget_buckets(table, i64::MAX, limit);
-        }
-        Ok(self.forget_after(Key::MIN, i64::MAX, i64::MAX, limit)?.1)
+    /// Forgets about `limit` ids whose event time and receipt are both before `cutoff` (Unix seconds), the oldest first. Returns
+    /// how many.
+    pub(in crate::delivery) fn forget_ids(&mut self, cutoff: i64, limit: u64) -> Result<u64, SpoolError> {
+        let forgotten = ids::forget(&self.transaction, cutoff, limit)?;
+        self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
+        Ok(forgotten)
     }
 
     /// Forgets up to `limit` rows of the buckets that end before `cutoff`, the oldest first. Returns how many.
-    pub(in crate::delivery) fn forget_buckets(
+    pub(in crate::delivery) fn forget_rows(
         &mut self,
         table: Table,
         cutoff: i64,
-        limit: usize,
+        limit: u64,
     ) -> Result<u64, SpoolError> {
-        let (buckets, count) = match table {
-            Table::Bound => (&self.nonces, &mut self.counters.bound),
-            Table::Quarantined => (&self.quarantined, &mut self.counters.quarantined),
+        let forgotten = table.forget(&self.transaction, cutoff, limit)?;
+        let count = match table {
+            Table::Bound => &mut self.counters.bound,
+            Table::Quarantined => &mut self.counters.quarantined,
         };
-        let forgotten = buckets.forget(&self.transaction, cutoff, limit)?;
         *count = count.saturating_sub(forgotten);
         Ok(forgotten)
     }
 
-    fn forget_after(
-        &mut self,
-        after: Key,
-        before: i64,
-        seq: i64,
-        limit: usize,
-    ) -> Result<(Option<Key>, u64), SpoolError> {
-        let (next, forgotten) = ids::forget(&self.transaction, after, before, seq, limit)?;
-        self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
-        Ok((next, forgotten))
+    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, about
+    /// `limit` now. Returns how many.
+    pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: u64) -> Result<u64, SpoolError> {
+        let Counters { remembered, bound, quarantined, .. } = self.counters;
+        let (ids, rows) = (remembered * BYTES_PER_ID, (bound + quarantined) * BYTES_PER_ROW);
+        let over = (ids + rows).saturating_sub(max_bytes);
+        if over == 0 {
+            Ok(0)
+        } else if rows > ids {
+            let table = if bound > quarantined { Table::Bound } else { Table::Quarantined };
+            self.forget_rows(table, i64::MAX, limit.min(over.div_ceil(BYTES_PER_ROW)))
+        } else {
+            self.forget_ids(i64::MAX, limit.min(over.div_ceil(BYTES_PER_ID)))
+        }
     }
 
     /// Writes the counters and commits: fsynced when this returns.

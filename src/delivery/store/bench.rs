@@ -9,8 +9,8 @@ use crate::{
     event::{EventId, Record},
 };
 
-/// Ids looked at for forgetting in one commit, as the worker does.
-const FORGET_AT_ONCE: usize = 1000;
+/// Ids forgotten in one commit, as the worker does.
+const FORGET_AT_ONCE: u64 = 1000;
 
 /// A spool whose records are acknowledged at once.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Measured {
             self.acked.push(Removal { lane: Lane::Events, seq: Seq(seq), bytes: size_of(record) });
         }
         if let Some(cutoff) = forget_before {
-            batch.forget(i64::MIN, cutoff, FORGET_AT_ONCE)?;
+            batch.forget_ids(cutoff, FORGET_AT_ONCE)?;
         }
         batch.set_last_seq(self.last_seq);
         batch.commit()?;

@@ -39,7 +39,6 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{Lane, pending::Seq};
 use crate::event::EventId;
-use buckets::{Buckets, Table};
 use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
 pub(super) use batch::{Batch, Row, size_of};
@@ -156,8 +155,8 @@ impl Spool {
 
     /// What is known of an id without writing: reading works on a full disk too.
     pub(super) fn known(&self, id: &Id) -> Result<Option<Known>, SpoolError> {
-        let mut quarantined = Buckets::of(Table::Quarantined, self.bucket_seconds);
-        known::known(&self.connection, self.account(id.account), id, &mut quarantined)
+        let seq = known::remembered(&self.connection, self.account(id.account), id.event_time, id.event_id)?;
+        seq.map_or(Ok(None), |seq| known::at(&self.connection, seq))
     }
 
     /// Whether a signature is bound to another event; without writing.
@@ -167,8 +166,7 @@ impl Spool {
         signature: &[u8; 20],
         id: EventId,
     ) -> Result<bool, SpoolError> {
-        let live = buckets::buckets(&self.connection, Table::Bound)?;
-        Ok(buckets::bound_to(&self.connection, &live, self.account(account), signature, id)? == Some(false))
+        Ok(known::bound_to(&self.connection, self.account(account), signature, id)? == Some(false))
     }
 
     /// Moves the log into the database when it has grown.

@@ -149,18 +149,16 @@ fn an_id_is_forgotten_only_when_event_time_and_receipt_are_both_old() {
     let mut spool = open(&folder);
     let day = 86_400;
     append_at(&mut spool, "old", NOON - 3 * day - 1, NOON - 3 * day);
-    append_at(&mut spool, "late", NOON - 3 * day, NOON);
+    append_at(&mut spool, "old too", NOON - 3 * day, NOON - 3 * day);
+    append_at(&mut spool, "late", NOON - 3 * day - 2, NOON);
     append_at(&mut spool, "quarantined", 0, NOON);
     append_at(&mut spool, "new", NOON, NOON);
     let mut batch = spool.batch().unwrap();
-    let mut position = Some(i64::MIN);
-    while let Some(after) = position {
-        position = batch.forget(after, NOON - 2 * day, 1).unwrap();
-    }
+    assert_eq!([1, 1, 1].map(|limit| batch.forget_ids(NOON - 2 * day, limit).unwrap()), [1, 1, 0]);
     batch.commit().unwrap();
     assert_eq!((spool.counters().remembered, spool.counters().quarantined), (2, 1));
     assert!(matches!(append_at(&mut spool, "old", NOON - 3 * day - 1, NOON), Appended::New(_)));
-    for (value, event_time) in [("late", NOON - 3 * day), ("quarantined", 0), ("new", NOON)] {
+    for (value, event_time) in [("late", NOON - 3 * day - 2), ("quarantined", 0), ("new", NOON)] {
         assert!(matches!(append_at(&mut spool, value, event_time, NOON), Appended::Pending(_)), "{value}");
     }
 }
@@ -202,10 +200,7 @@ fn an_id_is_found_among_thousands_of_its_second_and_each_row_of_them_is_forgotte
     let rows: i64 = spool.connection.query_row(rows, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 2 * 63, "48 a row");
     let mut batch = spool.batch().unwrap();
-    let mut position = Some(i64::MIN);
-    while let Some(after) = position {
-        position = batch.forget(after, NOON + 1, 100).unwrap();
-    }
+    while batch.forget_ids(NOON + 1, 100).unwrap() >= 100 {}
     batch.commit().unwrap();
     assert_eq!((spool.counters().remembered, spool.known(&id("7")).unwrap()), (0, None));
 }
@@ -338,9 +333,9 @@ fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
         assert!(bind(&mut spool, 0, signature, "a", received_s));
     }
     let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_buckets(Table::Bound, 1000, 10).unwrap(), 0, "its last one may be as young as its end");
-    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 2);
-    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 1);
+    assert_eq!(batch.forget_rows(Table::Bound, 1000, 10).unwrap(), 0, "its last one may be as young as its end");
+    assert_eq!(batch.forget_rows(Table::Bound, 1001, 2).unwrap(), 2);
+    assert_eq!(batch.forget_rows(Table::Bound, 1001, 2).unwrap(), 1);
     assert_eq!(batch.forget_early(1, 10).unwrap(), 1, "above the bound before their time");
     batch.commit().unwrap();
     assert_eq!(spool.counters().bound, 0);
@@ -359,7 +354,7 @@ fn a_quarantined_push_is_known_whatever_its_receipt_and_forgotten_by_it_without_
     let counters = spool.counters();
     assert_eq!((counters.remembered, counters.quarantined), (0, 2), "a pass over the ids meets none of them");
     let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_buckets(Table::Quarantined, NOON - 172_800, 1000).unwrap(), 1);
+    assert_eq!(batch.forget_rows(Table::Quarantined, NOON - 172_800, 1000).unwrap(), 1);
     batch.commit().unwrap();
     assert_eq!(spool.known(&quarantined("old")).unwrap(), None);
     assert!(spool.known(&quarantined("young")).unwrap().is_some());

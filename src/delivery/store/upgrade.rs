@@ -3,7 +3,7 @@
 //! Layout 4 had a row for each remembered id, and the youngest ones in a table `recent`, a row for each commit; a pending record
 //! did not say which event it is.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{
     SpoolError,
@@ -19,7 +19,7 @@ const ID_BYTES: usize = 8 + 16 + 8 + 8;
 const IDS_AT_ONCE: usize = 10_000;
 
 /// Where an id stood among the remembered ones, and the seq that came with it.
-pub(super) type Recent = (i64, [u8; 16], i64, i64);
+type Recent = (i64, [u8; 16], i64, i64);
 
 pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     // Nothing is appended to a log that another process wrote (`log`).
@@ -77,7 +77,18 @@ fn write(connection: &Connection, ids: &mut Vec<Recent>) -> Result<(), SpoolErro
     ids::write(connection, &mut ids.drain(..).map(entry).collect::<Vec<_>>())
 }
 
-pub(super) fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
+/// Whether an event is remembered in that layout.
+pub(super) fn knew(connection: &Connection, account: i64, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
+    let (time, number) = (event_time.to_le_bytes(), account.to_le_bytes());
+    // As it stands among the youngest ones, but for its seq.
+    let youngest = [time.as_slice(), id.as_bytes(), number.as_slice()].concat();
+    let ask = "SELECT EXISTS (SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?)
+               OR EXISTS (SELECT 1 FROM recent WHERE instr(ids, ?))";
+    let mut ask = connection.prepare_cached(ask)?;
+    Ok(ask.query_row(params![event_time, id.as_bytes(), account, youngest], |row| row.get(0))?)
+}
+
+fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
     let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
     let mut commits = connection.prepare("SELECT ids FROM recent")?;
     let mut commits = commits.query([])?;
@@ -144,6 +155,19 @@ mod tests {
         assert_eq!(after, before);
         assert!(knows_all(folder.path(), &ids));
         assert!(Verified::of(&Reader::open(folder.path()).unwrap()).unwrap().is_whole());
+    }
+
+    #[test]
+    fn an_old_spool_is_asked_for_quarantined_pushes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Connection::open(old_spool(folder.path())).unwrap();
+        let quarantined = EventId::of_quarantined("shop", b"not xml");
+        let insert = "INSERT INTO remembered (event_time, event_id, account, seq) VALUES (0, ?, (SELECT min(id) FROM account), 1)";
+        database.execute(insert, [quarantined.as_bytes()]).unwrap();
+        let account: String = database.query_row("SELECT name FROM account ORDER BY id", [], |row| row.get(0)).unwrap();
+        let memory = Memory::open(folder.path()).unwrap();
+        assert!(memory.knows(&account, 0, quarantined).unwrap());
+        assert!(!memory.knows(&account, 0, EventId::of_quarantined("shop", b"another")).unwrap());
     }
 
     #[test]
