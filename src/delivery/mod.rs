@@ -35,7 +35,7 @@ pub use probe::{Broker, LastError, Probe, Published};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{
-    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, each_page,
+    Counters, FolderError, Memory, Reader, Report, SpoolError, Spooled, Stored, Verified, each_page,
     network_file_system, spool_folder, take_out, volatile_file_system,
 };
 pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};

@@ -3,29 +3,16 @@
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    Counters, Removal, SpoolError,
+    Append, Counters, Removal, SpoolError,
     buckets::{BYTES_PER_ROW, Table, bucket},
     ids::{self, BYTES_PER_ID, Entry},
     known::{Id, Known, NO_EVENT_TIME, at, bound_to, remembered},
     row_id, second_of_seq,
 };
 use crate::{
-    delivery::Lane,
+    delivery::{Lane, submission::Sending},
     event::{EventId, Record},
 };
-
-/// One record to append.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::delivery) struct Row<'a> {
-    pub(in crate::delivery) lane: Lane,
-    pub(in crate::delivery) seq: u64,
-    /// Index into `Settings::accounts`; `None`: an account that is not configured any more.
-    pub(in crate::delivery) account: Option<usize>,
-    pub(in crate::delivery) received_at_ms: i64,
-    pub(in crate::delivery) record: &'a Record,
-    /// Not known of what a release before layout 5 stored.
-    pub(in crate::delivery) id: Option<Id>,
-}
 
 /// An open transaction and what its counters will be.
 pub(in crate::delivery) struct Batch<'a> {
@@ -91,13 +78,35 @@ impl<'a> Batch<'a> {
         seq.map_or(Ok(None), |seq| at(&self.transaction, seq))
     }
 
-    /// Stores a record and remembers its id.
-    pub(in crate::delivery) fn append(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
-        self.insert(row)?;
-        if let Some(id) = row.id {
-            self.remember(&id, row.seq)?;
+    /// Stores a record and remembers its id, where that is known.
+    pub(in crate::delivery) fn append(&mut self, append: &Append) -> Result<(), SpoolError> {
+        let Append { lane, seq, sending } = append;
+        let Sending { record, account, received_at_ms, id, .. } = &**sending;
+        let number = account.map_or(-1, |index| self.account(index));
+        let insert = match &mut self.insert {
+            Some(insert) => insert,
+            none => {
+                none.insert(self.connection.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?)
+            }
+        };
+        insert.execute(params![
+            row_id(*lane, seq.0),
+            number,
+            received_at_ms,
+            record.timestamp_ms,
+            record.key.as_deref().map(str::as_bytes),
+            record.headers.as_bytes(),
+            record.value,
+            id.map(|id| id.event_time),
+            id.as_ref().map(|id| id.event_id.as_bytes().as_slice()),
+        ])?;
+        self.counters.records += 1;
+        self.counters.bytes += size_of(record);
+        self.counters.parked += u64::from(*lane == Lane::Parked);
+        match id {
+            Some(id) => self.remember(id, seq.0),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
@@ -132,32 +141,6 @@ impl<'a> Batch<'a> {
         }
         self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
         self.counters.remembered += 1;
-        Ok(())
-    }
-
-    pub(super) fn insert(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
-        let record = row.record;
-        let account = row.account.map_or(-1, |index| self.account(index));
-        let insert = match &mut self.insert {
-            Some(insert) => insert,
-            none => {
-                none.insert(self.connection.prepare_cached("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?)
-            }
-        };
-        insert.execute(params![
-            row_id(row.lane, row.seq),
-            account,
-            row.received_at_ms,
-            record.timestamp_ms,
-            record.key.as_deref().map(str::as_bytes),
-            record.headers.as_bytes(),
-            record.value,
-            row.id.map(|id| id.event_time),
-            row.id.as_ref().map(|id| id.event_id.as_bytes().as_slice()),
-        ])?;
-        self.counters.records += 1;
-        self.counters.bytes += size_of(record);
-        self.counters.parked += u64::from(row.lane == Lane::Parked);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Id, Known, Row, row_id};
+use super::{Id, Known, row_id};
 use crate::{
     delivery::{Lane, pending::Seq, submission::Sending},
     event::EventId,
@@ -37,13 +37,6 @@ pub(in crate::delivery) struct Append {
     pub(in crate::delivery) lane: Lane,
     pub(in crate::delivery) seq: Seq,
     pub(in crate::delivery) sending: Arc<Sending>,
-}
-
-impl Append {
-    pub(super) fn row(&self) -> Row<'_> {
-        let Sending { record, account, received_at_ms, id, .. } = &*self.sending;
-        Row { lane: self.lane, seq: self.seq.0, account: *account, received_at_ms: *received_at_ms, record, id: *id }
-    }
 }
 
 /// A signature, and the event that it came with.

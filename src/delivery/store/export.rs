@@ -5,11 +5,6 @@ use std::{io, path::Path};
 use super::{Reader, Removal, Spool, SpoolError, Stored, full_disk, size_of};
 use crate::delivery::{Lane, pending::Seq};
 
-/// Records of one page.
-const PAGE_RECORDS: usize = 512;
-/// Bytes of their values.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
-
 /// Why an export stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Spooled {
@@ -32,7 +27,7 @@ pub fn each_page<E: From<SpoolError>>(
 ) -> Result<u64, E> {
     let (mut after, mut damaged) = (0, 0);
     loop {
-        let page = reader.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
+        let page = reader.pending(lane, after, u64::MAX)?;
         write(&page.records)?;
         damaged += page.damaged;
         if page.complete {

@@ -41,7 +41,7 @@ use super::{Lane, pending::Seq};
 use crate::event::EventId;
 use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
 
-pub(super) use batch::{Batch, Row, size_of};
+pub(super) use batch::{Batch, size_of};
 pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
@@ -50,7 +50,7 @@ pub(super) use handle::{Opened, Read, Report as StoreReport, Rules, Status, Stor
 pub(super) use known::{Id, Known, NO_EVENT_TIME};
 pub use memory::Memory;
 pub use place::{spool_folder, volatile_file_system};
-pub use reader::{Page, Reader, Report, Stored};
+pub use reader::{Reader, Report, Stored};
 pub use verify::Verified;
 
 /// Bits of a row id below the lane.

@@ -1,25 +1,17 @@
 //! The thread that reads pending records beside the store's own: a disk that hangs in a write does not stop it.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, SyncSender},
-    },
+    sync::mpsc::{self, SyncSender},
     thread::JoinHandle,
 };
 
 use super::{
-    Id, Reader, SpoolError,
-    commit::Append,
+    Reader, SpoolError,
     handle::{Read, Report, Reports},
     reader::{Page, Stored},
 };
-use crate::delivery::{Lane, pending::Seq, submission::Sending, watch};
+use crate::delivery::{Lane, pending::Seq, watch};
 
-/// Records read at once.
-const RECORDS: usize = 512;
-/// Bytes of their values.
-const BYTES: usize = 4 * 1024 * 1024;
 /// Each lane reads one page at a time.
 const READS: usize = 4;
 
@@ -40,7 +32,7 @@ pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std
     let (reads, queue) = mpsc::sync_channel::<Option<Asked>>(READS + 1);
     let thread = watch::spawn("store-read", move || {
         while let Ok(Some(Asked { lane, after, upto })) = queue.recv() {
-            let page = reader.pending(lane, after.0, upto.0, RECORDS, BYTES);
+            let page = reader.pending(lane, after.0, upto.0);
             let page = page.map_err(|error| report(&error)).ok().map(|page| {
                 let upto = if page.complete { upto } else { Seq(page.last).max(after) };
                 read(page, upto, lane, &accounts)
@@ -55,11 +47,7 @@ pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std
 fn read(page: Page, upto: Seq, lane: Lane, accounts: &[i64]) -> Read {
     let append = |stored: Stored| {
         let account = accounts.iter().position(|number| *number == stored.account);
-        let id = account.zip(stored.event);
-        let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
-        let (record, received_at_ms) = (stored.record, stored.received_at_ms);
-        let sending = Sending { record, account, received_at_ms, id, signature: None };
-        Append { lane, seq: Seq(stored.seq), sending: Arc::new(sending) }
+        stored.append(lane, account)
     };
     let unreadable = page.unreadable.into_iter().map(Seq).collect();
     Read { records: page.records.into_iter().map(append).collect(), unreadable, upto }

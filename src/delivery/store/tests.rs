@@ -2,10 +2,13 @@
 
 mod damaged;
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use super::{buckets::Table, *};
-use crate::event::{EventId, Headers, Record};
+use crate::{
+    delivery::submission::Sending,
+    event::{EventId, Headers, Record},
+};
 
 /// 2023-11-14T22:13:20Z
 const NOON: i64 = 1_700_000_000;
@@ -19,9 +22,10 @@ pub(super) fn record(value: &str) -> Record {
     }
 }
 
-pub(super) fn row(record: &Record, seq: u64, id: Id) -> Row<'_> {
-    let received_at_ms = second_of_seq(seq) * 1000;
-    Row { lane: Lane::Events, seq, account: Some(id.account), received_at_ms, record, id: Some(id) }
+fn of(record: &Record, seq: u64, id: Id) -> Append {
+    let (record, account, received_at_ms) = (record.clone(), Some(id.account), second_of_seq(seq) * 1000);
+    let sending = Sending { record, account, received_at_ms, id: Some(id), signature: None };
+    Append { lane: Lane::Events, seq: Seq(seq), sending: Arc::new(sending) }
 }
 
 pub(super) fn removal(lane: Lane, seq: u64, record: &Record) -> Removal {
@@ -68,7 +72,7 @@ fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appende
         Some(Known { lane: Some(_), seq }) => Appended::Pending(seq.0),
         Some(Known { lane: None, .. }) => Appended::Delivered,
         None => {
-            batch.append(&row(&record, seq, id)).unwrap();
+            batch.append(&of(&record, seq, id)).unwrap();
             batch.set_last_seq(seq);
             Appended::New(seq)
         }
@@ -78,7 +82,17 @@ fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appende
 }
 
 pub(super) fn pending(folder: &tempfile::TempDir) -> Vec<Stored> {
-    Reader::open(folder.path()).unwrap().pending(Lane::Events, 0, u64::MAX, 1000, usize::MAX).unwrap().records
+    pending_of(folder, Lane::Events)
+}
+
+fn pending_of(folder: &tempfile::TempDir, lane: Lane) -> Vec<Stored> {
+    let mut records = Vec::new();
+    let read = each_page(&Reader::open(folder.path()).unwrap(), lane, |page| {
+        records.extend_from_slice(page);
+        Ok::<_, SpoolError>(())
+    });
+    read.unwrap();
+    records
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn a_record_comes_back_as_it_went_in() {
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
     let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
-    batch.append(&row(&plain, 1, id("x"))).unwrap();
+    batch.append(&of(&plain, 1, id("x"))).unwrap();
     batch.commit().unwrap();
     let stored = &pending(&folder)[0];
     assert_eq!((&stored.record, stored.event), (&plain, Some((NOON, event("x")))));
@@ -99,7 +113,7 @@ fn what_is_not_committed_was_never_there() {
     let mut spool = open(&folder);
     let lost = record("lost");
     let mut batch = spool.batch().unwrap();
-    batch.append(&row(&lost, 1, id("lost"))).unwrap();
+    batch.append(&of(&lost, 1, id("lost"))).unwrap();
     assert!(batch.known(&id("lost")).unwrap().is_some());
     drop(batch);
     assert_eq!(spool.counters(), Counters::default());
@@ -211,15 +225,14 @@ fn a_parked_record_is_kept_and_not_sent_again() {
     let mut spool = open(&folder);
     let refused = record("refused");
     let mut batch = spool.batch().unwrap();
-    batch.append(&Row { lane: Lane::Dlq, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.append(&Append { lane: Lane::Dlq, ..of(&refused, 7, id("refused")) }).unwrap();
     batch.remove(&mut [removal(Lane::Dlq, 7, &refused)]).unwrap();
-    batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.append(&Append { lane: Lane::Parked, ..of(&refused, 7, id("refused")) }).unwrap();
     batch.commit().unwrap();
     let known = spool.known(&id("refused")).unwrap();
     assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: Seq(7) }));
-    let reader = Reader::open(folder.path()).unwrap();
-    assert!(reader.pending(Lane::Dlq, 0, u64::MAX, 10, usize::MAX).unwrap().records.is_empty());
-    assert_eq!(reader.pending(Lane::Parked, 0, u64::MAX, 10, usize::MAX).unwrap().records[0].record, refused);
+    assert!(pending_of(&folder, Lane::Dlq).is_empty());
+    assert_eq!(pending_of(&folder, Lane::Parked)[0].record, refused);
     assert_eq!((spool.counters().parked, spool.counters().records, spool.counters().remembered), (1, 1, 2));
 }
 
@@ -231,7 +244,7 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     spool.connection.execute_batch("PRAGMA max_page_count = 12").unwrap();
     let big = record(&"x".repeat(100_000));
     let mut batch = spool.batch().unwrap();
-    let error = batch.append(&row(&big, 99, id("big"))).unwrap_err();
+    let error = batch.append(&of(&big, 99, id("big"))).unwrap_err();
     assert!(error.is_full(), "{error}");
     drop(batch);
     assert_eq!(pending(&folder).len(), 1);

@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn pending(folder: &Path) -> Vec<Vec<u8>> {
-        let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX, 100, usize::MAX).unwrap();
+        let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX).unwrap();
         page.records.into_iter().map(|stored| stored.record.value).collect()
     }
 

@@ -108,7 +108,7 @@ impl Worker {
             if let Some(from) = from {
                 batch.remove(&mut [*from])?;
             }
-            batch.append(&to.row())?;
+            batch.append(to)?;
         }
         let max_bytes = self.max_bytes;
         // What comes after a refused record must not overtake it.
@@ -120,7 +120,7 @@ impl Worker {
             if is_full(batch.bytes(), append) {
                 break;
             }
-            batch.append(&append.row())?;
+            batch.append(append)?;
             done.stored += 1;
         }
         for Undecided { append, nonce, nonce_only } in &commit.undecided {
@@ -139,7 +139,7 @@ impl Worker {
                 Some(known) => Decision::Duplicate(known),
                 None if is_full(batch.bytes(), append) => Decision::NotStored,
                 None => {
-                    batch.append(&append.row())?;
+                    batch.append(append)?;
                     Decision::Stored(Committed::of(append))
                 }
             });
