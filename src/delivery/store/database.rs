@@ -33,7 +33,7 @@ INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0, 0, 0);
 /// Opens or creates the database, brings the last released layout up to this one, and looks for damage.
 pub(super) fn connect(database: &Path) -> Result<(Connection, Log), SpoolError> {
     let mut connection = Connection::open(database)?;
-    let log = Log::of(&mut connection, database)?;
+    let log = Log::of(&connection, database)?;
     // A page of twice the usual size takes six usual records in place of three, and half as many writes: about a tenth less
     // CPU an event. It counts for a new database only.
     connection.execute_batch(

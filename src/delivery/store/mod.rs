@@ -45,11 +45,11 @@ pub(super) use batch::{Batch, size_of};
 pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
-pub use folder::{FolderError, network_file_system};
+pub use folder::FolderError;
 pub(super) use handle::{Opened, Read, Report as StoreReport, Rules, Status, Store};
 pub(super) use known::{Id, Known, NO_EVENT_TIME};
 pub use memory::Memory;
-pub use place::{spool_folder, volatile_file_system};
+pub use place::{network_file_system, spool_folder, volatile_file_system};
 pub use reader::{Reader, Report, Stored};
 pub use verify::Verified;
 
