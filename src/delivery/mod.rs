@@ -28,7 +28,7 @@ use std::{
 use tokio::{sync::oneshot, time::timeout_at};
 
 pub use broker::{
-    ADVERTISED_CURE, Complaint, Complaints, NO_WRITE, TopicFault, is_refusal, kafka_headers, producer_properties,
+    ADVERTISED_CURE, Complaint, Complaints, MISSING, NO_WRITE, NO_WRITE_ON_IT, kafka_headers, producer_properties,
     refusal, unreachable_address, why_unpublished,
 };
 pub use probe::{Broker, LastError, Probe, Published};
