@@ -121,16 +121,8 @@ impl Delivery {
         metrics.spool_capacity_bytes.set(settings.max_bytes.cast_signed());
         metrics.kafka_up.set(0);
         let inbox = Arc::new(Inbox::default());
-        let names: Vec<String> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
-        let rules = store::Rules {
-            path: &settings.path,
-            accounts: &names,
-            max_bytes: settings.max_bytes,
-            dedup_window: settings.dedup_window,
-            dedup_max_bytes: settings.dedup_max_bytes,
-        };
         let reports = Arc::clone(&inbox);
-        let (store, opened) = Store::start(&rules, metrics.clone(), Arc::new(move |report| reports.store(report)))?;
+        let (store, opened) = Store::start(&settings, metrics.clone(), Arc::new(move |report| reports.store(report)))?;
         let mut links = connect.map(|connect| {
             // Counted from 0, so that an alarm on the rate sees the first one.
             for reason in broker::REASONS {

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    Append, Counters, Removal, SpoolError,
+    Append, Counters, NonceUse, Removal, SpoolError,
     buckets::{BYTES_PER_ROW, Table, bucket},
     ids::{self, BYTES_PER_ID, Entry},
     known::{Id, Known, NO_EVENT_TIME, at, bound_to, remembered},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     delivery::{Lane, submission::Sending},
-    event::{EventId, Record},
+    event::Record,
 };
 
 /// An open transaction and what its counters will be.
@@ -110,18 +110,13 @@ impl<'a> Batch<'a> {
     }
 
     /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
-    pub(in crate::delivery) fn bind(
-        &mut self,
-        account: usize,
-        signature: &[u8; 20],
-        id: EventId,
-        received_s: i64,
-    ) -> Result<bool, SpoolError> {
+    pub(in crate::delivery) fn bind(&mut self, used: &NonceUse) -> Result<bool, SpoolError> {
+        let NonceUse { account, signature, event_id, received_s } = *used;
         let account = self.account(account);
-        let bound = bound_to(&self.transaction, account, signature, id)?;
+        let bound = bound_to(&self.transaction, account, &signature, event_id)?;
         if bound.is_none() {
             let bucket = bucket(received_s, self.bucket_seconds);
-            Table::Bound.insert(&self.transaction, bucket, signature, account, id.as_bytes())?;
+            Table::Bound.insert(&self.transaction, bucket, &signature, account, event_id.as_bytes())?;
             self.counters.bound += 1;
         }
         Ok(bound != Some(false))

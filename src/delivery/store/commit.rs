@@ -59,6 +59,17 @@ pub(in crate::delivery) struct Undecided {
     pub(in crate::delivery) nonce_only: bool,
 }
 
+impl Undecided {
+    /// What follows from what is known of it; `None`: its event is new. `reused`: its nonce came with another event.
+    pub(super) fn decided(&self, reused: bool, known: Option<Known>) -> Option<Decision> {
+        match known {
+            _ if reused => Some(Decision::NonceReused),
+            _ if self.nonce_only => Some(Decision::NonceFits),
+            known => known.map(Decision::Duplicate),
+        }
+    }
+}
+
 /// A record that was refused goes to another lane.
 #[derive(Debug, Clone)]
 pub(in crate::delivery) struct Moved {

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Append, Batch, Reader, Spool, SpoolError, each_page, read_counters, row_id};
+use super::{Append, Batch, LAYOUT, Reader, Spool, SpoolError, database::all_there, each_page, read_counters, row_id};
 use crate::delivery::Lane;
 
 /// How long a start looks for damage among the pending records: a whole check of a large database takes minutes.
@@ -16,12 +16,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks for damage where a start and the first events would meet it: in the schema, the counters, the pending records'
 /// places (for a bounded time) and both ends of what is remembered.
 pub(super) fn look_for_damage(connection: &Connection) -> Result<(), SpoolError> {
-    let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'quarantined', 'bound', 'counters')";
-    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
-        return Err(SpoolError::Incomplete { what: "a table is missing" });
-    }
-    read_counters(connection)?;
+    all_there(connection, &["account", "pending", "remembered", "quarantined", "bound", "counters"])?;
+    read_counters(connection, LAYOUT)?;
     // One end at a time: both at once would be a walk over all rows.
     for end in
         ["min(key) FROM remembered", "max(key) FROM remembered", "min(bucket) FROM bound", "max(bucket) FROM bound"]

@@ -19,7 +19,7 @@ pub(super) fn remove(spool: &mut Spool, removals: &mut Vec<Removal>) -> Result<(
     spool.folder.release_reserve();
     let removed = try_remove(spool, removals, REMOVE_AT_ONCE);
     // A removal frees pages: the database need not grow, and the log's blocks are the reserve's again.
-    close_room(spool);
+    spool.tidy();
     removed
 }
 
@@ -35,7 +35,7 @@ fn try_remove(spool: &mut Spool, removals: &mut Vec<Removal>, at_once: usize) ->
     Ok(())
 }
 
-/// On a full disk: makes room for one more try, which [`close_room`] must follow. What the log holds is moved into the
+/// On a full disk: makes room for one more try, which [`Spool::tidy`] must follow. What the log holds is moved into the
 /// database, with the reserve's blocks; that gives the log's blocks back, which are at least as many. The reserve stays
 /// open for the log only where the database has free pages of its own to take the batch, so that it always comes back.
 pub(super) fn make_room(spool: &mut Spool) -> bool {
@@ -56,10 +56,4 @@ pub(super) fn make_room(spool: &mut Spool) -> bool {
 /// Whether the disk has room: the reserve is there, or can be made again.
 pub(super) fn is_whole(spool: &Spool) -> bool {
     spool.folder.restore_reserve() || !spool.folder.had_reserve
-}
-
-/// Gives the log's blocks back and takes the reserve again.
-pub(super) fn close_room(spool: &mut Spool) {
-    spool.truncate_log();
-    spool.folder.restore_reserve();
 }

@@ -38,15 +38,14 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Lane, pending::Seq};
-use crate::event::EventId;
-use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
+use database::{LAYOUT, account_number, connect, read_counters};
 
 pub(super) use batch::{Batch, size_of};
 pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
 pub use folder::FolderError;
-pub(super) use handle::{Opened, Read, Report as StoreReport, Rules, Status, Store};
+pub(super) use handle::{Opened, Read, Report as StoreReport, Status, Store};
 pub(super) use known::{Id, Known, NO_EVENT_TIME};
 pub use memory::Memory;
 pub use place::{network_file_system, spool_folder, volatile_file_system};
@@ -96,30 +95,21 @@ impl Spool {
     /// reads of its pending records is taken over into a new one.
     pub(super) fn open(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
         let folder = folder::Folder::open(path)?;
-        let opened = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
+        let (connection, log) = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
             Err(damage) if damage.is_damage() => {
                 damage::report(&damage, &folder.set_aside()?);
                 connect(&folder.database())?
             }
             opened => opened?,
         };
-        let mut spool = Self::opened(folder, opened, accounts)?;
-        damage::take_over(&mut spool, accounts);
-        Ok(spool)
-    }
-
-    fn opened(
-        folder: folder::Folder,
-        (connection, log): (Connection, log::Log),
-        accounts: &[String],
-    ) -> Result<Self, SpoolError> {
-        let counters = read_counters(&connection)?;
+        let counters = read_counters(&connection, LAYOUT)?;
         let mut spool =
             Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
         // Where that fails, every batch tries it again first.
         let _ = spool.log.begin_anew(&spool.connection);
         spool.accounts =
             accounts.iter().map(|name| account_number(&spool.connection, name)).collect::<Result<_, _>>()?;
+        damage::take_over(&mut spool, accounts);
         Ok(spool)
     }
 
@@ -160,13 +150,9 @@ impl Spool {
     }
 
     /// Whether a signature is bound to another event; without writing.
-    pub(super) fn is_bound_to_another(
-        &self,
-        account: usize,
-        signature: &[u8; 20],
-        id: EventId,
-    ) -> Result<bool, SpoolError> {
-        Ok(known::bound_to(&self.connection, self.account(account), signature, id)? == Some(false))
+    pub(super) fn is_bound_to_another(&self, used: &NonceUse) -> Result<bool, SpoolError> {
+        let NonceUse { account, signature, event_id, received_s: _ } = *used;
+        Ok(known::bound_to(&self.connection, self.account(account), &signature, event_id)? == Some(false))
     }
 
     /// Moves the log into the database when it has grown.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Reader, SpoolError,
+    Reader,
     handle::{Read, Report, Reports},
     reader::{Page, Stored},
 };
@@ -24,16 +24,19 @@ struct Asked {
 /// The thread's handle.
 #[derive(Debug)]
 pub(super) struct Pages {
-    reads: SyncSender<Option<Asked>>,
+    reads: SyncSender<Asked>,
     thread: JoinHandle<()>,
 }
 
 pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std::io::Result<Pages> {
-    let (reads, queue) = mpsc::sync_channel::<Option<Asked>>(READS + 1);
+    let (reads, queue) = mpsc::sync_channel(READS);
     let thread = watch::spawn("store-read", move || {
-        while let Ok(Some(Asked { lane, after, upto })) = queue.recv() {
+        while let Ok(Asked { lane, after, upto }) = queue.recv() {
             let page = reader.pending(lane, after.0, upto.0);
-            let page = page.map_err(|error| report(&error)).ok().map(|page| {
+            if let Err(error) = &page {
+                tracing::error!(%error, "the spool does not read; trying again");
+            }
+            let page = page.ok().map(|page| {
                 let upto = if page.complete { upto } else { Seq(page.last).max(after) };
                 read(page, upto, lane, &accounts)
             });
@@ -53,18 +56,13 @@ fn read(page: Page, upto: Seq, lane: Lane, accounts: &[i64]) -> Read {
     Read { records: page.records.into_iter().map(append).collect(), unreadable, upto }
 }
 
-fn report(error: &SpoolError) {
-    tracing::error!(%error, "the spool does not read; trying again");
-}
-
 impl Pages {
     pub(super) fn read(&self, lane: Lane, after: Seq, upto: Seq) {
-        let _ = self.reads.try_send(Some(Asked { lane, after, upto }));
+        let _ = self.reads.try_send(Asked { lane, after, upto });
     }
 
     pub(super) fn stop(self) {
-        if self.reads.try_send(None).is_ok() {
-            let _ = self.thread.join();
-        }
+        drop(self.reads);
+        let _ = self.thread.join();
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::{
     Append, Counters, FolderError, Id, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate,
-    place::spool_folder, read_counters_of, row_id, seq_of,
+    place::spool_folder, read_counters, row_id, seq_of,
 };
 use crate::{
     delivery::{Lane, pending::Seq, submission::Sending},
@@ -132,7 +132,7 @@ impl Reader {
     /// # Errors
     /// When the database does not read.
     pub fn counters(&self) -> Result<Counters, SpoolError> {
-        read_counters_of(&self.connection, self.layout)
+        read_counters(&self.connection, self.layout)
     }
 
     /// A page of the pending records of a lane with `after < seq <= upto`, in order. What does not read is passed over: one

@@ -298,9 +298,13 @@ fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
 }
 
+fn nonce(signature: u8, value: &str) -> NonceUse {
+    NonceUse { account: 0, signature: [signature; 20], event_id: event(value), received_s: 1000 }
+}
+
 fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, received_s: i64) -> bool {
     let mut batch = spool.batch().unwrap();
-    let fresh = batch.bind(account, &[signature; 20], event(value), received_s).unwrap();
+    let fresh = batch.bind(&NonceUse { account, received_s, ..nonce(signature, value) }).unwrap();
     batch.commit().unwrap();
     fresh
 }
@@ -319,9 +323,9 @@ fn a_signature_is_bound_to_its_first_event_per_account_whatever_the_bucket() {
     drop(spool);
     let mut spool = open(&folder);
     assert_eq!(spool.counters().bound, 3);
-    assert!(spool.is_bound_to_another(0, &[1; 20], event("b")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[1; 20], event("a")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[3; 20], event("a")).unwrap());
+    assert!(spool.is_bound_to_another(&nonce(1, "b")).unwrap());
+    assert!(!spool.is_bound_to_another(&nonce(1, "a")).unwrap());
+    assert!(!spool.is_bound_to_another(&nonce(3, "a")).unwrap());
     assert!(!bind(&mut spool, 0, 1, "b", 4000), "after a restart too");
 }
 
@@ -330,8 +334,8 @@ fn a_binding_that_is_not_committed_was_never_there() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
-    assert!(batch.bind(0, &[1; 20], event("lost"), 1000).unwrap());
-    assert!(!batch.bind(0, &[1; 20], event("other"), 1000).unwrap(), "known within the batch");
+    assert!(batch.bind(&nonce(1, "lost")).unwrap());
+    assert!(!batch.bind(&nonce(1, "other")).unwrap(), "known within the batch");
     drop(batch);
     assert!(bind(&mut spool, 0, 1, "other", 1000));
     assert_eq!(spool.counters().bound, 1);

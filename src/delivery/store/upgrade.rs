@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     SpoolError,
-    database::LAYOUT,
+    database::{LAYOUT, QUARANTINED, all_there},
     ids::{self, Entry},
 };
 use crate::event::EventId;
@@ -28,11 +28,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     if !whole {
         return Err(SpoolError::LogInUse);
     }
-    let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'recent', 'bound', 'counters')";
-    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
-        return Err(SpoolError::Incomplete { what: "a table is missing" });
-    }
+    all_there(connection, &["account", "pending", "remembered", "recent", "bound", "counters"])?;
     let mut recent = recent_ids(connection)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch("ALTER TABLE remembered RENAME TO remembered_before")?;
@@ -44,11 +40,9 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
          DROP TABLE recent;
          ALTER TABLE pending ADD COLUMN event_time INTEGER;
          ALTER TABLE pending ADD COLUMN event_id BLOB;
-         ALTER TABLE counters ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
-         CREATE TABLE quarantined (
-           bucket INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
-           PRIMARY KEY (bucket, event_id, account)) WITHOUT ROWID;",
+         ALTER TABLE counters ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;",
     )?;
+    transaction.execute_batch(QUARANTINED)?;
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
     Ok(())

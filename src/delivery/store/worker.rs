@@ -1,7 +1,7 @@
 //! The store's thread: the only one that writes the spool. It is handed one commit at a time, and reports what became of it.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,7 @@ use super::{
     commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
     forgetter::Forgetter,
     full_disk,
-    handle::{Job, Report, Reports, Status},
+    handle::{Report, Reports, Status},
     size_of,
 };
 use crate::metrics::Metrics;
@@ -45,20 +45,12 @@ impl Worker {
         worker
     }
 
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        loop {
-            match jobs.recv_timeout(LOOK) {
-                Ok(Job::Commit(commit)) => self.commit(commit),
-                Ok(Job::Close(closed)) => {
-                    self.spool.tidy();
-                    drop(self);
-                    let _ = closed.send(());
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.spool.tidy(),
-            }
+    /// Until there is no handle any more; then the log is moved into the database, and that is closed.
+    pub(super) fn run(mut self, commits: &Receiver<Commit>) {
+        while let Ok(commit) = commits.recv() {
+            self.commit(commit);
         }
+        self.spool.tidy();
     }
 
     fn commit(&mut self, mut commit: Commit) {
@@ -69,7 +61,7 @@ impl Worker {
         let mut transacted = self.transact(&commit);
         if transacted.as_ref().is_err_and(SpoolError::is_full) && full_disk::make_room(&mut self.spool) {
             transacted = self.transact(&commit);
-            full_disk::close_room(&mut self.spool);
+            self.spool.tidy();
         }
         match transacted {
             Ok(transacted) => {
@@ -123,20 +115,15 @@ impl Worker {
             batch.append(append)?;
             done.stored += 1;
         }
-        for Undecided { append, nonce, nonce_only } in &commit.undecided {
-            let fits = match nonce {
-                Some(used) => batch.bind(used.account, &used.signature, used.event_id, used.received_s)?,
-                None => true,
+        for undecided in &commit.undecided {
+            let append = &undecided.append;
+            let reused = match &undecided.nonce {
+                Some(used) => !batch.bind(used)?,
+                None => false,
             };
-            let id = append.sending.id;
-            let known = match id {
-                Some(id) if fits && !nonce_only => batch.known(&id)?,
-                Some(_) | None => None,
-            };
-            done.decisions.push(match known {
-                _ if !fits => Decision::NonceReused,
-                _ if *nonce_only => Decision::NonceFits,
-                Some(known) => Decision::Duplicate(known),
+            let known = append.sending.id.map_or(Ok(None), |id| batch.known(&id))?;
+            done.decisions.push(match undecided.decided(reused, known) {
+                Some(decision) => decision,
                 None if is_full(batch.bytes(), append) => Decision::NotStored,
                 None => {
                     batch.append(append)?;
@@ -148,7 +135,7 @@ impl Worker {
             batch.remember(id, seq.0)?;
         }
         for used in &commit.nonces {
-            batch.bind(used.account, &used.signature, used.event_id, used.received_s)?;
+            batch.bind(used)?;
         }
         let mut replaced: Vec<Removal> = commit.replaced.iter().map(|(removal, _)| *removal).collect();
         batch.remove(&mut replaced)?;
@@ -159,17 +146,9 @@ impl Worker {
 
     /// Reading works on a full disk too. A spool that does not even read knows nothing.
     fn decide_by_reading(&self, undecided: Undecided) -> Decided {
-        let Undecided { append, nonce, nonce_only } = &undecided;
-        let reused = nonce.is_some_and(|used| {
-            self.spool.is_bound_to_another(used.account, &used.signature, used.event_id).unwrap_or(false)
-        });
-        let known = append.sending.id.and_then(|id| self.spool.known(&id).ok().flatten());
-        let decision = match known {
-            _ if reused => Decision::NonceReused,
-            _ if *nonce_only => Decision::NonceFits,
-            Some(known) => Decision::Duplicate(known),
-            None => Decision::NotStored,
-        };
+        let reused = undecided.nonce.is_some_and(|used| self.spool.is_bound_to_another(&used).unwrap_or(false));
+        let known = undecided.append.sending.id.and_then(|id| self.spool.known(&id).ok().flatten());
+        let decision = undecided.decided(reused, known).unwrap_or(Decision::NotStored);
         Decided { undecided, decision }
     }
 
