@@ -109,7 +109,7 @@ impl Folder {
             .then_some(SpoolError::Incomplete { what: "it is empty, and its log is not" })
     }
 
-    /// Where it cannot be written, the next start has to find the damage itself.
+    /// Says to the next start that the database is damaged. Where that cannot be written, it has to find the damage itself.
     pub(super) fn mark_damaged(&self) {
         let _ = private_file(&self.damage_mark());
     }
@@ -172,9 +172,9 @@ impl Folder {
         self.path.join("reserve")
     }
 
-    /// Gives the reserve's blocks back to the disk. False when there was none.
-    pub(super) fn release_reserve(&self) -> bool {
-        fs::remove_file(self.reserve()).is_ok()
+    /// Gives the reserve's blocks back to the disk, where it is there.
+    pub(super) fn release_reserve(&self) {
+        let _ = fs::remove_file(self.reserve());
     }
 
     /// Makes the reserve where there is none and the disk has room. Whether it is there.

@@ -93,7 +93,7 @@ impl Store {
         let mut spool = Spool::open(&settings.path, &accounts)?;
         let (now, wall_ms) = (Instant::now(), clock::unix_millis());
         let retention = Retention::new(settings.dedup_window, now, wall_ms);
-        spool.set_bucket_seconds(retention.bucket_seconds());
+        spool.bucket_seconds = retention.bucket_seconds();
         let counters = spool.counters();
         let (newest, ahead) = spool.newest(wall_ms / 1000, IDS_AHEAD)?;
         let mut last_pending = [Seq(0); 4];
@@ -102,7 +102,7 @@ impl Store {
         }
         let oldest_ms = spool.oldest()?.unwrap_or(0);
         let status = Status { works: true, full: counters.bytes >= settings.max_bytes, oldest_ms };
-        let pages = pages::start(spool.reader()?, spool.account_numbers(), Arc::clone(&reports))?;
+        let pages = pages::start(spool.reader()?, spool.accounts.clone(), Arc::clone(&reports))?;
         let forgetter = Forgetter::new(retention, settings.dedup_max_bytes);
         let worker = Worker::new(spool, settings.max_bytes, forgetter, metrics, status, reports);
         let (commits, queue) = mpsc::sync_channel(1);

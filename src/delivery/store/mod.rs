@@ -85,8 +85,9 @@ pub(super) struct Spool {
     folder: folder::Folder,
     log: log::Log,
     counters: Counters,
+    /// The numbers of `Settings::accounts`, in their order.
     accounts: Vec<i64>,
-    /// How many seconds of receipt a bucket covers.
+    /// How many seconds of receipt a bucket of quarantined ids and of nonce uses covers: they are forgotten a bucket at a time.
     bucket_seconds: i64,
 }
 
@@ -117,24 +118,9 @@ impl Spool {
         self.counters
     }
 
-    /// The numbers of `Settings::accounts`, in their order.
-    pub(super) fn account_numbers(&self) -> Vec<i64> {
-        self.accounts.clone()
-    }
-
     /// A reader beside the writer.
     pub(super) fn reader(&self) -> Result<Reader, SpoolError> {
         Reader::beside(&self.folder.database(), &self.log.gate)
-    }
-
-    /// Says to the next start that the database is damaged, wherever that was met.
-    pub(super) fn mark_damaged(&self) {
-        self.folder.mark_damaged();
-    }
-
-    /// How long a bucket of quarantined ids and of nonce uses is: they are forgotten a bucket at a time.
-    pub(super) fn set_bucket_seconds(&mut self, seconds: i64) {
-        self.bucket_seconds = seconds.max(1);
     }
 
     /// Begins one group commit.

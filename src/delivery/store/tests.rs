@@ -345,7 +345,7 @@ fn a_binding_that_is_not_committed_was_never_there() {
 fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
-    spool.set_bucket_seconds(1000);
+    spool.bucket_seconds = 1000;
     for (signature, received_s) in [(1, 0), (2, 500), (3, 999), (4, 1000)] {
         assert!(bind(&mut spool, 0, signature, "a", received_s));
     }

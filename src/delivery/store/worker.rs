@@ -18,8 +18,6 @@ use crate::metrics::Metrics;
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
 
-const UNMOVED_LOG: &str = "the spool's log cannot be moved into its database; it grows, and is tried again";
-
 /// The thread's state: it owns the spool.
 pub(super) struct Worker {
     spool: Spool,
@@ -74,7 +72,7 @@ impl Worker {
                 // After the report: the answers need not wait for it.
                 if let Err(error) = self.spool.move_log_when_due() {
                     self.count(&error);
-                    tracing::error!(%error, "{UNMOVED_LOG}");
+                    tracing::error!(%error, "the spool's log cannot be moved into its database; it grows, and is tried again");
                 }
             }
             Err(error) => {
@@ -155,7 +153,7 @@ impl Worker {
     fn count(&self, error: &SpoolError) {
         self.metrics.spool_write_errors.inc();
         if error.is_damage() {
-            self.spool.mark_damaged();
+            self.spool.folder.mark_damaged();
         }
     }
 

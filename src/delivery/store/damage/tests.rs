@@ -143,7 +143,7 @@ fn an_empty_database_beside_a_log_that_is_not_is_set_aside_with_it() {
 #[test]
 fn damage_that_a_run_met_is_set_aside_at_the_next_start_and_only_then() {
     let folder = filled();
-    open(&folder).mark_damaged();
+    open(&folder).folder.mark_damaged();
     for _ in 0..2 {
         let spool = open(&folder);
         assert_eq!((spool.counters().records, set_aside(&folder).len()), (RECORDS as u64, 1));
