@@ -30,10 +30,10 @@ pub fn each_page<E: From<SpoolError>>(
         let page = reader.pending(lane, after, u64::MAX)?;
         write(&page.records)?;
         damaged += page.damaged;
-        if page.complete {
+        if page.upto == u64::MAX {
             return Ok(damaged);
         }
-        after = page.last;
+        after = page.upto;
     }
 }
 

@@ -36,24 +36,21 @@ pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std
             if let Err(error) = &page {
                 tracing::error!(%error, "the spool does not read; trying again");
             }
-            let page = page.ok().map(|page| {
-                let upto = if page.complete { upto } else { Seq(page.last).max(after) };
-                read(page, upto, lane, &accounts)
-            });
-            reports(Report::Page { lane, page });
+            reports(Report::Page { lane, page: page.ok().map(|page| read(page, lane, &accounts)) });
         }
     })?;
     Ok(Pages { reads, thread })
 }
 
 /// Records in the form of those on their way.
-fn read(page: Page, upto: Seq, lane: Lane, accounts: &[i64]) -> Read {
+fn read(page: Page, lane: Lane, accounts: &[i64]) -> Read {
     let append = |stored: Stored| {
         let account = accounts.iter().position(|number| *number == stored.account);
         stored.append(lane, account)
     };
-    let unreadable = page.unreadable.into_iter().map(Seq).collect();
-    Read { records: page.records.into_iter().map(append).collect(), unreadable, upto }
+    let Page { records, upto, damaged: _, unreadable } = page;
+    let unreadable = unreadable.into_iter().map(Seq).collect();
+    Read { records: records.into_iter().map(append).collect(), unreadable, upto: Seq(upto) }
 }
 
 impl Pages {

@@ -56,10 +56,8 @@ const PAGE_BYTES: usize = 2 * 1024 * 1024;
 pub(super) struct Page {
     /// The records.
     pub(super) records: Vec<Stored>,
-    /// The seq of the last row read, 0 when there was none; a row that does not read is passed over.
-    pub(super) last: u64,
-    /// No further row stands behind them.
-    pub(super) complete: bool,
+    /// The seq up to which was looked: that of the last row, or the one that was asked for where no further row stands behind.
+    pub(super) upto: u64,
     /// Places that do not read and were passed over: a record each, or as many as stood in a page of the database.
     pub(super) damaged: u64,
     /// Those of them that are rows, by their seq.
@@ -139,37 +137,35 @@ impl Reader {
     /// damaged record must not stop those behind it.
     pub(super) fn pending(&self, lane: Lane, after: u64, upto: u64) -> Result<Page, SpoolError> {
         let _log_stays = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let high = lane_range(lane).1;
-        let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
-        let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
-        let mut after = row_id(lane, after);
-        let mut page = Page::default();
-        let mut bytes = 0;
-        while let Err(error) = self.read_into(&mut page, &mut bytes, &mut after, upto) {
-            if !error.is_damage() {
-                return Err(error);
+        let last = row_id(lane, upto.min(seq_of(lane_range(lane).1)));
+        let mut page = Page { upto: after, ..Page::default() };
+        let (mut after, mut bytes) = (row_id(lane, after), 0);
+        let complete = loop {
+            match self.read_into(&mut page, &mut bytes, &mut after, last) {
+                Ok(complete) => break complete,
+                Err(error) if error.is_damage() => {
+                    page.damaged += 1;
+                    tracing::error!(%error, after = seq_of(after), "pending records do not read and are passed over");
+                    let Some(next) = self.first_readable(after, last) else { break true };
+                    after = next - 1;
+                }
+                Err(error) => return Err(error),
             }
-            page.damaged += 1;
-            tracing::error!(%error, after = seq_of(after), "pending records do not read and are passed over");
-            let Some(next) = self.first_readable(after, upto) else {
-                page.complete = true;
-                break;
-            };
-            after = next - 1;
+        };
+        if complete {
+            page.upto = upto;
         }
         Ok(page)
     }
 
-    /// Reads on behind `after` until the page, which holds so many bytes, is full, or the range or what reads of it ends.
-    fn read_into(&self, page: &mut Page, bytes: &mut usize, after: &mut i64, upto: i64) -> Result<(), SpoolError> {
+    /// Reads on behind `after` until the page, which holds so many bytes, is full, or what reads of the range ends. Whether no
+    /// further row stands in the range.
+    fn read_into(&self, page: &mut Page, bytes: &mut usize, after: &mut i64, last: i64) -> Result<bool, SpoolError> {
         let mut statement = self.connection.prepare_cached(&self.pending_rows("ORDER BY id"))?;
         let start = *after;
-        let mut rows = statement.query([start, upto])?;
+        let mut rows = statement.query([start, last])?;
         while page.records.len() < PAGE_RECORDS && *bytes < PAGE_BYTES {
-            let Some(row) = rows.next()? else {
-                page.complete = true;
-                break;
-            };
+            let Some(row) = rows.next()? else { return Ok(true) };
             let id = row.get(0)?;
             // In a damaged tree: what was read before is not read again, and what stands behind a wrong id is.
             if id <= *after && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
@@ -178,7 +174,7 @@ impl Reader {
                 continue;
             }
             *after = id.max(*after);
-            page.last = seq_of(id);
+            page.upto = seq_of(id);
             match stored(row) {
                 Ok(stored) => {
                     *bytes += stored.record.value.len();
@@ -192,7 +188,7 @@ impl Reader {
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn pending_rows(&self, order: &str) -> String {
