@@ -91,11 +91,7 @@ pub(super) fn find(
     let mut rows = rows.query([first, last])?;
     while let Some(row) = rows.next()? {
         let ids = row.get_ref(0)?.as_blob().map_err(|_| SpoolError::Incomplete { what: "an id does not read" })?;
-        // The id's bytes first: nearly all differ there.
-        let same = |entry: &&[u8]| {
-            entry.starts_with(id.as_bytes()) && Entry::decode(entry).is_some_and(|entry| entry.account == account)
-        };
-        if let Some(entry) = ids.chunks_exact(ENTRY_BYTES).rev().find(same).and_then(Entry::decode) {
+        if let Some(entry) = entries(ids).rev().find(|entry| entry.id == id && entry.account == account) {
             return Ok(Some(entry.seq));
         }
     }

@@ -18,9 +18,6 @@ const ID_BYTES: usize = 8 + 16 + 8 + 8;
 /// Ids copied at once, and those of the same second with them.
 const IDS_AT_ONCE: usize = 10_000;
 
-/// Where an id stood among the remembered ones, and the seq that came with it.
-type Recent = (i64, [u8; 16], i64, i64);
-
 pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     // Nothing is appended to a log that another process wrote (`log`).
     let whole: bool =
@@ -34,7 +31,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     transaction.execute_batch("ALTER TABLE remembered RENAME TO remembered_before")?;
     transaction.execute_batch(ids::TABLE)?;
     copy_ids(&transaction)?;
-    write(&transaction, &mut recent)?;
+    ids::write(&transaction, &mut recent)?;
     transaction.execute_batch(
         "DROP TABLE remembered_before;
          DROP TABLE recent;
@@ -53,22 +50,16 @@ fn copy_ids(connection: &Connection) -> Result<(), SpoolError> {
     let mut rows =
         connection.prepare("SELECT event_time, event_id, account, seq FROM remembered_before ORDER BY event_time")?;
     let mut rows = rows.query([])?;
-    let mut ids: Vec<Recent> = Vec::new();
+    let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
-        let id: Recent = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        if ids.len() >= IDS_AT_ONCE && ids.last().is_some_and(|(second, ..)| *second != id.0) {
-            write(connection, &mut ids)?;
+        let (second, id) = (row.get(0)?, EventId::from_bytes(row.get(1)?));
+        if ids.len() >= IDS_AT_ONCE && ids.last().is_some_and(|(last, _)| *last != second) {
+            ids::write(connection, &mut ids)?;
+            ids.clear();
         }
-        ids.push(id);
+        ids.push((second, Entry { id, account: row.get(2)?, seq: row.get::<_, i64>(3)?.cast_unsigned() }));
     }
-    write(connection, &mut ids)
-}
-
-fn write(connection: &Connection, ids: &mut Vec<Recent>) -> Result<(), SpoolError> {
-    let entry = |(event_time, id, account, seq): Recent| {
-        (event_time, Entry { id: EventId::from_bytes(id), account, seq: seq.cast_unsigned() })
-    };
-    ids::write(connection, &mut ids.drain(..).map(entry).collect::<Vec<_>>())
+    ids::write(connection, &mut ids)
 }
 
 /// Whether an event is remembered in that layout.
@@ -82,7 +73,8 @@ pub(super) fn knew(connection: &Connection, account: i64, event_time: i64, id: E
     Ok(ask.query_row(params![event_time, id.as_bytes(), account, youngest], |row| row.get(0))?)
 }
 
-fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
+/// The youngest ones, each with its event second.
+fn recent_ids(connection: &Connection) -> Result<Vec<(i64, Entry)>, SpoolError> {
     let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
     let mut commits = connection.prepare("SELECT ids FROM recent")?;
     let mut commits = commits.query([])?;
@@ -95,12 +87,13 @@ fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
     Ok(ids)
 }
 
-fn decode(bytes: &[u8]) -> Option<Recent> {
-    let (event_time, rest) = bytes.split_first_chunk()?;
+fn decode(bytes: &[u8]) -> Option<(i64, Entry)> {
+    let (second, rest) = bytes.split_first_chunk()?;
     let (id, rest) = rest.split_first_chunk()?;
     let (account, seq) = rest.split_first_chunk()?;
-    let seq = i64::from_le_bytes(seq.try_into().ok()?);
-    Some((i64::from_le_bytes(*event_time), *id, i64::from_le_bytes(*account), seq))
+    let seq = u64::from_le_bytes(seq.try_into().ok()?);
+    let entry = Entry { id: EventId::from_bytes(*id), account: i64::from_le_bytes(*account), seq };
+    Some((i64::from_le_bytes(*second), entry))
 }
 
 #[cfg(test)]
@@ -121,13 +114,13 @@ mod tests {
         database
     }
 
-    fn knows_all(folder: &Path, ids: &[Recent]) -> bool {
+    fn knows_all(folder: &Path, ids: &[(i64, Entry)]) -> bool {
         let account: String = Connection::open(folder.join("spool.db"))
             .unwrap()
-            .query_row("SELECT name FROM account WHERE id = ?", [ids[0].2], |row| row.get(0))
+            .query_row("SELECT name FROM account WHERE id = ?", [ids[0].1.account], |row| row.get(0))
             .unwrap();
         let memory = Memory::open(folder).unwrap();
-        ids.iter().all(|(event_time, id, _, _)| memory.knows(&account, *event_time, EventId::from_bytes(*id)).unwrap())
+        ids.iter().all(|(event_time, entry)| memory.knows(&account, *event_time, entry.id).unwrap())
     }
 
     fn pending(folder: &Path) -> Vec<Vec<u8>> {
