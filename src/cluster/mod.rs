@@ -5,6 +5,7 @@
 //! who asks, or on the producers of the delivery.
 
 mod clock_offset;
+mod fault;
 mod listener;
 mod rights;
 mod topics;
@@ -27,6 +28,7 @@ use rdkafka::{
 };
 
 pub(crate) use clock_offset::CURE as CLOCK_CURE;
+pub(crate) use fault::TopicFault;
 pub(crate) use topics::{Size, judge, settings, size};
 
 use self::{
@@ -37,7 +39,7 @@ use self::{
 use crate::{
     clock,
     config::Config,
-    delivery::{ADVERTISED_CURE, NO_WRITE, TopicFault, unreachable_address},
+    delivery::{ADVERTISED_CURE, NO_WRITE, unreachable_address},
     finding::{Finding, Findings, Level},
 };
 

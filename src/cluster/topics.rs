@@ -10,8 +10,8 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::{ANSWER_WITHIN, SETTINGS_WITHIN, listener::Listener};
-use crate::{config::Config, delivery::TopicFault};
+use super::{ANSWER_WITHIN, SETTINGS_WITHIN, TopicFault, listener::Listener};
+use crate::config::Config;
 
 /// Where Kafka's own default is kept, a record of a day ago is taken; WeChat delivers again for a day.
 const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;

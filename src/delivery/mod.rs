@@ -28,14 +28,14 @@ use std::{
 use tokio::{sync::oneshot, time::timeout_at};
 
 pub use broker::{
-    ADVERTISED_CURE, Complaint, Complaints, NO_WRITE, TopicFault, is_refusal, kafka_headers, producer_properties,
+    ADVERTISED_CURE, Complaint, Complaints, MISSING, NO_WRITE, NO_WRITE_ON_IT, kafka_headers, producer_properties,
     refusal, unreachable_address, why_unpublished,
 };
 pub use probe::{Broker, LastError, Probe, Published};
 #[doc(hidden)]
 pub use store::bench;
 pub use store::{
-    Counters, FolderError, Memory, Page, Reader, Report, SpoolError, Spooled, Stored, Verified, each_page,
+    Counters, FolderError, Memory, Reader, Report, SpoolError, Spooled, Stored, Verified, each_page,
     network_file_system, spool_folder, take_out, volatile_file_system,
 };
 pub use submission::{AnswerAfter, Binding, Health, Lane, Overloaded, Safe, Settings, Submission};
@@ -121,16 +121,8 @@ impl Delivery {
         metrics.spool_capacity_bytes.set(settings.max_bytes.cast_signed());
         metrics.kafka_up.set(0);
         let inbox = Arc::new(Inbox::default());
-        let names: Vec<String> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
-        let rules = store::Rules {
-            path: &settings.path,
-            accounts: &names,
-            max_bytes: settings.max_bytes,
-            dedup_window: settings.dedup_window,
-            dedup_max_bytes: settings.dedup_max_bytes,
-        };
         let reports = Arc::clone(&inbox);
-        let (store, opened) = Store::start(&rules, metrics.clone(), Arc::new(move |report| reports.store(report)))?;
+        let (store, opened) = Store::start(&settings, metrics.clone(), Arc::new(move |report| reports.store(report)))?;
         let mut links = connect.map(|connect| {
             // Counted from 0, so that an alarm on the rate sees the first one.
             for reason in broker::REASONS {

@@ -172,8 +172,13 @@ impl Bench {
 
     /// Pending records as `cardhook spool` sees them.
     fn pending(&self, lane: Lane) -> Vec<String> {
-        let page = Reader::open(self.folder.path()).unwrap().pending(lane, 0, u64::MAX, 100_000, usize::MAX).unwrap();
-        page.records.into_iter().map(|stored| String::from_utf8(stored.record.value).unwrap()).collect()
+        let mut values = Vec::new();
+        let read = each_page(&Reader::open(self.folder.path()).unwrap(), lane, |page| {
+            values.extend(page.iter().map(|stored| String::from_utf8(stored.record.value.clone()).unwrap()));
+            Ok::<_, SpoolError>(())
+        });
+        read.unwrap();
+        values
     }
 }
 

@@ -24,9 +24,8 @@ use crate::{
         kafka_client::{ANSWER_WITHIN, client_config, partitions},
         note,
     },
-    cluster::{no_answer, why_unread},
+    cluster::{TopicFault, no_answer, why_unread},
     config::Kafka,
-    delivery::TopicFault,
 };
 
 const GROUP: &str = "cardhook-replay";

@@ -19,7 +19,7 @@ use crate::{
     app::encodings_at_once,
     cli::note,
     config::Kafka,
-    delivery::{AnswerAfter, is_refusal, kafka_headers, producer_properties, refusal, why_unpublished},
+    delivery::{AnswerAfter, kafka_headers, producer_properties, refusal, why_unpublished},
     event::{Encoding, Record},
 };
 
@@ -65,7 +65,7 @@ impl<'a> Outbox<'a> {
             for (item, handed) in sent {
                 match acknowledged(handed).await {
                     Ok(()) => item.settled = true,
-                    Err(error) if is_refusal(&error) => refused.push(item),
+                    Err(error) if refusal(&error, true).is_some() => refused.push(item),
                     Err(error) => failure = failure.or(Some(self.failed(item, &error))),
                 }
             }
@@ -82,12 +82,10 @@ impl<'a> Outbox<'a> {
     /// The brokers refuse whole batches: only what they refuse alone is refused for what it is.
     async fn send_alone(&mut self, item: &mut Item) -> anyhow::Result<()> {
         let mut outcome = self.send_one(item).await?;
-        if let (Err(error), Verdict::Publish { .. }) = (&outcome, &item.verdict)
-            && is_refusal(error)
+        if let (Err(error), Verdict::Publish { record, .. }) = (&outcome, &item.verdict)
+            && let Some(why) = refusal(error, record.key.is_some())
         {
-            let has_key = matches!(&item.verdict, Verdict::Publish { record, .. } if record.key.is_some());
             let topic = self.topic(&item.verdict).to_owned();
-            let why = refusal(error, has_key).unwrap_or_default();
             if self.told.insert((topic.clone(), why)) {
                 note(format_args!("{topic} refuses a record for good: {why}; such records go to the DLQ topic"));
             }

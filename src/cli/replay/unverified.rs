@@ -124,9 +124,6 @@ async fn send(round: &mut Round<'_, '_>, pushes: Vec<Kept>) -> (Vec<Place>, anyh
     let mut done = Vec::new();
     let mut sending = Vec::new();
     let mut items = Vec::new();
-    if let Err(error) = round.judge.refresh() {
-        return (done, Err(error.into()));
-    }
     for push in pushes {
         let judged = match round.judge.judge(&push) {
             Ok(judged) => judged,

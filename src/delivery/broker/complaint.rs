@@ -7,7 +7,17 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
-use super::fault::{ADVERTISED_CURE, ADVERTISES, NO_WRITE, unreachable_address};
+use super::NO_WRITE;
+
+const ADVERTISES: &str = "the cluster advertises ";
+/// What to do about [`unreachable_address`].
+pub const ADVERTISED_CURE: &str = "correct the brokers' advertised.listeners, or this machine's name resolution";
+
+/// A broker is not reached where the cluster says that it is.
+#[must_use]
+pub fn unreachable_address(address: &str) -> String {
+    format!("{ADVERTISES}{address}, which cannot be reached from here")
+}
 
 /// The first refusal of the user or of the certificate, else the last complaint.
 #[derive(Debug, Default)]

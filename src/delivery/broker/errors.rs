@@ -4,14 +4,15 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use crate::{delivery::pending::Failure, event::EncodeError};
 
-/// Whether a failed report says that the broker will never take the record. It may have been another record of the same
-/// batch: only the refusal of a record sent alone is surely its own.
-#[must_use]
-pub fn is_refusal(error: &KafkaError) -> bool {
-    matches!(classify(error.rdkafka_error_code()), Failure::Refused(_))
-}
+/// There is no topic of that name: what was found, and the cure. The topic's name stands before it.
+pub const MISSING: (&str, &str) = ("does not exist", "`cardhook topics create` makes it");
+/// The user may ask for the topic, and not write to it.
+pub const NO_WRITE_ON_IT: (&str, &str) = ("no Write for this user", "allow Describe and Write on it");
+/// The user may write to no topic.
+pub const NO_WRITE: (&str, &str) = ("no Write on any of the topics", "allow Describe and Write on them");
 
-/// What a refusal of a record says, in the words of `dlq_detail`.
+/// What a failed report says, in the words of `dlq_detail`, where it means that the broker will never take the record. It may
+/// have been another record of the same batch: only the refusal of a record sent alone is surely its own.
 #[must_use]
 pub fn refusal(error: &KafkaError, has_key: bool) -> Option<&'static str> {
     match classify(error.rdkafka_error_code()) {
@@ -22,10 +23,20 @@ pub fn refusal(error: &KafkaError, has_key: bool) -> Option<&'static str> {
 
 /// What a failed publish says, and the cure: `None` where nothing more is known than the error's own text.
 #[must_use]
-pub fn why_unpublished(error: Option<RDKafkaErrorCode>) -> Option<(String, String)> {
+pub fn why_unpublished(error: Option<RDKafkaErrorCode>) -> Option<(&'static str, &'static str)> {
     match classify(error) {
-        Failure::Topic(reason) | Failure::Producer(reason) => super::words(reason),
+        Failure::Topic(reason) | Failure::Producer(reason) => words(reason),
         Failure::Refused(_) | Failure::Purged => None,
+    }
+}
+
+/// The same by its reason.
+pub(in crate::delivery) fn words(reason: &'static str) -> Option<(&'static str, &'static str)> {
+    match reason {
+        "unknown_topic" => Some(MISSING),
+        "topic_authorization_failed" => Some(NO_WRITE_ON_IT),
+        "cluster_authorization_failed" => Some(NO_WRITE),
+        _ => None,
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod complaint;
 mod errors;
-mod fault;
 mod kafka;
 mod links;
 mod pacing;
@@ -15,11 +14,9 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::KafkaError;
 
-pub use complaint::{Complaint, Complaints};
-pub(super) use errors::{REASONS, detail, label};
-pub use errors::{is_refusal, refusal, why_unpublished};
-pub(super) use fault::words;
-pub use fault::{ADVERTISED_CURE, NO_WRITE, TopicFault, unreachable_address};
+pub use complaint::{ADVERTISED_CURE, Complaint, Complaints, unreachable_address};
+pub use errors::{MISSING, NO_WRITE, NO_WRITE_ON_IT, refusal, why_unpublished};
+pub(super) use errors::{REASONS, detail, label, words};
 pub(super) use kafka::Kafka;
 pub use kafka::kafka_headers;
 pub(super) use links::Links;

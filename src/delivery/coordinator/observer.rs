@@ -111,8 +111,7 @@ impl Observer {
         if !self.failed.contains(&(lane, route)) {
             self.failed.push((lane, route));
             let topic = self.topic(lane);
-            let words = broker::words(reason);
-            let (found, cure) = words.as_ref().map(|(found, cure)| (found.as_str(), cure.as_str())).unzip();
+            let (found, cure) = broker::words(reason).unzip();
             tracing::warn!(%topic, reason, found, cure, "publishing failed; trying again with a new producer");
         }
     }

@@ -3,29 +3,16 @@
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    COUNTER_BITS, Counters, SpoolError,
-    buckets::{BYTES_PER_ROW, Bound, Buckets, Table},
-    ids::{self, BYTES_PER_ID, Entry, Key},
-    known::{Id, Known, NO_EVENT_TIME, at, known},
-    row_id,
+    Append, Counters, NonceUse, Removal, SpoolError,
+    buckets::{BYTES_PER_ROW, Table, bucket},
+    ids::{self, BYTES_PER_ID, Entry},
+    known::{Id, Known, NO_EVENT_TIME, at, bound_to, remembered},
+    row_id, second_of_seq,
 };
 use crate::{
-    delivery::Lane,
-    event::{EventId, Record},
+    delivery::{Lane, submission::Sending},
+    event::Record,
 };
-
-/// One record to append.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::delivery) struct Row<'a> {
-    pub(in crate::delivery) lane: Lane,
-    pub(in crate::delivery) seq: u64,
-    /// Index into `Settings::accounts`; `None`: an account that is not configured any more.
-    pub(in crate::delivery) account: Option<usize>,
-    pub(in crate::delivery) received_at_ms: i64,
-    pub(in crate::delivery) record: &'a Record,
-    /// Not known of what a release before layout 5 stored.
-    pub(in crate::delivery) id: Option<Id>,
-}
 
 /// An open transaction and what its counters will be.
 pub(in crate::delivery) struct Batch<'a> {
@@ -38,8 +25,8 @@ pub(in crate::delivery) struct Batch<'a> {
     accounts: &'a [i64],
     /// Remembered by this transaction, each with its event second; written when it is committed.
     ids: Vec<(i64, Entry)>,
-    nonces: Buckets,
-    quarantined: Buckets,
+    /// How many seconds of receipt a bucket covers.
+    bucket_seconds: i64,
 }
 
 impl<'a> Batch<'a> {
@@ -60,8 +47,7 @@ impl<'a> Batch<'a> {
             counters,
             accounts,
             ids: Vec::new(),
-            nonces: Buckets::of(Table::Bound, bucket_seconds),
-            quarantined: Buckets::of(Table::Quarantined, bucket_seconds),
+            bucket_seconds,
         })
     }
 
@@ -85,51 +71,18 @@ impl<'a> Batch<'a> {
         let same = |(second, entry): &&(i64, Entry)| {
             *second == id.event_time && entry.id == id.event_id && entry.account == account
         };
-        if let Some((_, entry)) = self.ids.iter().rev().find(same) {
-            return at(&self.transaction, entry.seq);
-        }
-        known(&self.transaction, account, id, &mut self.quarantined)
+        let seq = match self.ids.iter().rev().find(same) {
+            Some((_, entry)) => Some(entry.seq),
+            None => remembered(&self.transaction, account, id.event_time, id.event_id)?,
+        };
+        seq.map_or(Ok(None), |seq| at(&self.transaction, seq))
     }
 
-    /// Stores a record and remembers its id.
-    pub(in crate::delivery) fn append(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
-        self.insert(row)?;
-        if let Some(id) = row.id {
-            self.remember(&id, row.seq)?;
-        }
-        Ok(())
-    }
-
-    /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
-    pub(in crate::delivery) fn bind(
-        &mut self,
-        account: usize,
-        signature: &[u8; 20],
-        id: EventId,
-        received_s: i64,
-    ) -> Result<bool, SpoolError> {
-        let account = self.account(account);
-        let bound = self.nonces.bind(&self.transaction, account, signature, id, received_s)?;
-        self.counters.bound += u64::from(bound == Bound::Now);
-        Ok(bound != Bound::ToAnother)
-    }
-
-    /// Remembers an id, or that its record is at another place now.
-    pub(in crate::delivery) fn remember(&mut self, id: &Id, seq: u64) -> Result<(), SpoolError> {
-        let account = self.account(id.account);
-        if id.event_time == NO_EVENT_TIME {
-            let new = self.quarantined.remember(&self.transaction, account, id.event_id, seq)?;
-            self.counters.quarantined += u64::from(new);
-            return Ok(());
-        }
-        self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
-        self.counters.remembered += 1;
-        Ok(())
-    }
-
-    pub(super) fn insert(&mut self, row: &Row<'_>) -> Result<(), SpoolError> {
-        let record = row.record;
-        let account = row.account.map_or(-1, |index| self.account(index));
+    /// Stores a record and remembers its id, where that is known.
+    pub(in crate::delivery) fn append(&mut self, append: &Append) -> Result<(), SpoolError> {
+        let Append { lane, seq, sending } = append;
+        let Sending { record, account, received_at_ms, id, .. } = &**sending;
+        let number = account.map_or(-1, |index| self.account(index));
         let insert = match &mut self.insert {
             Some(insert) => insert,
             none => {
@@ -137,97 +90,113 @@ impl<'a> Batch<'a> {
             }
         };
         insert.execute(params![
-            row_id(row.lane, row.seq),
-            account,
-            row.received_at_ms,
+            row_id(*lane, seq.0),
+            number,
+            received_at_ms,
             record.timestamp_ms,
             record.key.as_deref().map(str::as_bytes),
             record.headers.as_bytes(),
             record.value,
-            row.id.map(|id| id.event_time),
-            row.id.as_ref().map(|id| id.event_id.as_bytes().as_slice()),
+            id.map(|id| id.event_time),
+            id.as_ref().map(|id| id.event_id.as_bytes().as_slice()),
         ])?;
         self.counters.records += 1;
         self.counters.bytes += size_of(record);
-        self.counters.parked += u64::from(row.lane == Lane::Parked);
+        self.counters.parked += u64::from(*lane == Lane::Parked);
+        match id {
+            Some(id) => self.remember(id, seq.0),
+            None => Ok(()),
+        }
+    }
+
+    /// Binds a signature to an event, unless it is bound. False when it is bound to another event.
+    pub(in crate::delivery) fn bind(&mut self, used: &NonceUse) -> Result<bool, SpoolError> {
+        let NonceUse { account, signature, event_id, received_s } = *used;
+        let account = self.account(account);
+        let bound = bound_to(&self.transaction, account, &signature, event_id)?;
+        if bound.is_none() {
+            let bucket = bucket(received_s, self.bucket_seconds);
+            Table::Bound.insert(&self.transaction, bucket, &signature, account, event_id.as_bytes())?;
+            self.counters.bound += 1;
+        }
+        Ok(bound != Some(false))
+    }
+
+    /// Remembers an id, or that its record is at another place now.
+    pub(in crate::delivery) fn remember(&mut self, id: &Id, seq: u64) -> Result<(), SpoolError> {
+        let account = self.account(id.account);
+        if id.event_time == NO_EVENT_TIME {
+            let (table, key) = (Table::Quarantined, id.event_id.as_bytes());
+            if !table.update(&self.transaction, key, account, seq.cast_signed())? {
+                let bucket = bucket(second_of_seq(seq), self.bucket_seconds);
+                table.insert(&self.transaction, bucket, key, account, seq.cast_signed())?;
+                self.counters.quarantined += 1;
+            }
+            return Ok(());
+        }
+        self.ids.push((id.event_time, Entry { id: id.event_id, account, seq }));
+        self.counters.remembered += 1;
         Ok(())
     }
 
-    /// Removes records. `gone` holds (seq, bytes) and is sorted here, so that runs of neighbours are one statement.
-    pub(in crate::delivery) fn remove(&mut self, lane: Lane, gone: &mut [(u64, u64)]) -> Result<(), SpoolError> {
-        gone.sort_unstable();
+    /// Removes records. They are sorted here, so that runs of neighbours are one statement.
+    pub(in crate::delivery) fn remove(&mut self, gone: &mut [Removal]) -> Result<(), SpoolError> {
+        gone.sort_unstable_by_key(Removal::row_id);
         let mut delete = self.transaction.prepare_cached("DELETE FROM pending WHERE id BETWEEN ? AND ?")?;
-        for run in gone.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
-            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
-            let removed = delete.execute([row_id(lane, *first), row_id(lane, *last)])?;
+        for run in gone.chunk_by(|left, right| left.row_id() + 1 == right.row_id()) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let removed = delete.execute([first.row_id(), last.row_id()])?;
             if removed == 0 {
                 continue;
             }
-            let bytes: u64 = run.iter().map(|(_, bytes)| bytes).sum();
+            let bytes: u64 = run.iter().map(|removal| removal.bytes).sum();
             self.counters.records = self.counters.records.saturating_sub(removed as u64);
             self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
-            if lane == Lane::Parked {
+            if first.lane == Lane::Parked {
                 self.counters.parked = self.counters.parked.saturating_sub(removed as u64);
             }
         }
         Ok(())
     }
 
-    /// Looks at rows of ids behind `after`, of about `limit` ids, and forgets those whose event time and receipt are both before
-    /// `cutoff` (Unix seconds). Returns where to go on, or `None` when the cutoff was reached.
-    pub(in crate::delivery) fn forget(
-        &mut self,
-        after: Key,
-        cutoff: i64,
-        limit: usize,
-    ) -> Result<Option<Key>, SpoolError> {
-        Ok(self.forget_after(after, cutoff, cutoff.saturating_mul(1 << COUNTER_BITS), limit)?.0)
-    }
-
-    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, about
-    /// `limit` now. Returns how many.
-    pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: usize) -> Result<u64, SpoolError> {
-        let Counters { remembered, bound, quarantined, .. } = self.counters;
-        let (ids, rows) = (remembered * BYTES_PER_ID, (bound + quarantined) * BYTES_PER_ROW);
-        let over = (ids + rows).saturating_sub(max_bytes);
-        if over == 0 {
-            return Ok(0);
-        }
-        let each = if rows > ids { BYTES_PER_ROW } else { BYTES_PER_ID };
-        let limit = limit.min(usize::try_from(over.div_ceil(each)).unwrap_or(usize::MAX));
-        if rows > ids {
-            let table = if bound > quarantined { Table::Bound } else { Table::Quarantined };
-            return self.forget_buckets(table, i64::MAX, limit);
-        }
-        Ok(self.forget_after(Key::MIN, i64::MAX, i64::MAX, limit)?.1)
+    /// Forgets about `limit` ids whose event time and receipt are both before `cutoff` (Unix seconds), the oldest first. Returns
+    /// how many.
+    pub(in crate::delivery) fn forget_ids(&mut self, cutoff: i64, limit: u64) -> Result<u64, SpoolError> {
+        let forgotten = ids::forget(&self.transaction, cutoff, limit)?;
+        self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
+        Ok(forgotten)
     }
 
     /// Forgets up to `limit` rows of the buckets that end before `cutoff`, the oldest first. Returns how many.
-    pub(in crate::delivery) fn forget_buckets(
+    pub(in crate::delivery) fn forget_rows(
         &mut self,
         table: Table,
         cutoff: i64,
-        limit: usize,
+        limit: u64,
     ) -> Result<u64, SpoolError> {
-        let (buckets, count) = match table {
-            Table::Bound => (&self.nonces, &mut self.counters.bound),
-            Table::Quarantined => (&self.quarantined, &mut self.counters.quarantined),
+        let forgotten = table.forget(&self.transaction, cutoff, limit)?;
+        let count = match table {
+            Table::Bound => &mut self.counters.bound,
+            Table::Quarantined => &mut self.counters.quarantined,
         };
-        let forgotten = buckets.forget(&self.transaction, cutoff, limit)?;
         *count = count.saturating_sub(forgotten);
         Ok(forgotten)
     }
 
-    fn forget_after(
-        &mut self,
-        after: Key,
-        before: i64,
-        seq: i64,
-        limit: usize,
-    ) -> Result<(Option<Key>, u64), SpoolError> {
-        let (next, forgotten) = ids::forget(&self.transaction, after, before, seq, limit)?;
-        self.counters.remembered = self.counters.remembered.saturating_sub(forgotten);
-        Ok((next, forgotten))
+    /// Forgets the oldest ids, or the oldest rows of the buckets where these take more, until the rest fits in `max_bytes`, about
+    /// `limit` now. Returns how many.
+    pub(in crate::delivery) fn forget_early(&mut self, max_bytes: u64, limit: u64) -> Result<u64, SpoolError> {
+        let Counters { remembered, bound, quarantined, .. } = self.counters;
+        let (ids, rows) = (remembered * BYTES_PER_ID, (bound + quarantined) * BYTES_PER_ROW);
+        let over = (ids + rows).saturating_sub(max_bytes);
+        if over == 0 {
+            Ok(0)
+        } else if rows > ids {
+            let table = if bound > quarantined { Table::Bound } else { Table::Quarantined };
+            self.forget_rows(table, i64::MAX, limit.min(over.div_ceil(BYTES_PER_ROW)))
+        } else {
+            self.forget_ids(i64::MAX, limit.min(over.div_ceil(BYTES_PER_ID)))
+        }
     }
 
     /// Writes the counters and commits: fsynced when this returns.

@@ -1,22 +1,22 @@
 //! The spool alone, as its worker uses it, for `benches/dedup`. It is no part of the interface; what is appended counts as
 //! acknowledged in the next commit.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use super::{Id, Row, Spool, SpoolError, seq_of_second, size_of};
+use super::{Append, Id, Removal, Spool, SpoolError, seq_of_second, size_of};
 use crate::{
-    delivery::Lane,
+    delivery::{Lane, pending::Seq, submission::Sending},
     event::{EventId, Record},
 };
 
-/// Ids looked at for forgetting in one commit, as the worker does.
-const FORGET_AT_ONCE: usize = 1000;
+/// Ids forgotten in one commit, as the worker does.
+const FORGET_AT_ONCE: u64 = 1000;
 
 /// A spool whose records are acknowledged at once.
 #[derive(Debug)]
 pub struct Measured {
     spool: Spool,
-    acked: Vec<(u64, u64)>,
+    acked: Vec<Removal>,
     last_seq: u64,
 }
 
@@ -49,17 +49,18 @@ impl Measured {
         forget_before: Option<i64>,
     ) -> Result<(), SpoolError> {
         let mut batch = self.spool.batch()?;
-        batch.remove(Lane::Events, &mut self.acked)?;
+        batch.remove(&mut self.acked)?;
         self.acked.clear();
         for (event_id, event_time) in ids {
             self.last_seq = seq_of_second(event_time).max(self.last_seq + 1);
-            let (seq, account, received_at_ms) = (self.last_seq, Some(0), event_time * 1000);
+            let (lane, seq, received_at_ms) = (Lane::Events, Seq(self.last_seq), event_time * 1000);
             let id = Some(Id { account: 0, event_time, event_id });
-            batch.append(&Row { lane: Lane::Events, seq, account, received_at_ms, record, id })?;
-            self.acked.push((seq, size_of(record)));
+            let sending = Sending { record: record.clone(), account: Some(0), received_at_ms, id, signature: None };
+            batch.append(&Append { lane, seq, sending: Arc::new(sending) })?;
+            self.acked.push(Removal { lane, seq, bytes: size_of(record) });
         }
         if let Some(cutoff) = forget_before {
-            batch.forget(i64::MIN, cutoff, FORGET_AT_ONCE)?;
+            batch.forget_ids(cutoff, FORGET_AT_ONCE)?;
         }
         batch.set_last_seq(self.last_seq);
         batch.commit()?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Id, Known, Row};
+use super::{Id, Known, row_id};
 use crate::{
     delivery::{Lane, pending::Seq, submission::Sending},
     event::EventId,
@@ -39,13 +39,6 @@ pub(in crate::delivery) struct Append {
     pub(in crate::delivery) sending: Arc<Sending>,
 }
 
-impl Append {
-    pub(super) fn row(&self) -> Row<'_> {
-        let Sending { record, account, received_at_ms, id, .. } = &*self.sending;
-        Row { lane: self.lane, seq: self.seq.0, account: *account, received_at_ms: *received_at_ms, record, id: *id }
-    }
-}
-
 /// A signature, and the event that it came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::delivery) struct NonceUse {
@@ -66,6 +59,17 @@ pub(in crate::delivery) struct Undecided {
     pub(in crate::delivery) nonce_only: bool,
 }
 
+impl Undecided {
+    /// What follows from what is known of it; `None`: its event is new. `reused`: its nonce came with another event.
+    pub(super) fn decided(&self, reused: bool, known: Option<Known>) -> Option<Decision> {
+        match known {
+            _ if reused => Some(Decision::NonceReused),
+            _ if self.nonce_only => Some(Decision::NonceFits),
+            known => known.map(Decision::Duplicate),
+        }
+    }
+}
+
 /// A record that was refused goes to another lane.
 #[derive(Debug, Clone)]
 pub(in crate::delivery) struct Moved {
@@ -80,6 +84,12 @@ pub(in crate::delivery) struct Removal {
     pub(in crate::delivery) lane: Lane,
     pub(in crate::delivery) seq: Seq,
     pub(in crate::delivery) bytes: u64,
+}
+
+impl Removal {
+    pub(super) fn row_id(&self) -> i64 {
+        row_id(self.lane, self.seq.0)
+    }
 }
 
 /// What one transaction does.

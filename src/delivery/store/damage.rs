@@ -7,25 +7,17 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Batch, Id, Reader, Row, Spool, SpoolError, Stored, read_counters, row_id};
+use super::{Append, Batch, LAYOUT, Reader, Spool, SpoolError, database::all_there, each_page, read_counters, row_id};
 use crate::delivery::Lane;
 
 /// How long a start looks for damage among the pending records: a whole check of a large database takes minutes.
 const LOOK: Duration = Duration::from_secs(1);
-/// Records taken over in one transaction.
-const AT_ONCE: usize = 512;
-/// Bytes of their values.
-const BYTES_AT_ONCE: usize = 2 * 1024 * 1024;
 
 /// Looks for damage where a start and the first events would meet it: in the schema, the counters, the pending records'
 /// places (for a bounded time) and both ends of what is remembered.
 pub(super) fn look_for_damage(connection: &Connection) -> Result<(), SpoolError> {
-    let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'quarantined', 'bound', 'counters')";
-    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
-        return Err(SpoolError::Incomplete { what: "a table is missing" });
-    }
-    read_counters(connection)?;
+    all_there(connection, &["account", "pending", "remembered", "quarantined", "bound", "counters"])?;
+    read_counters(connection, LAYOUT)?;
     // One end at a time: both at once would be a walk over all rows.
     for end in
         ["min(key) FROM remembered", "max(key) FROM remembered", "min(bucket) FROM bound", "max(bucket) FROM bound"]
@@ -77,39 +69,30 @@ fn copy(spool: &mut Spool, accounts: &[String], aside: &Path) -> Result<Taken, S
     let reader = Reader::open_file(aside)?;
     let mut taken = Taken { records: 0, damaged: 0 };
     for lane in Lane::ALL {
-        let mut after = 0;
-        loop {
-            let page = reader.pending(lane, after, u64::MAX, AT_ONCE, BYTES_AT_ONCE)?;
+        taken.damaged += each_page(&reader, lane, |page| {
             let mut batch = spool.batch()?;
-            for Stored { seq, account, received_at_ms, record, event } in &page.records {
-                let name = reader.account_name(*account).ok();
+            for stored in page {
+                let name = reader.account_name(stored.account).ok();
                 let account = accounts.iter().position(|known| Some(known) == name.as_ref());
-                let id = account.zip(*event);
-                let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
-                adopt(&mut batch, &Row { lane, seq: *seq, account, received_at_ms: *received_at_ms, record, id })?;
+                adopt(&mut batch, &stored.clone().append(lane, account))?;
             }
             batch.commit()?;
-            spool.move_log_when_due()?;
-            taken.records += page.records.len() as u64;
-            taken.damaged += page.damaged;
-            if page.complete {
-                break;
-            }
-            after = page.last;
-        }
+            taken.records += page.len() as u64;
+            spool.move_log_when_due()
+        })?;
     }
     Ok(taken)
 }
 
 /// Stores a record of another database in the place that it had there, unless a start before this one has done so. Its
 /// id, where that is known, is remembered with it.
-fn adopt(batch: &mut Batch<'_>, row: &Row<'_>) -> Result<(), SpoolError> {
-    let place = row_id(row.lane, row.seq);
+fn adopt(batch: &mut Batch<'_>, append: &Append) -> Result<(), SpoolError> {
+    let place = row_id(append.lane, append.seq.0);
     if batch.transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?")?.exists([place])? {
         return Ok(());
     }
-    batch.append(row)?;
-    batch.counters.last_seq = batch.counters.last_seq.max(row.seq);
+    batch.append(append)?;
+    batch.counters.last_seq = batch.counters.last_seq.max(append.seq.0);
     Ok(())
 }
 

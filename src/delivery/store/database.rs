@@ -17,9 +17,6 @@ CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE pending (
   id INTEGER PRIMARY KEY, account INTEGER NOT NULL, received_at INTEGER NOT NULL, timestamp INTEGER NOT NULL,
   key BLOB, headers BLOB NOT NULL, value BLOB NOT NULL, event_time INTEGER, event_id BLOB);
-CREATE TABLE quarantined (
-  bucket INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
-  PRIMARY KEY (bucket, event_id, account)) WITHOUT ROWID;
 CREATE TABLE bound (
   bucket INTEGER NOT NULL, signature BLOB NOT NULL, account INTEGER NOT NULL, event_id BLOB NOT NULL,
   PRIMARY KEY (bucket, signature, account)) WITHOUT ROWID;
@@ -30,10 +27,17 @@ CREATE TABLE counters (
 INSERT INTO counters VALUES (0, 0, 0, 0, 0, 0, 0, 0);
 ";
 
+/// A table that the layout before did not have.
+pub(super) const QUARANTINED: &str = "
+CREATE TABLE quarantined (
+  bucket INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (bucket, event_id, account)) WITHOUT ROWID;
+";
+
 /// Opens or creates the database, brings the last released layout up to this one, and looks for damage.
 pub(super) fn connect(database: &Path) -> Result<(Connection, Log), SpoolError> {
     let mut connection = Connection::open(database)?;
-    let log = Log::of(&mut connection, database)?;
+    let log = Log::of(&connection, database)?;
     // A page of twice the usual size takes six usual records in place of three, and half as many writes: about a tenth less
     // CPU an event. It counts for a new database only.
     connection.execute_batch(
@@ -57,6 +61,7 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
                 return Err(SpoolError::Incomplete { what: "its layout is not known" });
             }
             transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(QUARANTINED)?;
             transaction.execute_batch(ids::TABLE)?;
             transaction.pragma_update(None, "user_version", LAYOUT)?;
             transaction.commit()?;
@@ -66,12 +71,8 @@ fn create_or_check(connection: &mut Connection) -> Result<(), SpoolError> {
     }
 }
 
-pub(super) fn read_counters(connection: &Connection) -> Result<Counters, SpoolError> {
-    read_counters_of(connection, LAYOUT)
-}
-
 /// The counters of this layout or of the one before.
-pub(super) fn read_counters_of(connection: &Connection, layout: i64) -> Result<Counters, SpoolError> {
+pub(super) fn read_counters(connection: &Connection, layout: i64) -> Result<Counters, SpoolError> {
     let quarantined = if layout == LAYOUT_BEFORE { "0" } else { "quarantined" };
     let row = &format!("SELECT last_seq, records, bytes, parked, remembered, bound, {quarantined} FROM counters");
     let mut numbers = [0; 7];
@@ -91,6 +92,16 @@ pub(super) fn read_counters_of(connection: &Connection, layout: i64) -> Result<C
     }
     let [last_seq, records, bytes, parked, remembered, bound, quarantined] = numbers;
     Ok(Counters { last_seq, records, bytes, parked, remembered, bound, quarantined })
+}
+
+/// A database that misses a table is damaged.
+pub(super) fn all_there(connection: &Connection, tables: &[&str]) -> Result<(), SpoolError> {
+    for table in tables {
+        if !connection.table_exists(None, *table)? {
+            return Err(SpoolError::Incomplete { what: "a table is missing" });
+        }
+    }
+    Ok(())
 }
 
 /// The number of an account; a new one where it has none.

@@ -2,13 +2,8 @@
 
 use std::{io, path::Path};
 
-use super::{Reader, Spool, SpoolError, Stored, full_disk, size_of};
-use crate::delivery::Lane;
-
-/// Records of one page.
-const PAGE_RECORDS: usize = 512;
-/// Bytes of their values.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
+use super::{Reader, Removal, Spool, SpoolError, Stored, full_disk, size_of};
+use crate::delivery::{Lane, pending::Seq};
 
 /// Why an export stopped.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +27,13 @@ pub fn each_page<E: From<SpoolError>>(
 ) -> Result<u64, E> {
     let (mut after, mut damaged) = (0, 0);
     loop {
-        let page = reader.pending(lane, after, u64::MAX, PAGE_RECORDS, PAGE_BYTES)?;
+        let page = reader.pending(lane, after, u64::MAX)?;
         write(&page.records)?;
         damaged += page.damaged;
-        if page.complete {
+        if page.upto == u64::MAX {
             return Ok(damaged);
         }
-        after = page.last;
+        after = page.upto;
     }
 }
 
@@ -59,8 +54,9 @@ pub fn take_out(
     for lane in lanes {
         damaged += each_page(&reader, *lane, |page| {
             write(page)?;
-            let removed = page.iter().map(|stored| (stored.seq, size_of(&stored.record))).collect();
-            Ok::<_, Spooled>(full_disk::remove(&mut spool, &mut [(*lane, removed)])?)
+            let removal =
+                |stored: &Stored| Removal { lane: *lane, seq: Seq(stored.seq), bytes: size_of(&stored.record) };
+            Ok::<_, Spooled>(full_disk::remove(&mut spool, &mut page.iter().map(removal).collect())?)
         })?;
     }
     spool.tidy();

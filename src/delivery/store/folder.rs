@@ -1,4 +1,4 @@
-//! The spool's folder: permissions, the lock that keeps a second service out, network file systems, the reserve.
+//! The spool's folder: permissions, the lock that keeps a second service out, what was set aside, the reserve.
 
 use std::{
     ffi::OsStr,
@@ -11,29 +11,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FallocateFlags;
 
 use super::{
     SpoolError,
-    place::{file_system, is_ours, spool_folder},
+    place::{is_ours, network_file_system, spool_folder},
 };
 use crate::clock;
 
 /// Freed when the disk is full, so that a removal has room for its WAL frames.
 const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
-
-/// File systems on which SQLite's WAL (shared memory, locks) does not work. Numbers of `statfs(2)`.
-const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
-    (0x6969, "NFS"),
-    (0x517b, "SMB"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB2"),
-    (0x00c3_6400, "Ceph"),
-    (0x5346_414f, "AFS"),
-    (0x0102_1997, "9P"),
-    (0x7461_636f, "OCFS2"),
-    (0x0bd0_0bd0, "Lustre"),
-];
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,15 +74,16 @@ impl Folder {
         };
         let path = &spool_folder(path);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
-        refuse_network_file_system(path)?;
+        if let Some(kind) = network_file_system(path) {
+            return Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind });
+        }
         // The mode of somebody else's folder is his; the files in it are ours alone all the same.
         if is_ours(path).map_err(failed(path))? {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed(path))?;
         }
         let lock_path = path.join("lock");
         let lock = private_file(&lock_path).map_err(failed(&lock_path))?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| FolderError::InUse { path: path.display().to_string() })?;
+        lock.try_lock().map_err(|_| FolderError::InUse { path: path.display().to_string() })?;
         let mut folder = Self { path: path.to_owned(), had_reserve: false, _lock: lock };
         // SQLite gives its -wal and -shm files the permissions of the database.
         let database = folder.database();
@@ -121,7 +109,7 @@ impl Folder {
             .then_some(SpoolError::Incomplete { what: "it is empty, and its log is not" })
     }
 
-    /// Where it cannot be written, the next start has to find the damage itself.
+    /// Says to the next start that the database is damaged. Where that cannot be written, it has to find the damage itself.
     pub(super) fn mark_damaged(&self) {
         let _ = private_file(&self.damage_mark());
     }
@@ -184,9 +172,9 @@ impl Folder {
         self.path.join("reserve")
     }
 
-    /// Gives the reserve's blocks back to the disk. False when there was none.
-    pub(super) fn release_reserve(&self) -> bool {
-        fs::remove_file(self.reserve()).is_ok()
+    /// Gives the reserve's blocks back to the disk, where it is there.
+    pub(super) fn release_reserve(&self) {
+        let _ = fs::remove_file(self.reserve());
     }
 
     /// Makes the reserve where there is none and the disk has room. Whether it is there.
@@ -233,18 +221,4 @@ fn beside(database: &Path, part: &str) -> PathBuf {
 
 fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
-}
-
-/// The network's file system that a folder, or the nearest one above it that is there, is on: the spool does not start there.
-#[must_use]
-pub fn network_file_system(path: &Path) -> Option<&'static str> {
-    let magic = path.ancestors().find_map(file_system)?;
-    NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic).map(|(_, kind)| *kind)
-}
-
-fn refuse_network_file_system(path: &Path) -> Result<(), FolderError> {
-    match network_file_system(path) {
-        Some(kind) => Err(FolderError::NetworkFileSystem { path: path.display().to_string(), kind }),
-        None => Ok(()),
-    }
 }

@@ -1,12 +1,10 @@
 //! The store's handle: starts its threads, hands commits and reads over, closes it.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
-        mpsc::{self, SyncSender},
+        mpsc::{self, Receiver, SyncSender},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -19,7 +17,7 @@ use super::{
 };
 use crate::{
     clock,
-    delivery::{Lane, StartError, pending::Seq, retention::Retention, watch},
+    delivery::{Lane, StartError, pending::Seq, retention::Retention, submission::Settings, watch},
     metrics::Metrics,
 };
 
@@ -75,41 +73,27 @@ pub(in crate::delivery) struct Opened {
 /// Where reports go.
 pub(in crate::delivery) type Reports = Arc<dyn Fn(Report) + Send + Sync>;
 
-pub(super) enum Job {
-    Commit(Commit),
-    Close(SyncSender<()>),
-}
-
 /// The store's handle. One commit is under way at a time.
 #[derive(Debug)]
 pub(in crate::delivery) struct Store {
-    jobs: SyncSender<Job>,
+    commits: SyncSender<Commit>,
     pages: Pages,
-    worker: JoinHandle<()>,
-}
-
-/// How to start a store.
-#[derive(Debug)]
-pub(in crate::delivery) struct Rules<'a> {
-    pub(in crate::delivery) path: &'a Path,
-    pub(in crate::delivery) accounts: &'a [String],
-    /// `spool.max_bytes`
-    pub(in crate::delivery) max_bytes: u64,
-    pub(in crate::delivery) dedup_window: Duration,
-    pub(in crate::delivery) dedup_max_bytes: u64,
+    /// When the thread that writes has ended.
+    ended: Receiver<()>,
 }
 
 impl Store {
     /// Opens the spool and starts its threads. Nothing is reported before the first commit or read.
     pub(in crate::delivery) fn start(
-        rules: &Rules<'_>,
+        settings: &Settings,
         metrics: Metrics,
         reports: Reports,
     ) -> Result<(Self, Opened), StartError> {
-        let mut spool = Spool::open(rules.path, rules.accounts)?;
+        let accounts: Vec<_> = settings.accounts.iter().map(|(name, _)| name.clone()).collect();
+        let mut spool = Spool::open(&settings.path, &accounts)?;
         let (now, wall_ms) = (Instant::now(), clock::unix_millis());
-        let retention = Retention::new(rules.dedup_window, now, wall_ms);
-        spool.set_bucket_seconds(retention.bucket_seconds());
+        let retention = Retention::new(settings.dedup_window, now, wall_ms);
+        spool.bucket_seconds = retention.bucket_seconds();
         let counters = spool.counters();
         let (newest, ahead) = spool.newest(wall_ms / 1000, IDS_AHEAD)?;
         let mut last_pending = [Seq(0); 4];
@@ -117,19 +101,24 @@ impl Store {
             *last = Seq(spool.last_of(lane)?);
         }
         let oldest_ms = spool.oldest()?.unwrap_or(0);
-        let status = Status { works: true, full: counters.bytes >= rules.max_bytes, oldest_ms };
-        let pages = pages::start(spool.reader()?, spool.account_numbers(), Arc::clone(&reports))?;
-        let forgetter = Forgetter::new(retention, rules.dedup_max_bytes);
-        let worker = Worker::new(spool, rules.max_bytes, forgetter, metrics, status, reports);
-        let (jobs, queue) = mpsc::sync_channel(2);
-        let worker = watch::spawn("store", move || worker.run(&queue))?;
-        Ok((Self { jobs, pages, worker }, Opened { counters, status, last_pending, newest, ahead }))
+        let status = Status { works: true, full: counters.bytes >= settings.max_bytes, oldest_ms };
+        let pages = pages::start(spool.reader()?, spool.accounts.clone(), Arc::clone(&reports))?;
+        let forgetter = Forgetter::new(retention, settings.dedup_max_bytes);
+        let worker = Worker::new(spool, settings.max_bytes, forgetter, metrics, status, reports);
+        let (commits, queue) = mpsc::sync_channel(1);
+        let (end, ended) = mpsc::sync_channel(1);
+        watch::spawn("store", move || {
+            worker.run(&queue);
+            // Nobody waits any longer when the limit is over.
+            let _ = end.send(());
+        })?;
+        Ok((Self { commits, pages, ended }, Opened { counters, status, last_pending, newest, ahead }))
     }
 
     /// Hands a commit over. An empty one looks whether a failing disk works again, and forgets what is to be forgotten.
     pub(in crate::delivery) fn hand_over(&self, commit: Commit) {
         // Never full: one commit at a time. Without the thread the process has ended.
-        let _ = self.jobs.try_send(Job::Commit(commit));
+        let _ = self.commits.try_send(commit);
     }
 
     /// Reads records of a lane with `after < seq <= upto`; reported as [`Report::Page`].
@@ -139,10 +128,10 @@ impl Store {
 
     /// Moves the log into the database and closes it; not longer than `limit`, whatever the disk does.
     pub(in crate::delivery) fn close(self, limit: Duration) {
-        let (closed, wait) = mpsc::sync_channel(1);
-        if self.jobs.try_send(Job::Close(closed)).is_ok() && wait.recv_timeout(limit).is_ok() {
-            let _ = self.worker.join();
-            self.pages.stop();
+        let Self { commits, pages, ended } = self;
+        drop(commits);
+        if ended.recv_timeout(limit).is_ok() {
+            pages.stop();
         } else {
             tracing::warn!("the disk does not answer; the spool is left as it is");
         }

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::SpoolError;
+use super::{COUNTER_BITS, SpoolError};
 use crate::event::EventId;
 
 /// Bits of a row's key below its event second: its number within the second. The rest holds every second that is read from a
@@ -26,7 +26,7 @@ pub(super) const TABLE: &str =
     "CREATE TABLE remembered (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL, ids BLOB NOT NULL);";
 
 /// A row's key: the event second and a number.
-pub(in crate::delivery) type Key = i64;
+pub(super) type Key = i64;
 
 /// One remembered id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn entries(row: &[u8]) -> impl DoubleEndedIterator<Item = Entry> {
 }
 
 /// How many a row of so many bytes has.
-pub(super) fn count(bytes: i64) -> u64 {
+fn count(bytes: i64) -> u64 {
     bytes.max(0).cast_unsigned() / ENTRY_BYTES as u64
 }
 
@@ -91,11 +91,7 @@ pub(super) fn find(
     let mut rows = rows.query([first, last])?;
     while let Some(row) = rows.next()? {
         let ids = row.get_ref(0)?.as_blob().map_err(|_| SpoolError::Incomplete { what: "an id does not read" })?;
-        // The id's bytes first: nearly all differ there.
-        let same = |entry: &&[u8]| {
-            entry.starts_with(id.as_bytes()) && Entry::decode(entry).is_some_and(|entry| entry.account == account)
-        };
-        if let Some(entry) = ids.chunks_exact(ENTRY_BYTES).rev().find(same).and_then(Entry::decode) {
+        if let Some(entry) = entries(ids).rev().find(|entry| entry.id == id && entry.account == account) {
             return Ok(Some(entry.seq));
         }
     }
@@ -128,38 +124,24 @@ pub(super) fn write(connection: &Connection, ids: &mut [(i64, Entry)]) -> Result
     Ok(())
 }
 
-/// Looks at rows behind `after` with an event second before `before`, until they hold `limit` ids, and forgets those with seqs
-/// below `seq`. Returns where to go on, and how many ids were forgotten.
-pub(super) fn forget(
-    connection: &Connection,
-    after: Key,
-    before: i64,
-    seq: i64,
-    limit: usize,
-) -> Result<(Option<Key>, u64), SpoolError> {
-    let (end, _) = keys_of(before);
-    let (mut looked_at, mut forgotten, mut last) = (0, 0, None);
-    let rows = "SELECT key, seq, length(ids) FROM remembered WHERE key > ? AND key < ? ORDER BY key";
+/// Forgets the oldest ids whose event time and receipt are both before `cutoff` (Unix seconds), a whole row at a time, until
+/// `limit` are forgotten. Returns how many.
+pub(super) fn forget(connection: &Connection, cutoff: i64, limit: u64) -> Result<u64, SpoolError> {
+    let ((end, _), seq) = (keys_of(cutoff), cutoff.saturating_mul(1 << COUNTER_BITS));
+    let rows = "SELECT key, length(ids) FROM remembered WHERE key < ? AND seq < ? ORDER BY key";
     let mut rows = connection.prepare_cached(rows)?;
-    let mut rows = rows.query([after, end])?;
-    while looked_at < limit as u64 {
-        last = match rows.next()? {
-            None => break,
-            Some(row) => {
-                let ids = count(row.get(2)?);
-                looked_at += ids;
-                if row.get::<_, i64>(1)? < seq {
-                    forgotten += ids;
-                }
-                Some(row.get(0)?)
-            }
-        };
+    let mut rows = rows.query([end, seq])?;
+    let (mut forgotten, mut last) = (0, None);
+    while forgotten < limit
+        && let Some(row) = rows.next()?
+    {
+        last = Some(row.get::<_, Key>(0)?);
+        forgotten += count(row.get(1)?);
     }
-    let next = last.filter(|_| looked_at >= limit as u64);
     if let Some(last) = last {
         // One range of the tree: the appends of this batch wait for it.
-        let delete = "DELETE FROM remembered WHERE key > ? AND key <= ? AND seq < ?";
-        connection.prepare_cached(delete)?.execute([after, last, seq])?;
+        let delete = "DELETE FROM remembered WHERE key <= ? AND seq < ?";
+        connection.prepare_cached(delete)?.execute([last, seq])?;
     }
-    Ok((next, forgotten))
+    Ok(forgotten)
 }

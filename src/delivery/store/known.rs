@@ -1,10 +1,10 @@
 //! Which events the spool knows, and where their records are.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, types::Value};
 
 use super::{
     SpoolError,
-    buckets::{Buckets, quarantined_seq},
+    buckets::Table,
     ids,
     reader::{COLUMNS, stored},
     row_id,
@@ -36,24 +36,34 @@ pub(in crate::delivery) struct Known {
     pub(in crate::delivery) seq: Seq,
 }
 
-/// What the spool knows of an id, if anything. One whose pending record does not read is not known: its re-delivery is the
-/// only copy that there is.
-pub(super) fn known(
+/// The seq under which an event is remembered.
+pub(super) fn remembered(
     connection: &Connection,
     account: i64,
-    id: &Id,
-    quarantined: &mut Buckets,
-) -> Result<Option<Known>, SpoolError> {
-    let mut seq = None;
-    if id.event_time == NO_EVENT_TIME {
-        seq = quarantined_seq(connection, quarantined.live(connection)?, account, id.event_id)?;
+    event_time: i64,
+    id: EventId,
+) -> Result<Option<u64>, SpoolError> {
+    if event_time == NO_EVENT_TIME
+        && let Some(seq) = Table::Quarantined.find::<i64>(connection, id.as_bytes(), account)?
+    {
+        return Ok(Some(seq.cast_unsigned()));
     }
-    if seq.is_none() {
-        seq = ids::find(connection, account, id.event_time, id.event_id)?;
-    }
-    seq.map_or(Ok(None), |seq| at(connection, seq))
+    ids::find(connection, account, event_time, id)
 }
 
+/// Whether a signature is bound to this event; `None` when it is bound to none.
+pub(super) fn bound_to(
+    connection: &Connection,
+    account: i64,
+    signature: &[u8; 20],
+    id: EventId,
+) -> Result<Option<bool>, SpoolError> {
+    let first: Option<Value> = Table::Bound.find(connection, signature, account)?;
+    Ok(first.map(|first| first == Value::Blob(id.as_bytes().to_vec())))
+}
+
+/// What the spool knows of the event that is remembered under a seq. One whose pending record does not read is not known: its
+/// re-delivery is the only copy that there is.
 pub(super) fn at(connection: &Connection, seq: u64) -> Result<Option<Known>, SpoolError> {
     Ok(lane_of(connection, seq)?.map(|lane| Known { lane, seq: Seq(seq) }))
 }

@@ -15,10 +15,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
@@ -26,7 +23,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use super::SpoolError;
 
 /// Frames of the log after which it is moved into the database: half of the reserve.
-const LOG_FRAMES: u32 = 500;
+const LOG_FRAMES: i64 = 500;
 
 /// Held by a reader of this process while it reads, and by the writer while it moves the log.
 pub(super) type Gate = Arc<RwLock<()>>;
@@ -35,10 +32,8 @@ pub(super) type Gate = Arc<RwLock<()>>;
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) gate: Gate,
-    /// At the last commit.
-    frames: Arc<AtomicU32>,
-    /// When it was last to be moved.
-    tried_at: u32,
+    /// How many frames it had when it was last to be moved.
+    tried_at: i64,
     /// A process before this one wrote it.
     found: bool,
     /// The last checkpoint was stopped half-way.
@@ -58,26 +53,19 @@ enum Checkpoint {
 
 impl Log {
     /// Takes the checkpoints over from SQLite, which keeps their errors to itself and makes one more when it closes.
-    pub(super) fn of(connection: &mut Connection, database: &Path) -> Result<Self, SpoolError> {
+    pub(super) fn of(connection: &Connection, database: &Path) -> Result<Self, SpoolError> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
-        let frames = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&frames);
-        connection.wal_hook(Some(move |_: &mut _, now| {
-            counted.store(u32::try_from(now).unwrap_or(u32::MAX), Ordering::Relaxed);
-            Ok(())
-        }))?;
         let found = super::folder::log_bytes(database) > 0;
         // A process that has the database open while the service starts again keeps the last run's count of what was moved,
         // and whether that run's fsync failed is not known any more.
         if found {
-            let (log, moved): (i64, i64) =
-                connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+            let (log, moved) = frames(connection)?;
             if 0 < moved && moved < log {
                 return Err(SpoolError::LogInUse);
             }
         }
-        Ok(Self { gate: Gate::default(), frames, tried_at: 0, found, halfway: false, kept: false })
+        Ok(Self { gate: Gate::default(), tried_at: 0, found, halfway: false, kept: false })
     }
 
     /// Makes sure that nothing is appended to a log that another process wrote.
@@ -91,7 +79,7 @@ impl Log {
 
     /// Moves the log into the database when it has grown.
     pub(super) fn move_when_due(&mut self, connection: &Connection) -> Result<(), SpoolError> {
-        let frames = self.frames.load(Ordering::Relaxed);
+        let (frames, _) = frames(connection)?;
         if frames < self.tried_at {
             self.tried_at = 0;
         }
@@ -140,6 +128,12 @@ impl Log {
             }
         }
     }
+}
+
+/// How many frames the log has, and how many of them are moved.
+fn frames(connection: &Connection) -> Result<(i64, i64), SpoolError> {
+    let mut ask = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+    Ok(ask.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
 }
 
 #[cfg(test)]

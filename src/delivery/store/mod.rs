@@ -38,20 +38,18 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Lane, pending::Seq};
-use crate::event::EventId;
-use buckets::{Buckets, Table};
-use database::{LAYOUT, account_number, connect, read_counters, read_counters_of};
+use database::{LAYOUT, account_number, connect, read_counters};
 
-pub(super) use batch::{Batch, Row, size_of};
+pub(super) use batch::{Batch, size_of};
 pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
-pub use folder::{FolderError, network_file_system};
-pub(super) use handle::{Opened, Read, Report as StoreReport, Rules, Status, Store};
+pub use folder::FolderError;
+pub(super) use handle::{Opened, Read, Report as StoreReport, Status, Store};
 pub(super) use known::{Id, Known, NO_EVENT_TIME};
 pub use memory::Memory;
-pub use place::{spool_folder, volatile_file_system};
-pub use reader::{Page, Reader, Report, Stored};
+pub use place::{network_file_system, spool_folder, volatile_file_system};
+pub use reader::{Reader, Report, Stored};
 pub use verify::Verified;
 
 /// Bits of a row id below the lane.
@@ -87,8 +85,9 @@ pub(super) struct Spool {
     folder: folder::Folder,
     log: log::Log,
     counters: Counters,
+    /// The numbers of `Settings::accounts`, in their order.
     accounts: Vec<i64>,
-    /// How many seconds of receipt a bucket covers.
+    /// How many seconds of receipt a bucket of quarantined ids and of nonce uses covers: they are forgotten a bucket at a time.
     bucket_seconds: i64,
 }
 
@@ -97,30 +96,21 @@ impl Spool {
     /// reads of its pending records is taken over into a new one.
     pub(super) fn open(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
         let folder = folder::Folder::open(path)?;
-        let opened = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
+        let (connection, log) = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
             Err(damage) if damage.is_damage() => {
                 damage::report(&damage, &folder.set_aside()?);
                 connect(&folder.database())?
             }
             opened => opened?,
         };
-        let mut spool = Self::opened(folder, opened, accounts)?;
-        damage::take_over(&mut spool, accounts);
-        Ok(spool)
-    }
-
-    fn opened(
-        folder: folder::Folder,
-        (connection, log): (Connection, log::Log),
-        accounts: &[String],
-    ) -> Result<Self, SpoolError> {
-        let counters = read_counters(&connection)?;
+        let counters = read_counters(&connection, LAYOUT)?;
         let mut spool =
             Self { connection, folder, log, counters, accounts: Vec::new(), bucket_seconds: BUCKET_SECONDS };
         // Where that fails, every batch tries it again first.
         let _ = spool.log.begin_anew(&spool.connection);
         spool.accounts =
             accounts.iter().map(|name| account_number(&spool.connection, name)).collect::<Result<_, _>>()?;
+        damage::take_over(&mut spool, accounts);
         Ok(spool)
     }
 
@@ -128,24 +118,9 @@ impl Spool {
         self.counters
     }
 
-    /// The numbers of `Settings::accounts`, in their order.
-    pub(super) fn account_numbers(&self) -> Vec<i64> {
-        self.accounts.clone()
-    }
-
     /// A reader beside the writer.
     pub(super) fn reader(&self) -> Result<Reader, SpoolError> {
         Reader::beside(&self.folder.database(), &self.log.gate)
-    }
-
-    /// Says to the next start that the database is damaged, wherever that was met.
-    pub(super) fn mark_damaged(&self) {
-        self.folder.mark_damaged();
-    }
-
-    /// How long a bucket of quarantined ids and of nonce uses is: they are forgotten a bucket at a time.
-    pub(super) fn set_bucket_seconds(&mut self, seconds: i64) {
-        self.bucket_seconds = seconds.max(1);
     }
 
     /// Begins one group commit.
@@ -156,19 +131,14 @@ impl Spool {
 
     /// What is known of an id without writing: reading works on a full disk too.
     pub(super) fn known(&self, id: &Id) -> Result<Option<Known>, SpoolError> {
-        let mut quarantined = Buckets::of(Table::Quarantined, self.bucket_seconds);
-        known::known(&self.connection, self.account(id.account), id, &mut quarantined)
+        let seq = known::remembered(&self.connection, self.account(id.account), id.event_time, id.event_id)?;
+        seq.map_or(Ok(None), |seq| known::at(&self.connection, seq))
     }
 
     /// Whether a signature is bound to another event; without writing.
-    pub(super) fn is_bound_to_another(
-        &self,
-        account: usize,
-        signature: &[u8; 20],
-        id: EventId,
-    ) -> Result<bool, SpoolError> {
-        let live = buckets::buckets(&self.connection, Table::Bound)?;
-        Ok(buckets::bound_to(&self.connection, &live, self.account(account), signature, id)? == Some(false))
+    pub(super) fn is_bound_to_another(&self, used: &NonceUse) -> Result<bool, SpoolError> {
+        let NonceUse { account, signature, event_id, received_s: _ } = *used;
+        Ok(known::bound_to(&self.connection, self.account(account), &signature, event_id)? == Some(false))
     }
 
     /// Moves the log into the database when it has grown.

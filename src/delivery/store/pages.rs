@@ -1,25 +1,17 @@
 //! The thread that reads pending records beside the store's own: a disk that hangs in a write does not stop it.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, SyncSender},
-    },
+    sync::mpsc::{self, SyncSender},
     thread::JoinHandle,
 };
 
 use super::{
-    Id, Reader, SpoolError,
-    commit::Append,
+    Reader,
     handle::{Read, Report, Reports},
     reader::{Page, Stored},
 };
-use crate::delivery::{Lane, pending::Seq, submission::Sending, watch};
+use crate::delivery::{Lane, pending::Seq, watch};
 
-/// Records read at once.
-const RECORDS: usize = 512;
-/// Bytes of their values.
-const BYTES: usize = 4 * 1024 * 1024;
 /// Each lane reads one page at a time.
 const READS: usize = 4;
 
@@ -32,51 +24,42 @@ struct Asked {
 /// The thread's handle.
 #[derive(Debug)]
 pub(super) struct Pages {
-    reads: SyncSender<Option<Asked>>,
+    reads: SyncSender<Asked>,
     thread: JoinHandle<()>,
 }
 
 pub(super) fn start(reader: Reader, accounts: Vec<i64>, reports: Reports) -> std::io::Result<Pages> {
-    let (reads, queue) = mpsc::sync_channel::<Option<Asked>>(READS + 1);
+    let (reads, queue) = mpsc::sync_channel(READS);
     let thread = watch::spawn("store-read", move || {
-        while let Ok(Some(Asked { lane, after, upto })) = queue.recv() {
-            let page = reader.pending(lane, after.0, upto.0, RECORDS, BYTES);
-            let page = page.map_err(|error| report(&error)).ok().map(|page| {
-                let upto = if page.complete { upto } else { Seq(page.last).max(after) };
-                read(page, upto, lane, &accounts)
-            });
-            reports(Report::Page { lane, page });
+        while let Ok(Asked { lane, after, upto }) = queue.recv() {
+            let page = reader.pending(lane, after.0, upto.0);
+            if let Err(error) = &page {
+                tracing::error!(%error, "the spool does not read; trying again");
+            }
+            reports(Report::Page { lane, page: page.ok().map(|page| read(page, lane, &accounts)) });
         }
     })?;
     Ok(Pages { reads, thread })
 }
 
 /// Records in the form of those on their way.
-fn read(page: Page, upto: Seq, lane: Lane, accounts: &[i64]) -> Read {
+fn read(page: Page, lane: Lane, accounts: &[i64]) -> Read {
     let append = |stored: Stored| {
         let account = accounts.iter().position(|number| *number == stored.account);
-        let id = account.zip(stored.event);
-        let id = id.map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
-        let (record, received_at_ms) = (stored.record, stored.received_at_ms);
-        let sending = Sending { record, account, received_at_ms, id, signature: None };
-        Append { lane, seq: Seq(stored.seq), sending: Arc::new(sending) }
+        stored.append(lane, account)
     };
-    let unreadable = page.unreadable.into_iter().map(Seq).collect();
-    Read { records: page.records.into_iter().map(append).collect(), unreadable, upto }
-}
-
-fn report(error: &SpoolError) {
-    tracing::error!(%error, "the spool does not read; trying again");
+    let Page { records, upto, damaged: _, unreadable } = page;
+    let unreadable = unreadable.into_iter().map(Seq).collect();
+    Read { records: records.into_iter().map(append).collect(), unreadable, upto: Seq(upto) }
 }
 
 impl Pages {
     pub(super) fn read(&self, lane: Lane, after: Seq, upto: Seq) {
-        let _ = self.reads.try_send(Some(Asked { lane, after, upto }));
+        let _ = self.reads.try_send(Asked { lane, after, upto });
     }
 
     pub(super) fn stop(self) {
-        if self.reads.try_send(None).is_ok() {
-            let _ = self.thread.join();
-        }
+        drop(self.reads);
+        let _ = self.thread.join();
     }
 }

@@ -1,4 +1,4 @@
-//! Where within `spool.path` the spool is, and whether what stands there outlives a restart.
+//! Where within `spool.path` the spool is, and which file system that is on.
 //!
 //! A folder that belongs to this process's user is the spool's own. One that belongs to somebody else (a Kubernetes volume with
 //! `fsGroup`, a Docker volume, a bind mount) keeps its mode, and the spool gets a folder of its own in it. Does not depend on
@@ -14,6 +14,19 @@ use super::folder::database;
 
 /// Made in a `spool.path` that is somebody else's.
 const WITHIN: &str = "cardhook";
+
+/// File systems on which SQLite's WAL (shared memory, locks) does not work, by the numbers of `statfs(2)`.
+const NETWORK: &[(u64, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x0102_1997, "9P"),
+    (0x7461_636f, "OCFS2"),
+    (0x0bd0_0bd0, "Lustre"),
+];
 
 /// File systems whose files are gone after a restart, by the numbers of `statfs(2)`.
 const VOLATILE: &[(u64, &str)] = &[
@@ -40,19 +53,24 @@ pub(super) fn is_ours(folder: &Path) -> io::Result<bool> {
     Ok(fs::metadata(folder)?.uid() == rustix::process::geteuid().as_raw())
 }
 
-/// The file system that a folder, or the nearest one above it that is there, is on, when its files do not outlive a restart
-/// of the machine or of the container.
+/// The network's file system that a folder is on: the spool does not start there.
 #[must_use]
-pub fn volatile_file_system(path: &Path) -> Option<&'static str> {
-    let magic = path.ancestors().find_map(file_system)?;
-    VOLATILE.iter().find(|(number, _)| *number == magic).map(|(_, kind)| *kind)
+pub fn network_file_system(path: &Path) -> Option<&'static str> {
+    file_system(path, NETWORK)
 }
 
-/// The number by which `statfs(2)` names a path's file system; `None` where there is nothing.
-pub(super) fn file_system(path: &Path) -> Option<u64> {
-    let stat = rustix::fs::statfs(path).ok()?;
+/// The file system that a folder is on, when its files do not outlive a restart of the machine or of the container.
+#[must_use]
+pub fn volatile_file_system(path: &Path) -> Option<&'static str> {
+    file_system(path, VOLATILE)
+}
+
+/// That of a folder, or of the nearest one above it that is there, if it is one of these.
+fn file_system(path: &Path, kinds: &[(u64, &'static str)]) -> Option<&'static str> {
+    let stat = path.ancestors().find_map(|path| rustix::fs::statfs(path).ok())?;
     // The field's width and sign differ by platform; the numbers fit in 32 bits.
-    u32::try_from(stat.f_type & 0xffff_ffff).ok().map(u64::from)
+    let magic = u32::try_from(stat.f_type & 0xffff_ffff).ok().map(u64::from)?;
+    kinds.iter().find(|(number, _)| *number == magic).map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]

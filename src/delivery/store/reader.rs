@@ -1,15 +1,18 @@
 //! Reading a spool beside its writer: the forwarder's batches, and what `cardhook spool` shows.
 
-use std::{path::Path, sync::PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::{
-    Counters, FolderError, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate,
-    place::spool_folder, read_counters_of, row_id, seq_of,
+    Append, Counters, FolderError, Id, LAYOUT, SpoolError, database::LAYOUT_BEFORE, folder, lane_range, log::Gate,
+    place::spool_folder, read_counters, row_id, seq_of,
 };
 use crate::{
-    delivery::Lane,
+    delivery::{Lane, pending::Seq, submission::Sending},
     event::{EventId, Headers, Record},
 };
 
@@ -33,19 +36,32 @@ pub struct Stored {
     pub event: Option<(i64, EventId)>,
 }
 
+impl Stored {
+    /// In the form of one on its way. `account`: index into `Settings::accounts`, `None` where it is not configured any more.
+    pub(super) fn append(self, lane: Lane, account: Option<usize>) -> Append {
+        let Self { seq, record, received_at_ms, event, .. } = self;
+        let id = account.zip(event).map(|(account, (event_time, event_id))| Id { account, event_time, event_id });
+        let sending = Sending { record, account, received_at_ms, id, signature: None };
+        Append { lane, seq: Seq(seq), sending: Arc::new(sending) }
+    }
+}
+
+/// Records of one page.
+const PAGE_RECORDS: usize = 512;
+/// Bytes of their values: what a commit writes of them must fit in the reserve of a full disk.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// Pending records in order.
 #[derive(Debug, Default)]
-pub struct Page {
+pub(super) struct Page {
     /// The records.
-    pub records: Vec<Stored>,
-    /// The seq of the last row read, 0 when there was none; a row that does not read is passed over.
-    pub last: u64,
-    /// No further row stands behind them.
-    pub complete: bool,
+    pub(super) records: Vec<Stored>,
+    /// The seq up to which was looked: that of the last row, or the one that was asked for where no further row stands behind.
+    pub(super) upto: u64,
     /// Places that do not read and were passed over: a record each, or as many as stood in a page of the database.
-    pub damaged: u64,
+    pub(super) damaged: u64,
     /// Those of them that are rows, by their seq.
-    pub unreadable: Vec<u64>,
+    pub(super) unreadable: Vec<u64>,
 }
 
 /// What a lane holds.
@@ -114,54 +130,42 @@ impl Reader {
     /// # Errors
     /// When the database does not read.
     pub fn counters(&self) -> Result<Counters, SpoolError> {
-        read_counters_of(&self.connection, self.layout)
+        read_counters(&self.connection, self.layout)
     }
 
-    /// Up to `limit` pending records of a lane with `after < seq <= upto`, in order, stopping when their values have reached
-    /// `max_bytes`. What does not read is passed over: one damaged record must not stop those behind it.
-    ///
-    /// # Errors
-    /// When the database does not read.
-    pub fn pending(
-        &self,
-        lane: Lane,
-        after: u64,
-        upto: u64,
-        limit: usize,
-        max_bytes: usize,
-    ) -> Result<Page, SpoolError> {
+    /// A page of the pending records of a lane with `after < seq <= upto`, in order. What does not read is passed over: one
+    /// damaged record must not stop those behind it.
+    pub(super) fn pending(&self, lane: Lane, after: u64, upto: u64) -> Result<Page, SpoolError> {
         let _log_stays = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let high = lane_range(lane).1;
-        let upto = i64::try_from(upto).ok().filter(|upto| *upto <= seq_of(high).cast_signed());
-        let upto = upto.map_or(high, |upto| row_id(lane, upto.cast_unsigned()));
-        let mut after = row_id(lane, after);
-        let mut page = Page::default();
-        let mut room = Room { records: limit, bytes: max_bytes };
-        while let Err(error) = self.read_into(&mut page, &mut after, upto, &mut room) {
-            if !error.is_damage() {
-                return Err(error);
+        let last = row_id(lane, upto.min(seq_of(lane_range(lane).1)));
+        let mut page = Page { upto: after, ..Page::default() };
+        let (mut after, mut bytes) = (row_id(lane, after), 0);
+        let complete = loop {
+            match self.read_into(&mut page, &mut bytes, &mut after, last) {
+                Ok(complete) => break complete,
+                Err(error) if error.is_damage() => {
+                    page.damaged += 1;
+                    tracing::error!(%error, after = seq_of(after), "pending records do not read and are passed over");
+                    let Some(next) = self.first_readable(after, last) else { break true };
+                    after = next - 1;
+                }
+                Err(error) => return Err(error),
             }
-            page.damaged += 1;
-            tracing::error!(%error, after = seq_of(after), "pending records do not read and are passed over");
-            let Some(next) = self.first_readable(after, upto) else {
-                page.complete = true;
-                break;
-            };
-            after = next - 1;
+        };
+        if complete {
+            page.upto = upto;
         }
         Ok(page)
     }
 
-    /// Reads on behind `after` until the page is full, or the range or what reads of it ends.
-    fn read_into(&self, page: &mut Page, after: &mut i64, upto: i64, room: &mut Room) -> Result<(), SpoolError> {
+    /// Reads on behind `after` until the page, which holds so many bytes, is full, or what reads of the range ends. Whether no
+    /// further row stands in the range.
+    fn read_into(&self, page: &mut Page, bytes: &mut usize, after: &mut i64, last: i64) -> Result<bool, SpoolError> {
         let mut statement = self.connection.prepare_cached(&self.pending_rows("ORDER BY id"))?;
         let start = *after;
-        let mut rows = statement.query([start, upto])?;
-        while room.records > 0 && room.bytes > 0 {
-            let Some(row) = rows.next()? else {
-                page.complete = true;
-                break;
-            };
+        let mut rows = statement.query([start, last])?;
+        while page.records.len() < PAGE_RECORDS && *bytes < PAGE_BYTES {
+            let Some(row) = rows.next()? else { return Ok(true) };
             let id = row.get(0)?;
             // In a damaged tree: what was read before is not read again, and what stands behind a wrong id is.
             if id <= *after && (id <= start || page.records.iter().any(|read| read.seq == seq_of(id))) {
@@ -170,11 +174,10 @@ impl Reader {
                 continue;
             }
             *after = id.max(*after);
-            page.last = seq_of(id);
+            page.upto = seq_of(id);
             match stored(row) {
                 Ok(stored) => {
-                    room.records -= 1;
-                    room.bytes = room.bytes.saturating_sub(stored.record.value.len());
+                    *bytes += stored.record.value.len();
                     page.records.push(stored);
                 }
                 // It stays, and `cardhook spool verify` shows it.
@@ -185,7 +188,7 @@ impl Reader {
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn pending_rows(&self, order: &str) -> String {
@@ -259,12 +262,6 @@ impl Reader {
         }
         Ok(lanes)
     }
-}
-
-/// What a page may still take.
-struct Room {
-    records: usize,
-    bytes: usize,
 }
 
 pub(super) fn stored(row: &Row<'_>) -> Result<Stored, SpoolError> {

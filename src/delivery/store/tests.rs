@@ -1,11 +1,15 @@
-//! The spool alone: what a transaction keeps, what it refuses, what it forgets.
+//! The spool alone: what a transaction keeps and what it refuses.
 
 mod damaged;
+mod remembered;
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
-use super::{buckets::Table, *};
-use crate::event::{EventId, Headers, Record};
+use super::*;
+use crate::{
+    delivery::submission::Sending,
+    event::{EventId, Headers, Record},
+};
 
 /// 2023-11-14T22:13:20Z
 const NOON: i64 = 1_700_000_000;
@@ -19,9 +23,14 @@ pub(super) fn record(value: &str) -> Record {
     }
 }
 
-pub(super) fn row(record: &Record, seq: u64, id: Id) -> Row<'_> {
-    let received_at_ms = second_of_seq(seq) * 1000;
-    Row { lane: Lane::Events, seq, account: Some(id.account), received_at_ms, record, id: Some(id) }
+fn of(record: &Record, seq: u64, id: Id) -> Append {
+    let (record, account, received_at_ms) = (record.clone(), Some(id.account), second_of_seq(seq) * 1000);
+    let sending = Sending { record, account, received_at_ms, id: Some(id), signature: None };
+    Append { lane: Lane::Events, seq: Seq(seq), sending: Arc::new(sending) }
+}
+
+pub(super) fn removal(lane: Lane, seq: u64, record: &Record) -> Removal {
+    Removal { lane, seq: Seq(seq), bytes: size_of(record) }
 }
 
 pub(super) fn event(value: &str) -> EventId {
@@ -64,7 +73,7 @@ fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appende
         Some(Known { lane: Some(_), seq }) => Appended::Pending(seq.0),
         Some(Known { lane: None, .. }) => Appended::Delivered,
         None => {
-            batch.append(&row(&record, seq, id)).unwrap();
+            batch.append(&of(&record, seq, id)).unwrap();
             batch.set_last_seq(seq);
             Appended::New(seq)
         }
@@ -74,7 +83,17 @@ fn append_id(spool: &mut Spool, value: &str, id: Id, received_s: i64) -> Appende
 }
 
 pub(super) fn pending(folder: &tempfile::TempDir) -> Vec<Stored> {
-    Reader::open(folder.path()).unwrap().pending(Lane::Events, 0, u64::MAX, 1000, usize::MAX).unwrap().records
+    pending_of(folder, Lane::Events)
+}
+
+fn pending_of(folder: &tempfile::TempDir, lane: Lane) -> Vec<Stored> {
+    let mut records = Vec::new();
+    let read = each_page(&Reader::open(folder.path()).unwrap(), lane, |page| {
+        records.extend_from_slice(page);
+        Ok::<_, SpoolError>(())
+    });
+    read.unwrap();
+    records
 }
 
 #[test]
@@ -83,7 +102,7 @@ fn a_record_comes_back_as_it_went_in() {
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
     let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
-    batch.append(&row(&plain, 1, id("x"))).unwrap();
+    batch.append(&of(&plain, 1, id("x"))).unwrap();
     batch.commit().unwrap();
     let stored = &pending(&folder)[0];
     assert_eq!((&stored.record, stored.event), (&plain, Some((NOON, event("x")))));
@@ -95,7 +114,7 @@ fn what_is_not_committed_was_never_there() {
     let mut spool = open(&folder);
     let lost = record("lost");
     let mut batch = spool.batch().unwrap();
-    batch.append(&row(&lost, 1, id("lost"))).unwrap();
+    batch.append(&of(&lost, 1, id("lost"))).unwrap();
     assert!(batch.known(&id("lost")).unwrap().is_some());
     drop(batch);
     assert_eq!(spool.counters(), Counters::default());
@@ -110,7 +129,7 @@ fn an_id_is_known_per_account_while_pending_and_after() {
     assert_eq!(append(&mut spool, "a"), Appended::Pending(seq));
     assert!(matches!(append_id(&mut spool, "a", Id { account: 1, ..id("a") }, NOON), Appended::New(_)));
     let mut batch = spool.batch().unwrap();
-    batch.remove(Lane::Events, &mut [(seq, size_of(&record("a")))]).unwrap();
+    batch.remove(&mut [removal(Lane::Events, seq, &record("a"))]).unwrap();
     batch.commit().unwrap();
     drop(spool);
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered, "after a restart too");
@@ -131,7 +150,7 @@ fn the_counters_follow_every_change() {
     assert_eq!((spool.counters().records, spool.counters().bytes), (4, 4 * one));
     let mut batch = spool.batch().unwrap();
     // Neighbours and a lone one, out of order.
-    batch.remove(Lane::Events, &mut [(seqs[3], one), (seqs[0], one), (seqs[1], one)]).unwrap();
+    batch.remove(&mut [3, 0, 1].map(|number: usize| removal(Lane::Events, seqs[number], &record("a")))).unwrap();
     batch.commit().unwrap();
     assert_eq!((spool.counters().records, spool.counters().bytes, spool.counters().remembered), (1, one, 4));
     assert_eq!(pending(&folder).iter().map(|stored| stored.seq).collect::<Vec<_>>(), [seqs[2]]);
@@ -140,87 +159,19 @@ fn the_counters_follow_every_change() {
 }
 
 #[test]
-fn an_id_is_forgotten_only_when_event_time_and_receipt_are_both_old() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    let day = 86_400;
-    append_at(&mut spool, "old", NOON - 3 * day - 1, NOON - 3 * day);
-    append_at(&mut spool, "late", NOON - 3 * day, NOON);
-    append_at(&mut spool, "quarantined", 0, NOON);
-    append_at(&mut spool, "new", NOON, NOON);
-    let mut batch = spool.batch().unwrap();
-    let mut position = Some(i64::MIN);
-    while let Some(after) = position {
-        position = batch.forget(after, NOON - 2 * day, 1).unwrap();
-    }
-    batch.commit().unwrap();
-    assert_eq!((spool.counters().remembered, spool.counters().quarantined), (2, 1));
-    assert!(matches!(append_at(&mut spool, "old", NOON - 3 * day - 1, NOON), Appended::New(_)));
-    for (value, event_time) in [("late", NOON - 3 * day), ("quarantined", 0), ("new", NOON)] {
-        assert!(matches!(append_at(&mut spool, value, event_time, NOON), Appended::Pending(_)), "{value}");
-    }
-}
-
-#[test]
-fn above_the_bound_the_oldest_ids_are_forgotten_and_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    for (number, value) in (0..10).zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
-        append_at(&mut spool, value, NOON + number, NOON);
-    }
-    let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_early(7 * ids::BYTES_PER_ID, 1000).unwrap(), 3);
-    batch.commit().unwrap();
-    assert!(matches!(append_at(&mut spool, "c", NOON + 2, NOON), Appended::New(_)));
-    assert!(matches!(append_at(&mut spool, "d", NOON + 3, NOON), Appended::Pending(_)));
-}
-
-#[test]
-fn an_id_is_found_among_thousands_of_its_second_and_each_row_of_them_is_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    let names: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
-    for commit in names.chunks(700) {
-        let mut batch = spool.batch().unwrap();
-        for name in commit {
-            batch.remember(&id(name), seq_of_second(NOON)).unwrap();
-            batch.remember(&Id { account: 1, event_time: NOON - 1, ..id(name) }, seq_of_second(NOON)).unwrap();
-        }
-        batch.commit().unwrap();
-    }
-    let delivered = Some(Known { lane: None, seq: Seq(seq_of_second(NOON)) });
-    for name in &names {
-        assert_eq!(spool.known(&id(name)).unwrap(), delivered, "{name}");
-    }
-    assert_eq!(spool.known(&Id { account: 1, ..id("7") }).unwrap(), None, "another account's, another second's");
-    assert_eq!(spool.newest(NOON - 1, 3001).unwrap().1.len(), 3000);
-    let rows = "SELECT count(*) FROM remembered";
-    let rows: i64 = spool.connection.query_row(rows, [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 2 * 63, "48 a row");
-    let mut batch = spool.batch().unwrap();
-    let mut position = Some(i64::MIN);
-    while let Some(after) = position {
-        position = batch.forget(after, NOON + 1, 100).unwrap();
-    }
-    batch.commit().unwrap();
-    assert_eq!((spool.counters().remembered, spool.known(&id("7")).unwrap()), (0, None));
-}
-
-#[test]
 fn a_parked_record_is_kept_and_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let refused = record("refused");
     let mut batch = spool.batch().unwrap();
-    batch.append(&Row { lane: Lane::Dlq, ..row(&refused, 7, id("refused")) }).unwrap();
-    batch.remove(Lane::Dlq, &mut [(7, size_of(&refused))]).unwrap();
-    batch.append(&Row { lane: Lane::Parked, ..row(&refused, 7, id("refused")) }).unwrap();
+    batch.append(&Append { lane: Lane::Dlq, ..of(&refused, 7, id("refused")) }).unwrap();
+    batch.remove(&mut [removal(Lane::Dlq, 7, &refused)]).unwrap();
+    batch.append(&Append { lane: Lane::Parked, ..of(&refused, 7, id("refused")) }).unwrap();
     batch.commit().unwrap();
     let known = spool.known(&id("refused")).unwrap();
     assert_eq!(known, Some(Known { lane: Some(Lane::Parked), seq: Seq(7) }));
-    let reader = Reader::open(folder.path()).unwrap();
-    assert!(reader.pending(Lane::Dlq, 0, u64::MAX, 10, usize::MAX).unwrap().records.is_empty());
-    assert_eq!(reader.pending(Lane::Parked, 0, u64::MAX, 10, usize::MAX).unwrap().records[0].record, refused);
+    assert!(pending_of(&folder, Lane::Dlq).is_empty());
+    assert_eq!(pending_of(&folder, Lane::Parked)[0].record, refused);
     assert_eq!((spool.counters().parked, spool.counters().records, spool.counters().remembered), (1, 1, 2));
 }
 
@@ -232,7 +183,7 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     spool.connection.execute_batch("PRAGMA max_page_count = 12").unwrap();
     let big = record(&"x".repeat(100_000));
     let mut batch = spool.batch().unwrap();
-    let error = batch.append(&row(&big, 99, id("big"))).unwrap_err();
+    let error = batch.append(&of(&big, 99, id("big"))).unwrap_err();
     assert!(error.is_full(), "{error}");
     drop(batch);
     assert_eq!(pending(&folder).len(), 1);
@@ -284,106 +235,4 @@ fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
     .unwrap();
     assert_eq!((written, pending(&folder).len()), (2, 0));
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
-}
-
-fn bind(spool: &mut Spool, account: usize, signature: u8, value: &str, received_s: i64) -> bool {
-    let mut batch = spool.batch().unwrap();
-    let fresh = batch.bind(account, &[signature; 20], event(value), received_s).unwrap();
-    batch.commit().unwrap();
-    fresh
-}
-
-#[test]
-fn a_signature_is_bound_to_its_first_event_per_account_whatever_the_bucket() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    assert!(bind(&mut spool, 0, 1, "a", 2000));
-    for received_s in [1000, 2000, 300_000] {
-        assert!(bind(&mut spool, 0, 1, "a", received_s), "{received_s}");
-        assert!(!bind(&mut spool, 0, 1, "b", received_s), "{received_s}");
-        assert!(bind(&mut spool, 0, 2, "b", received_s), "{received_s}");
-    }
-    assert!(bind(&mut spool, 1, 1, "b", 2000), "another account's");
-    drop(spool);
-    let mut spool = open(&folder);
-    assert_eq!(spool.counters().bound, 3);
-    assert!(spool.is_bound_to_another(0, &[1; 20], event("b")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[1; 20], event("a")).unwrap());
-    assert!(!spool.is_bound_to_another(0, &[3; 20], event("a")).unwrap());
-    assert!(!bind(&mut spool, 0, 1, "b", 4000), "after a restart too");
-}
-
-#[test]
-fn a_binding_that_is_not_committed_was_never_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    let mut batch = spool.batch().unwrap();
-    assert!(batch.bind(0, &[1; 20], event("lost"), 1000).unwrap());
-    assert!(!batch.bind(0, &[1; 20], event("other"), 1000).unwrap(), "known within the batch");
-    drop(batch);
-    assert!(bind(&mut spool, 0, 1, "other", 1000));
-    assert_eq!(spool.counters().bound, 1);
-}
-
-#[test]
-fn bindings_are_forgotten_bucket_by_bucket_a_few_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    spool.set_bucket_seconds(1000);
-    for (signature, received_s) in [(1, 0), (2, 500), (3, 999), (4, 1000)] {
-        assert!(bind(&mut spool, 0, signature, "a", received_s));
-    }
-    let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_buckets(Table::Bound, 1000, 10).unwrap(), 0, "its last one may be as young as its end");
-    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 2);
-    assert_eq!(batch.forget_buckets(Table::Bound, 1001, 2).unwrap(), 1);
-    assert_eq!(batch.forget_early(1, 10).unwrap(), 1, "above the bound before their time");
-    batch.commit().unwrap();
-    assert_eq!(spool.counters().bound, 0);
-    assert!(bind(&mut spool, 0, 4, "b", 2000));
-}
-
-#[test]
-fn a_quarantined_push_is_known_whatever_its_receipt_and_forgotten_by_it_without_a_look_at_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    let quarantined = |value| Id { event_time: 0, ..id(value) };
-    for (value, received_s) in [("old", NOON - 200_000), ("young", NOON)] {
-        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s), Appended::New(_)));
-        assert!(matches!(append_id(&mut spool, value, quarantined(value), received_s + 30_000), Appended::Pending(_)));
-    }
-    let counters = spool.counters();
-    assert_eq!((counters.remembered, counters.quarantined), (0, 2), "a pass over the ids meets none of them");
-    let mut batch = spool.batch().unwrap();
-    assert_eq!(batch.forget_buckets(Table::Quarantined, NOON - 172_800, 1000).unwrap(), 1);
-    batch.commit().unwrap();
-    assert_eq!(spool.known(&quarantined("old")).unwrap(), None);
-    assert!(spool.known(&quarantined("young")).unwrap().is_some());
-    let memory = Memory::open(folder.path()).unwrap();
-    assert!(memory.knows("shop", 0, event("young")).unwrap() && !memory.knows("shop", 0, event("old")).unwrap());
-}
-
-#[test]
-fn an_event_whose_pending_record_does_not_read_is_not_known() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    append(&mut spool, "damaged");
-    spool.connection.execute("UPDATE pending SET headers = x'ff'", []).unwrap();
-    assert_eq!(spool.known(&id("damaged")).unwrap(), None);
-    assert!(matches!(append(&mut spool, "damaged"), Appended::New(_)), "the re-delivery is the only copy");
-    assert!(matches!(append(&mut spool, "damaged"), Appended::Pending(_)));
-    assert_eq!(spool.counters().remembered, 2, "at its later place");
-}
-
-#[test]
-fn the_newest_event_second_is_not_one_ahead_of_the_clock() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = open(&folder);
-    assert_eq!(spool.newest(NOON, 10).unwrap(), (i64::MIN, Vec::new()));
-    append_at(&mut spool, "now", NOON, NOON);
-    let Appended::New(seq) = append_at(&mut spool, "later", NOON + 1000, NOON) else { panic!("new") };
-    let later = Id { event_time: NOON + 1000, ..id("later") };
-    let pending = Known { lane: Some(Lane::Events), seq: Seq(seq) };
-    assert_eq!(spool.newest(NOON, 10).unwrap(), (NOON, vec![(later, pending)]));
-    assert_eq!(spool.newest(NOON, 1).unwrap(), (NOON + 1000, Vec::new()), "more than a start reads");
 }

@@ -3,11 +3,11 @@
 //! Layout 4 had a row for each remembered id, and the youngest ones in a table `recent`, a row for each commit; a pending record
 //! did not say which event it is.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{
     SpoolError,
-    database::LAYOUT,
+    database::{LAYOUT, QUARANTINED, all_there},
     ids::{self, Entry},
 };
 use crate::event::EventId;
@@ -18,9 +18,6 @@ const ID_BYTES: usize = 8 + 16 + 8 + 8;
 /// Ids copied at once, and those of the same second with them.
 const IDS_AT_ONCE: usize = 10_000;
 
-/// Where an id stood among the remembered ones, and the seq that came with it.
-pub(super) type Recent = (i64, [u8; 16], i64, i64);
-
 pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     // Nothing is appended to a log that another process wrote (`log`).
     let whole: bool =
@@ -28,27 +25,21 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), SpoolError> {
     if !whole {
         return Err(SpoolError::LogInUse);
     }
-    let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('account', 'pending', 'remembered', 'recent', 'bound', 'counters')";
-    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? != 6 {
-        return Err(SpoolError::Incomplete { what: "a table is missing" });
-    }
+    all_there(connection, &["account", "pending", "remembered", "recent", "bound", "counters"])?;
     let mut recent = recent_ids(connection)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch("ALTER TABLE remembered RENAME TO remembered_before")?;
     transaction.execute_batch(ids::TABLE)?;
     copy_ids(&transaction)?;
-    write(&transaction, &mut recent)?;
+    ids::write(&transaction, &mut recent)?;
     transaction.execute_batch(
         "DROP TABLE remembered_before;
          DROP TABLE recent;
          ALTER TABLE pending ADD COLUMN event_time INTEGER;
          ALTER TABLE pending ADD COLUMN event_id BLOB;
-         ALTER TABLE counters ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
-         CREATE TABLE quarantined (
-           bucket INTEGER NOT NULL, event_id BLOB NOT NULL, account INTEGER NOT NULL, seq INTEGER NOT NULL,
-           PRIMARY KEY (bucket, event_id, account)) WITHOUT ROWID;",
+         ALTER TABLE counters ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;",
     )?;
+    transaction.execute_batch(QUARANTINED)?;
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
     Ok(())
@@ -59,25 +50,31 @@ fn copy_ids(connection: &Connection) -> Result<(), SpoolError> {
     let mut rows =
         connection.prepare("SELECT event_time, event_id, account, seq FROM remembered_before ORDER BY event_time")?;
     let mut rows = rows.query([])?;
-    let mut ids: Vec<Recent> = Vec::new();
+    let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
-        let id: Recent = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        if ids.len() >= IDS_AT_ONCE && ids.last().is_some_and(|(second, ..)| *second != id.0) {
-            write(connection, &mut ids)?;
+        let (second, id) = (row.get(0)?, EventId::from_bytes(row.get(1)?));
+        if ids.len() >= IDS_AT_ONCE && ids.last().is_some_and(|(last, _)| *last != second) {
+            ids::write(connection, &mut ids)?;
+            ids.clear();
         }
-        ids.push(id);
+        ids.push((second, Entry { id, account: row.get(2)?, seq: row.get::<_, i64>(3)?.cast_unsigned() }));
     }
-    write(connection, &mut ids)
+    ids::write(connection, &mut ids)
 }
 
-fn write(connection: &Connection, ids: &mut Vec<Recent>) -> Result<(), SpoolError> {
-    let entry = |(event_time, id, account, seq): Recent| {
-        (event_time, Entry { id: EventId::from_bytes(id), account, seq: seq.cast_unsigned() })
-    };
-    ids::write(connection, &mut ids.drain(..).map(entry).collect::<Vec<_>>())
+/// Whether an event is remembered in that layout.
+pub(super) fn knew(connection: &Connection, account: i64, event_time: i64, id: EventId) -> Result<bool, SpoolError> {
+    let (time, number) = (event_time.to_le_bytes(), account.to_le_bytes());
+    // As it stands among the youngest ones, but for its seq.
+    let youngest = [time.as_slice(), id.as_bytes(), number.as_slice()].concat();
+    let ask = "SELECT EXISTS (SELECT 1 FROM remembered WHERE event_time = ? AND event_id = ? AND account = ?)
+               OR EXISTS (SELECT 1 FROM recent WHERE instr(ids, ?))";
+    let mut ask = connection.prepare_cached(ask)?;
+    Ok(ask.query_row(params![event_time, id.as_bytes(), account, youngest], |row| row.get(0))?)
 }
 
-pub(super) fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolError> {
+/// The youngest ones, each with its event second.
+fn recent_ids(connection: &Connection) -> Result<Vec<(i64, Entry)>, SpoolError> {
     let unreadable = || SpoolError::Incomplete { what: "an id does not read" };
     let mut commits = connection.prepare("SELECT ids FROM recent")?;
     let mut commits = commits.query([])?;
@@ -90,12 +87,13 @@ pub(super) fn recent_ids(connection: &Connection) -> Result<Vec<Recent>, SpoolEr
     Ok(ids)
 }
 
-fn decode(bytes: &[u8]) -> Option<Recent> {
-    let (event_time, rest) = bytes.split_first_chunk()?;
+fn decode(bytes: &[u8]) -> Option<(i64, Entry)> {
+    let (second, rest) = bytes.split_first_chunk()?;
     let (id, rest) = rest.split_first_chunk()?;
     let (account, seq) = rest.split_first_chunk()?;
-    let seq = i64::from_le_bytes(seq.try_into().ok()?);
-    Some((i64::from_le_bytes(*event_time), *id, i64::from_le_bytes(*account), seq))
+    let seq = u64::from_le_bytes(seq.try_into().ok()?);
+    let entry = Entry { id: EventId::from_bytes(*id), account: i64::from_le_bytes(*account), seq };
+    Some((i64::from_le_bytes(*second), entry))
 }
 
 #[cfg(test)]
@@ -116,17 +114,17 @@ mod tests {
         database
     }
 
-    fn knows_all(folder: &Path, ids: &[Recent]) -> bool {
+    fn knows_all(folder: &Path, ids: &[(i64, Entry)]) -> bool {
         let account: String = Connection::open(folder.join("spool.db"))
             .unwrap()
-            .query_row("SELECT name FROM account WHERE id = ?", [ids[0].2], |row| row.get(0))
+            .query_row("SELECT name FROM account WHERE id = ?", [ids[0].1.account], |row| row.get(0))
             .unwrap();
         let memory = Memory::open(folder).unwrap();
-        ids.iter().all(|(event_time, id, _, _)| memory.knows(&account, *event_time, EventId::from_bytes(*id)).unwrap())
+        ids.iter().all(|(event_time, entry)| memory.knows(&account, *event_time, entry.id).unwrap())
     }
 
     fn pending(folder: &Path) -> Vec<Vec<u8>> {
-        let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX, 100, usize::MAX).unwrap();
+        let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX).unwrap();
         page.records.into_iter().map(|stored| stored.record.value).collect()
     }
 
@@ -144,6 +142,19 @@ mod tests {
         assert_eq!(after, before);
         assert!(knows_all(folder.path(), &ids));
         assert!(Verified::of(&Reader::open(folder.path()).unwrap()).unwrap().is_whole());
+    }
+
+    #[test]
+    fn an_old_spool_is_asked_for_quarantined_pushes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Connection::open(old_spool(folder.path())).unwrap();
+        let quarantined = EventId::of_quarantined("shop", b"not xml");
+        let insert = "INSERT INTO remembered (event_time, event_id, account, seq) VALUES (0, ?, (SELECT min(id) FROM account), 1)";
+        database.execute(insert, [quarantined.as_bytes()]).unwrap();
+        let account: String = database.query_row("SELECT name FROM account ORDER BY id", [], |row| row.get(0)).unwrap();
+        let memory = Memory::open(folder.path()).unwrap();
+        assert!(memory.knows(&account, 0, quarantined).unwrap());
+        assert!(!memory.knows(&account, 0, EventId::of_quarantined("shop", b"another")).unwrap());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The store's thread: the only one that writes the spool. It is handed one commit at a time, and reports what became of it.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
@@ -10,18 +10,13 @@ use super::{
     commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
     forgetter::Forgetter,
     full_disk,
-    handle::{Job, Report, Reports, Status},
+    handle::{Report, Reports, Status},
     size_of,
 };
-use crate::{
-    delivery::{Lane, pending::Seq},
-    metrics::Metrics,
-};
+use crate::metrics::Metrics;
 
 /// How often the age of the oldest pending record is read.
 const LOOK: Duration = Duration::from_secs(1);
-
-const UNMOVED_LOG: &str = "the spool's log cannot be moved into its database; it grows, and is tried again";
 
 /// The thread's state: it owns the spool.
 pub(super) struct Worker {
@@ -48,20 +43,12 @@ impl Worker {
         worker
     }
 
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        loop {
-            match jobs.recv_timeout(LOOK) {
-                Ok(Job::Commit(commit)) => self.commit(commit),
-                Ok(Job::Close(closed)) => {
-                    self.spool.tidy();
-                    drop(self);
-                    let _ = closed.send(());
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.spool.tidy(),
-            }
+    /// Until there is no handle any more; then the log is moved into the database, and that is closed.
+    pub(super) fn run(mut self, commits: &Receiver<Commit>) {
+        while let Ok(commit) = commits.recv() {
+            self.commit(commit);
         }
+        self.spool.tidy();
     }
 
     fn commit(&mut self, mut commit: Commit) {
@@ -72,7 +59,7 @@ impl Worker {
         let mut transacted = self.transact(&commit);
         if transacted.as_ref().is_err_and(SpoolError::is_full) && full_disk::make_room(&mut self.spool) {
             transacted = self.transact(&commit);
-            full_disk::close_room(&mut self.spool);
+            self.spool.tidy();
         }
         match transacted {
             Ok(transacted) => {
@@ -85,14 +72,15 @@ impl Worker {
                 // After the report: the answers need not wait for it.
                 if let Err(error) = self.spool.move_log_when_due() {
                     self.count(&error);
-                    tracing::error!(%error, "{UNMOVED_LOG}");
+                    tracing::error!(%error, "the spool's log cannot be moved into its database; it grows, and is tried again");
                 }
             }
             Err(error) => {
                 self.failed(&error);
                 let undecided = std::mem::take(&mut commit.undecided);
                 let decided = undecided.into_iter().map(|undecided| self.decide_by_reading(undecided)).collect();
-                self.remove_alone(&mut commit);
+                // Removal without the appends that failed; what cannot be removed now is left in the commit.
+                let _ = full_disk::remove(&mut self.spool, &mut commit.remove);
                 self.look_around();
                 (self.reports)(Report::Failed { commit, decided, status: self.status });
             }
@@ -105,14 +93,12 @@ impl Worker {
         batch.set_last_seq(commit.last_seq);
         // A spool that was full stays so until the first removal.
         done.spool_full &= commit.remove.is_empty();
-        for (lane, mut gone) in by_lane(&commit.remove) {
-            batch.remove(lane, &mut gone)?;
-        }
+        batch.remove(&mut commit.remove.clone())?;
         for Moved { from, to } in &commit.moved {
             if let Some(from) = from {
-                batch.remove(from.lane, &mut [(from.seq.0, from.bytes)])?;
+                batch.remove(&mut [*from])?;
             }
-            batch.append(&to.row())?;
+            batch.append(to)?;
         }
         let max_bytes = self.max_bytes;
         // What comes after a refused record must not overtake it.
@@ -124,26 +110,21 @@ impl Worker {
             if is_full(batch.bytes(), append) {
                 break;
             }
-            batch.append(&append.row())?;
+            batch.append(append)?;
             done.stored += 1;
         }
-        for Undecided { append, nonce, nonce_only } in &commit.undecided {
-            let fits = match nonce {
-                Some(used) => batch.bind(used.account, &used.signature, used.event_id, used.received_s)?,
-                None => true,
+        for undecided in &commit.undecided {
+            let append = &undecided.append;
+            let reused = match &undecided.nonce {
+                Some(used) => !batch.bind(used)?,
+                None => false,
             };
-            let id = append.sending.id;
-            let known = match id {
-                Some(id) if fits && !nonce_only => batch.known(&id)?,
-                Some(_) | None => None,
-            };
-            done.decisions.push(match known {
-                _ if !fits => Decision::NonceReused,
-                _ if *nonce_only => Decision::NonceFits,
-                Some(known) => Decision::Duplicate(known),
+            let known = append.sending.id.map_or(Ok(None), |id| batch.known(&id))?;
+            done.decisions.push(match undecided.decided(reused, known) {
+                Some(decision) => decision,
                 None if is_full(batch.bytes(), append) => Decision::NotStored,
                 None => {
-                    batch.append(&append.row())?;
+                    batch.append(append)?;
                     Decision::Stored(Committed::of(append))
                 }
             });
@@ -152,11 +133,10 @@ impl Worker {
             batch.remember(id, seq.0)?;
         }
         for used in &commit.nonces {
-            batch.bind(used.account, &used.signature, used.event_id, used.received_s)?;
+            batch.bind(used)?;
         }
-        for (lane, mut gone) in by_lane(&commit.replaced.iter().map(|(removal, _)| *removal).collect::<Vec<_>>()) {
-            batch.remove(lane, &mut gone)?;
-        }
+        let mut replaced: Vec<Removal> = commit.replaced.iter().map(|(removal, _)| *removal).collect();
+        batch.remove(&mut replaced)?;
         done.forgotten_early = self.forgetter.forget(&mut batch)?;
         batch.commit()?;
         Ok(done)
@@ -164,35 +144,16 @@ impl Worker {
 
     /// Reading works on a full disk too. A spool that does not even read knows nothing.
     fn decide_by_reading(&self, undecided: Undecided) -> Decided {
-        let Undecided { append, nonce, nonce_only } = &undecided;
-        let reused = nonce.is_some_and(|used| {
-            self.spool.is_bound_to_another(used.account, &used.signature, used.event_id).unwrap_or(false)
-        });
-        let known = append.sending.id.and_then(|id| self.spool.known(&id).ok().flatten());
-        let decision = match known {
-            _ if reused => Decision::NonceReused,
-            _ if *nonce_only => Decision::NonceFits,
-            Some(known) => Decision::Duplicate(known),
-            None => Decision::NotStored,
-        };
+        let reused = undecided.nonce.is_some_and(|used| self.spool.is_bound_to_another(&used).unwrap_or(false));
+        let known = undecided.append.sending.id.and_then(|id| self.spool.known(&id).ok().flatten());
+        let decision = undecided.decided(reused, known).unwrap_or(Decision::NotStored);
         Decided { undecided, decision }
-    }
-
-    /// Removal without the appends that failed; what cannot be removed now is left in the commit.
-    fn remove_alone(&mut self, commit: &mut Commit) {
-        let mut removals = by_lane(&commit.remove);
-        // What is left in them was not removed.
-        let _ = full_disk::remove(&mut self.spool, &mut removals);
-        let left = removals
-            .into_iter()
-            .flat_map(|(lane, gone)| gone.into_iter().map(move |(seq, bytes)| Removal { lane, seq: Seq(seq), bytes }));
-        commit.remove = left.collect();
     }
 
     fn count(&self, error: &SpoolError) {
         self.metrics.spool_write_errors.inc();
         if error.is_damage() {
-            self.spool.mark_damaged();
+            self.spool.folder.mark_damaged();
         }
     }
 
@@ -255,12 +216,4 @@ impl Transacted {
         };
         Report::Committed { done, status }
     }
-}
-
-/// (seq, bytes) by lane.
-fn by_lane(removals: &[Removal]) -> Vec<(Lane, Vec<(u64, u64)>)> {
-    let of =
-        |lane| removals.iter().filter(move |gone| gone.lane == lane).map(|gone| (gone.seq.0, gone.bytes)).collect();
-    let lanes = Lane::ALL.into_iter().map(|lane| (lane, of(lane)));
-    lanes.filter(|(_, gone): &(Lane, Vec<_>)| !gone.is_empty()).collect()
 }

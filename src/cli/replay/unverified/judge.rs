@@ -48,11 +48,6 @@ impl<'a> Judge<'a> {
         Self { accounts, memory, seen: HashSet::new(), signatures: HashMap::new() }
     }
 
-    /// Takes in what the service has accepted since.
-    pub(super) fn refresh(&mut self) -> Result<(), SpoolError> {
-        self.memory.as_mut().map_or(Ok(()), Memory::refresh)
-    }
-
     pub(super) fn judge(&mut self, push: &Kept) -> Result<Judged, SpoolError> {
         let Some(account) = self.accounts.iter().find(|account| account.name == push.account) else {
             return Ok(Judged::Left("unknown_account"));

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::super::{
-    tests::{Appended, append, open, pending},
+    tests::{Appended, append, open, pending, removal},
     *,
 };
 
@@ -143,7 +143,7 @@ fn an_empty_database_beside_a_log_that_is_not_is_set_aside_with_it() {
 #[test]
 fn damage_that_a_run_met_is_set_aside_at_the_next_start_and_only_then() {
     let folder = filled();
-    open(&folder).mark_damaged();
+    open(&folder).folder.mark_damaged();
     for _ in 0..2 {
         let spool = open(&folder);
         assert_eq!((spool.counters().records, set_aside(&folder).len()), (RECORDS as u64, 1));
@@ -156,7 +156,8 @@ fn a_start_that_was_killed_while_it_took_over_is_made_good_by_the_next() {
     strike(&folder, 250);
     let taken = open(&folder).counters().records;
     let mut spool = open(&folder);
-    full_disk::remove(&mut spool, &mut [(Lane::Events, vec![(pending(&folder)[0].seq, 0)])]).unwrap();
+    let first = &pending(&folder)[0];
+    full_disk::remove(&mut spool, &mut vec![removal(Lane::Events, first.seq, &first.record)]).unwrap();
     fs::write(folder.path().join("take-over"), set_aside(&folder)[0].as_os_str().as_encoded_bytes()).unwrap();
     drop(spool);
     assert_eq!(open(&folder).counters().records, taken);

@@ -1,26 +1,15 @@
 //! What is wrong with a topic or with the rights on it, in words, and the cure.
 //!
-//! The one place for these words: the service's log, `cardhook check` and the commands that speak to Kafka say the same.
-//! Does not depend on how a fault was found.
+//! The one place for these words: the service's log, `cardhook check` and the commands that speak to Kafka say the same. Those
+//! that a failed record tells too are the delivery's. Does not depend on how a fault was found.
 
 use rdkafka::types::RDKafkaErrorCode;
 
-/// The user may write to no topic: what was found, and the cure.
-pub const NO_WRITE: (&str, &str) = ("no Write on any of the topics", "allow Describe and Write on them");
-
-pub(super) const ADVERTISES: &str = "the cluster advertises ";
-/// What to do about [`unreachable_address`].
-pub const ADVERTISED_CURE: &str = "correct the brokers' advertised.listeners, or this machine's name resolution";
-
-/// A broker is not reached where the cluster says that it is.
-#[must_use]
-pub fn unreachable_address(address: &str) -> String {
-    format!("{ADVERTISES}{address}, which cannot be reached from here")
-}
+use crate::delivery::{MISSING, NO_WRITE_ON_IT};
 
 /// Something that stops a topic's records, or puts them at risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TopicFault {
+pub(crate) enum TopicFault {
     /// There is none of that name.
     Missing,
     /// The user may not even ask for it.
@@ -71,7 +60,7 @@ pub enum TopicFault {
 impl TopicFault {
     /// Whether records do not arrive because of it; else they may be lost, or it is to be known.
     #[must_use]
-    pub fn stops_records(&self) -> bool {
+    pub(crate) fn stops_records(&self) -> bool {
         match self {
             Self::Missing
             | Self::Forbidden
@@ -92,11 +81,11 @@ impl TopicFault {
 
     /// What was found; the topic's name stands before it.
     #[must_use]
-    pub fn found(&self) -> String {
+    pub(crate) fn found(&self) -> String {
         match self {
-            Self::Missing => "does not exist".to_owned(),
+            Self::Missing => MISSING.0.to_owned(),
             Self::Forbidden => "is forbidden to this user".to_owned(),
-            Self::NoWrite => "no Write for this user".to_owned(),
+            Self::NoWrite => NO_WRITE_ON_IT.0.to_owned(),
             Self::NoRead => "no Read for this user".to_owned(),
             Self::Leaderless(without, of) => format!("{without} of {of} partitions have no leader"),
             Self::Unusable(code) => format!("cannot be used: {code}"),
@@ -126,10 +115,10 @@ impl TopicFault {
 
     /// What to do about it.
     #[must_use]
-    pub fn cure(&self) -> String {
+    pub(crate) fn cure(&self) -> String {
         match self {
-            Self::Missing => "`cardhook topics create` makes it".to_owned(),
-            Self::Forbidden | Self::NoWrite => "allow Describe and Write on it".to_owned(),
+            Self::Missing => MISSING.1.to_owned(),
+            Self::Forbidden | Self::NoWrite => NO_WRITE_ON_IT.1.to_owned(),
             Self::NoRead => "allow Describe and Read on it".to_owned(),
             Self::Leaderless(..) | Self::FewInSync { .. } => "start the missing brokers".to_owned(),
             Self::Unusable(_) => "look at the brokers' logs".to_owned(),
@@ -144,15 +133,4 @@ impl TopicFault {
             }
         }
     }
-}
-
-/// What a failed publish says by its reason: what was found, and the cure.
-pub(in crate::delivery) fn words(reason: &'static str) -> Option<(String, String)> {
-    let fault = match reason {
-        "unknown_topic" => TopicFault::Missing,
-        "topic_authorization_failed" => TopicFault::NoWrite,
-        "cluster_authorization_failed" => return Some((NO_WRITE.0.to_owned(), NO_WRITE.1.to_owned())),
-        _ => return None,
-    };
-    Some((fault.found(), fault.cure()))
 }
