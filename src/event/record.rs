@@ -36,7 +36,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-impl CardEvent {
+impl CardEvent<'_> {
     /// The Kafka record of contract §1.3.
     #[must_use]
     pub fn record(&self) -> Record {
@@ -45,7 +45,7 @@ impl CardEvent {
             Key::User => Some(common.openid.as_str()),
             Key::Card => self.fields.text("card_id"),
             Key::Order => self.fields.text("order_id"),
-            Key::Account => Some(common.account_id.as_str()),
+            Key::Account => Some(&*common.account_id),
         };
         let cloud_event = CloudEvent {
             id: common.event_id,
@@ -63,7 +63,7 @@ impl CardEvent {
     }
 }
 
-impl OtherMessage {
+impl OtherMessage<'_> {
     /// The Kafka record of contract §3.3: as a card event's; without `ce_time` when the message has no time that reads.
     #[must_use]
     pub fn record(&self) -> Record {
