@@ -28,7 +28,7 @@
 //!         Err(error) => return Err(error),
 //!     };
 //!     Ok(match event.fields() {
-//!         Fields::Received(card) if seen.insert(event.event_id()) => card.outer_str.clone(),
+//!         Fields::Received(card) if seen.insert(event.event_id()) => card.outer_str.as_deref().map(str::to_owned),
 //!         _ => None,
 //!     })
 //! }

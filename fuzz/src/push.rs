@@ -49,12 +49,12 @@ pub fn in_clear(xml: &[u8]) -> Result<Message<'_>, OpenError> {
 }
 
 /// Reads a message as the receiver does.
-pub fn received(message: &Message<'_>) -> Result<Event, EventError> {
+pub fn received<'m>(message: &'m Message<'_>) -> Result<Event<'m>, EventError> {
     read(message, Receipt { account: "shop", account_id: None, received_at_ms: RECEIVED_S * 1000 + 45 })
 }
 
 /// What is published.
-pub fn record(incoming: &Event) -> Record {
+pub fn record(incoming: &Event<'_>) -> Record {
     match incoming {
         Event::Card(event) => event.record(),
         Event::Other(message) => message.record(),

@@ -9,7 +9,7 @@ use super::{
     EventId, EventType, Fields,
     children::Extra,
     time::{UtcMillis, UtcSeconds},
-    value::OpenId,
+    value::{OpenId, Text},
 };
 
 /// What a record of the topics holds, and what a readable push is: a card event, or anything else that the account receives.
@@ -18,33 +18,33 @@ use super::{
     clippy::large_enum_variant,
     reason = "made once for a push and encoded at once; a box would cost every card event an allocation"
 )]
-pub enum Event {
+pub enum Event<'d> {
     /// A row of contract §1.1, `card.unknown` included.
-    Card(CardEvent),
+    Card(CardEvent<'d>),
     /// Text, subscribe, menu, …: contract §3.3.
-    Other(OtherMessage),
+    Other(OtherMessage<'d>),
 }
 
 /// A typed card event. Serialises as the flat JSON of contract §1.2, and reads back from it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Value")]
-pub struct CardEvent {
+pub struct CardEvent<'d> {
     #[serde(flatten)]
-    pub(super) common: Common,
+    pub(super) common: Common<'d>,
     #[serde(flatten)]
-    pub(super) fields: Fields,
-    pub(super) extra: Extra,
+    pub(super) fields: Fields<'d>,
+    pub(super) extra: Extra<'d>,
 }
 
 /// What every card event has.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(super) struct Common {
+pub(super) struct Common<'d> {
     /// The stable identity: the same for every delivery of this event.
     pub(super) event_id: EventId,
     /// The type.
     pub(super) event_type: EventType,
     /// WeChat's name of the event, as received.
-    pub(super) wechat_event: String,
+    pub(super) wechat_event: Text<'d>,
     /// When it happened at WeChat.
     pub(super) event_time: UtcSeconds,
     /// `event_time` in Unix milliseconds.
@@ -52,11 +52,11 @@ pub(super) struct Common {
     /// When it was received.
     pub(super) received_at: UtcMillis,
     /// The configured account's name.
-    pub(super) account: String,
+    pub(super) account: Text<'d>,
     /// The Official Account.
-    pub(super) account_id: String,
+    pub(super) account_id: Text<'d>,
     /// The user, or who else caused the event.
-    pub(super) openid: OpenId,
+    pub(super) openid: OpenId<'d>,
     /// Whether WeChat's signature covered the body.
     pub(super) body_authenticated: bool,
     /// Whether some text was not UTF-8 XML: U+FFFD stands for each character that could not be read.
@@ -67,13 +67,13 @@ pub(super) struct Common {
 
 /// A message or event that is none of the cards'. What a card event requires may be null here: it is published as it came.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OtherMessage {
+pub struct OtherMessage<'d> {
     /// The stable identity: the same for every delivery of this message.
     pub(super) event_id: EventId,
     /// The type.
     pub(super) event_type: OtherType,
     /// WeChat's name of the event, as received; null for a message.
-    pub(super) wechat_event: Option<String>,
+    pub(super) wechat_event: Option<Text<'d>>,
     /// When it happened at WeChat; null when `CreateTime` is absent or does not read.
     pub(super) event_time: Option<UtcSeconds>,
     /// `event_time` in Unix milliseconds.
@@ -81,11 +81,11 @@ pub struct OtherMessage {
     /// When it was received.
     pub(super) received_at: UtcMillis,
     /// The configured account's name.
-    pub(super) account: String,
+    pub(super) account: Text<'d>,
     /// The Official Account.
-    pub(super) account_id: Option<String>,
+    pub(super) account_id: Option<Text<'d>>,
     /// The user, or who else caused the message.
-    pub(super) openid: Option<OpenId>,
+    pub(super) openid: Option<OpenId<'d>>,
     /// Whether WeChat's signature covered the body.
     pub(super) body_authenticated: bool,
     /// Whether some text was not UTF-8 XML: U+FFFD stands for each character that could not be read.
@@ -93,9 +93,9 @@ pub struct OtherMessage {
     #[serde(default)]
     pub(super) text_repaired: bool,
     /// What kind of message: `text`, `event`, …; an open set.
-    pub(super) msg_type: Option<String>,
+    pub(super) msg_type: Option<Text<'d>>,
     /// What the envelope did not take, under WeChat's tags.
-    pub(super) extra: Extra,
+    pub(super) extra: Extra<'d>,
 }
 
 /// The one type of contract §3.3.
@@ -106,7 +106,7 @@ pub(super) enum OtherType {
     Other,
 }
 
-impl CardEvent {
+impl<'d> CardEvent<'d> {
     /// The stable identity, contract §1.4.
     #[must_use]
     pub fn event_id(&self) -> EventId {
@@ -157,7 +157,7 @@ impl CardEvent {
 
     /// The user, or who else caused the event.
     #[must_use]
-    pub fn openid(&self) -> &OpenId {
+    pub fn openid(&self) -> &OpenId<'d> {
         &self.common.openid
     }
 
@@ -169,18 +169,18 @@ impl CardEvent {
 
     /// The type's own fields.
     #[must_use]
-    pub fn fields(&self) -> &Fields {
+    pub fn fields(&self) -> &Fields<'d> {
         &self.fields
     }
 
     /// What no field took.
     #[must_use]
-    pub fn extra(&self) -> &Extra {
+    pub fn extra(&self) -> &Extra<'d> {
         &self.extra
     }
 }
 
-impl OtherMessage {
+impl OtherMessage<'_> {
     pub(super) const EVENT_TYPE: &'static str = "other";
 
     /// The stable identity, contract §1.4.
@@ -197,13 +197,13 @@ impl OtherMessage {
 }
 
 /// Not derived: among flattened structs serde would take the first type whose fields fit, and all do.
-impl TryFrom<serde_json::Value> for CardEvent {
+impl TryFrom<serde_json::Value> for CardEvent<'_> {
     type Error = serde_json::Error;
 
     fn try_from(json: serde_json::Value) -> Result<Self, Self::Error> {
         #[derive(Deserialize)]
-        struct Rest {
-            extra: Extra,
+        struct Rest<'d> {
+            extra: Extra<'d>,
         }
         let common = Common::deserialize(&json)?;
         let fields = Fields::from_json(common.event_type, &json)?;
@@ -213,14 +213,14 @@ impl TryFrom<serde_json::Value> for CardEvent {
 }
 
 /// Prints what is not personal.
-impl std::fmt::Debug for CardEvent {
+impl std::fmt::Debug for CardEvent<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CardEvent({} {} {:?})", self.event_type(), self.event_id(), self.extra)
     }
 }
 
 /// Prints what is not personal.
-impl std::fmt::Debug for OtherMessage {
+impl std::fmt::Debug for OtherMessage<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OtherMessage({} {:?})", self.event_id, self.extra)
     }

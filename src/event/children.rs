@@ -2,12 +2,12 @@
 //!
 //! It knows the rules of contract §1.2 about tags and repeats, and does not depend on which event has which field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{FieldValue, trim};
+use super::value::{FieldValue, Text, part, trim};
 use crate::protocol::{Child, Document, Value};
 
 /// The tags a field is read from: the first group of which the push has one. The tags in a group are one tag spelt differently.
@@ -16,43 +16,40 @@ pub(super) type Tags = &'static [&'static [&'static str]];
 /// What no field took, under WeChat's tags.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Extra(BTreeMap<String, ExtraValue>);
+pub struct Extra<'d>(BTreeMap<Text<'d>, ExtraValue<'d>>);
 
 /// One entry of `extra`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum ExtraValue {
+pub enum ExtraValue<'d> {
     /// The text, or the inner XML of a child that has elements; an empty element is an empty string.
-    One(String),
+    One(Text<'d>),
     /// The values of a repeated tag, less the one that a field took.
-    Many(Vec<String>),
+    Many(Vec<Text<'d>>),
 }
 
-impl Extra {
+impl<'d> Extra<'d> {
     /// The entry of one tag, as received.
     #[must_use]
-    pub fn get(&self, tag: &str) -> Option<&ExtraValue> {
+    pub fn get(&self, tag: &str) -> Option<&ExtraValue<'d>> {
         self.0.get(tag)
     }
 
-    fn add(&mut self, tag: &str, value: &str, repeated: bool) {
-        match self.0.get_mut(tag) {
-            Some(ExtraValue::Many(values)) => values.push(value.to_owned()),
-            Some(ExtraValue::One(first)) => {
-                let values = vec![std::mem::take(first), value.to_owned()];
-                self.0.insert(tag.to_owned(), ExtraValue::Many(values));
-            }
-            None => {
-                let value = value.to_owned();
-                let entry = if repeated { ExtraValue::Many(vec![value]) } else { ExtraValue::One(value) };
-                self.0.insert(tag.to_owned(), entry);
+    fn add(&mut self, tag: Text<'d>, value: Text<'d>, repeated: bool) {
+        match self.0.entry(tag) {
+            Entry::Occupied(mut entry) => match entry.get_mut() {
+                ExtraValue::Many(values) => values.push(value),
+                ExtraValue::One(first) => *entry.get_mut() = ExtraValue::Many(vec![std::mem::take(first), value]),
+            },
+            Entry::Vacant(entry) => {
+                entry.insert(if repeated { ExtraValue::Many(vec![value]) } else { ExtraValue::One(value) });
             }
         }
     }
 }
 
 /// Prints tags only: what a newer push carries may be personal.
-impl std::fmt::Debug for Extra {
+impl std::fmt::Debug for Extra<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -68,13 +65,13 @@ enum Standing {
 }
 
 /// A document's children while fields take them.
-pub(super) struct Children<'d> {
-    children: &'d [Child<'d>],
+pub(super) struct Children<'c, 'd> {
+    children: &'c [Child<'d>],
     standings: Vec<Standing>,
 }
 
-impl<'d> Children<'d> {
-    pub(super) fn new(document: &'d Document<'_>) -> Self {
+impl<'c, 'd> Children<'c, 'd> {
+    pub(super) fn new(document: &'c Document<'d>) -> Self {
         Self { children: &document.children, standings: vec![Standing::Free; document.children.len()] }
     }
 
@@ -84,18 +81,18 @@ impl<'d> Children<'d> {
     }
 
     /// Takes a field's value; one that does not parse stays for `extra`.
-    pub(super) fn take<T: FieldValue>(&mut self, tags: Tags) -> Option<T> {
+    pub(super) fn take<T: FieldValue<'d>>(&mut self, tags: Tags) -> Option<T> {
         let (text, place) = tags.iter().find_map(|spellings| self.first(spellings))?;
-        let value = T::read(text).ok()?;
+        let value = T::read(text.clone()).ok()?;
         self.taken(place);
         value
     }
 
     /// Takes a text of the envelope, trimmed; `None` when absent or empty.
-    pub(super) fn take_trimmed(&mut self, tag: &'static str) -> Option<&'d str> {
+    pub(super) fn take_trimmed(&mut self, tag: &'static str) -> Option<Text<'d>> {
         let (text, place) = self.first(&[tag])?;
         self.taken(place);
-        Some(trim(text)).filter(|text| !text.is_empty())
+        Some(part(text.clone(), trim)).filter(|text| !text.is_empty())
     }
 
     /// Drops every child of this tag.
@@ -108,12 +105,12 @@ impl<'d> Children<'d> {
     }
 
     /// Everything that is left.
-    pub(super) fn into_extra(self) -> Extra {
+    pub(super) fn into_extra(self) -> Extra<'d> {
         let mut extra = Extra::default();
         for (child, standing) in self.children.iter().zip(self.standings) {
             if standing != Standing::Taken {
                 let (Value::Text(value) | Value::Elements(value)) = &child.value;
-                extra.add(&child.tag, value, standing == Standing::Repeat);
+                extra.add(child.tag.clone(), value.clone(), standing == Standing::Repeat);
             }
         }
         extra
@@ -126,7 +123,7 @@ impl<'d> Children<'d> {
     }
 
     /// The first text of one tag that is not taken yet, and its place; later ones become repeats.
-    fn first(&mut self, spellings: &[&str]) -> Option<(&'d str, usize)> {
+    fn first(&mut self, spellings: &[&str]) -> Option<(&'c Text<'d>, usize)> {
         let mut first = None;
         for (place, (child, standing)) in self.children.iter().zip(&mut self.standings).enumerate() {
             if *standing == Standing::Taken || !spellings.iter().any(|tag| child.tag.eq_ignore_ascii_case(tag)) {
@@ -134,7 +131,7 @@ impl<'d> Children<'d> {
             }
             let Value::Text(text) = &child.value else { continue };
             if first.is_none() {
-                first = Some((text.as_ref(), place));
+                first = Some((text, place));
             } else {
                 *standing = Standing::Repeat;
             }

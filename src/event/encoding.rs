@@ -157,7 +157,7 @@ pub enum RecordError {
     Avro(#[from] AvroError),
 }
 
-impl Event {
+impl Event<'static> {
     /// The event of a Kafka record, in whichever of the three encodings `kafka.format` chose. Without a header
     /// `content-type` the value's beginning tells.
     ///

@@ -3,7 +3,10 @@
 //!
 //! Does not depend on what a header means.
 
-use std::fmt;
+use std::{
+    fmt::{self, Display},
+    io::Write as _,
+};
 
 /// Bytes of a length: 32 bits, little-endian.
 const LENGTH: usize = size_of::<u32>();
@@ -30,10 +33,22 @@ impl Headers {
     pub(super) fn push_joined(&mut self, name: &str, value: &[&str]) {
         for part in [&[name], value] {
             let length = part.iter().map(|piece| piece.len()).sum::<usize>();
-            self.0.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+            self.0.extend_from_slice(&length_bytes(length));
             for piece in part {
                 self.0.extend_from_slice(piece.as_bytes());
             }
+        }
+    }
+
+    /// Adds a header whose value is this as text.
+    pub(super) fn push_shown(&mut self, name: &str, value: impl Display) {
+        self.push(name, "");
+        let start = self.0.len();
+        // Writing into a buffer does not fail.
+        let _ = write!(self.0, "{value}");
+        let length = length_bytes(self.0.len() - start);
+        if let Some((_, place)) = self.0.get_mut(..start).and_then(<[u8]>::split_last_chunk_mut) {
+            *place = length;
         }
     }
 
@@ -83,6 +98,10 @@ impl fmt::Debug for Headers {
     }
 }
 
+fn length_bytes(length: usize) -> [u8; LENGTH] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
+
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     let (part, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
@@ -98,8 +117,9 @@ mod tests {
     fn headers_come_back_as_they_went_in() {
         let mut headers = Headers::new();
         headers.push_joined("ce_id", &["0", "1"]);
+        headers.push_shown("ce_time", 23);
         headers.push("dlq_query", "");
-        assert_eq!(headers.iter().collect::<Vec<_>>(), [("ce_id", "01"), ("dlq_query", "")]);
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("ce_id", "01"), ("ce_time", "23"), ("dlq_query", "")]);
         assert_eq!((headers.get("ce_id"), headers.get("ce_type")), (Some("01"), None));
         assert_eq!(Headers::from_bytes(headers.as_bytes().to_vec()), Some(headers));
     }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha1::{Digest, Sha1};
-use uuid::{Builder, Uuid, fmt::Hyphenated};
+use uuid::{Builder, Uuid};
 
 use super::value::trim;
 use crate::protocol::{Document, Value};
@@ -59,16 +59,6 @@ impl EventId {
         self.0.as_bytes()
     }
 
-    /// Room for [`encode`](Self::encode).
-    pub(super) fn encode_buffer() -> [u8; Hyphenated::LENGTH] {
-        [0; Hyphenated::LENGTH]
-    }
-
-    /// As text, in `buffer`.
-    pub(super) fn encode(self, buffer: &mut [u8; Hyphenated::LENGTH]) -> &str {
-        self.0.hyphenated().encode_lower(buffer)
-    }
-
     /// UUID v5 of the parts' concatenation. Not `Uuid::new_v5`, whose SHA-1 is slower and wants one slice.
     fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut sha1 = Sha1::new_with_prefix(NAMESPACE.as_bytes());
@@ -116,7 +106,7 @@ impl std::fmt::Display for EventId {
 
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.encode(&mut Self::encode_buffer()))
+        serializer.collect_str(self)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     card_event::{Common, OtherType},
     children::Children,
     time::{UtcMillis, UtcSeconds},
-    value::OpenId,
+    value::{OpenId, Text},
 };
 use crate::protocol::{Document, Message, XmlError};
 
@@ -63,21 +63,21 @@ impl EventError {
 ///
 /// # Errors
 /// What is not an Official Account's push, lacks a required element, or is for another account.
-pub fn read(message: &Message<'_>, receipt: Receipt<'_>) -> Result<Event, EventError> {
+pub fn read<'d>(message: &'d Message<'_>, receipt: Receipt<'d>) -> Result<Event<'d>, EventError> {
     read_document(&Document::parse(message.xml())?, message.body_authenticated(), receipt)
 }
 
-pub(super) fn read_document(
-    document: &Document<'_>,
+pub(super) fn read_document<'d>(
+    document: &Document<'d>,
     body_authenticated: bool,
-    receipt: Receipt<'_>,
-) -> Result<Event, EventError> {
+    receipt: Receipt<'d>,
+) -> Result<Event<'d>, EventError> {
     let mut children = Children::new(document);
     if children.has("InfoType") || (children.has("AppId") && !children.has("ToUserName")) {
         return Err(EventError::Malformed("a third-party platform's push"));
     }
     let envelope = Envelope::take(&mut children);
-    if let (Some(expected), Some(actual)) = (receipt.account_id, envelope.account_id)
+    if let (Some(expected), Some(actual)) = (receipt.account_id, envelope.account_id.as_deref())
         && expected != actual
     {
         let found = actual.chars().take(LONGEST_SHOWN).collect();
@@ -85,23 +85,23 @@ pub(super) fn read_document(
     }
     let text_repaired = document.text_repaired;
     let known = Known { event_id: EventId::of(document), body_authenticated, text_repaired, receipt };
-    match EventType::of_push(envelope.event, &children) {
-        Some(event_type) => known.card(event_type, &envelope, children).map(Event::Card),
-        None => Ok(Event::Other(known.other(&envelope, children))),
+    match EventType::of_push(envelope.event.as_deref(), &children) {
+        Some(event_type) => known.card(event_type, envelope, children).map(Event::Card),
+        None => Ok(Event::Other(known.other(envelope, children))),
     }
 }
 
 /// The elements that card events and other messages have in common.
 struct Envelope<'d> {
-    account_id: Option<&'d str>,
-    openid: Option<&'d str>,
+    account_id: Option<Text<'d>>,
+    openid: Option<Text<'d>>,
     create_time: Option<UtcSeconds>,
-    event: Option<&'d str>,
-    msg_type: Option<&'d str>,
+    event: Option<Text<'d>>,
+    msg_type: Option<Text<'d>>,
 }
 
 impl<'d> Envelope<'d> {
-    fn take(children: &mut Children<'d>) -> Self {
+    fn take(children: &mut Children<'_, 'd>) -> Self {
         let msg_type = children.take_trimmed("MsgType");
         children.drop_all("MsgType");
         children.drop_all("Encrypt");
@@ -116,20 +116,20 @@ impl<'d> Envelope<'d> {
 }
 
 /// What is known of a push whatever it is.
-struct Known<'a> {
+struct Known<'d> {
     event_id: EventId,
     body_authenticated: bool,
     text_repaired: bool,
-    receipt: Receipt<'a>,
+    receipt: Receipt<'d>,
 }
 
-impl Known<'_> {
+impl<'d> Known<'d> {
     fn card(
         &self,
         event_type: EventType,
-        envelope: &Envelope<'_>,
-        mut children: Children<'_>,
-    ) -> Result<CardEvent, EventError> {
+        envelope: Envelope<'d>,
+        mut children: Children<'_, 'd>,
+    ) -> Result<CardEvent<'d>, EventError> {
         let account_id = envelope.account_id.ok_or(EventError::MissingField("ToUserName"))?;
         let openid = envelope.openid.ok_or(EventError::MissingField("FromUserName"))?;
         let event_time = envelope.create_time.ok_or(EventError::MissingField("CreateTime"))?;
@@ -138,12 +138,12 @@ impl Known<'_> {
             common: Common {
                 event_id: self.event_id,
                 event_type,
-                wechat_event: wechat_event.to_owned(),
+                wechat_event,
                 event_time,
                 event_time_ms: event_time.millis(),
                 received_at: UtcMillis::clamped(self.receipt.received_at_ms),
-                account: self.receipt.account.to_owned(),
-                account_id: account_id.to_owned(),
+                account: self.receipt.account.into(),
+                account_id,
                 openid: OpenId::new(openid),
                 body_authenticated: self.body_authenticated,
                 text_repaired: self.text_repaired,
@@ -153,20 +153,20 @@ impl Known<'_> {
         })
     }
 
-    fn other(&self, envelope: &Envelope<'_>, children: Children<'_>) -> OtherMessage {
+    fn other(&self, envelope: Envelope<'d>, children: Children<'_, 'd>) -> OtherMessage<'d> {
         OtherMessage {
             event_id: self.event_id,
             event_type: OtherType::Other,
-            wechat_event: envelope.event.map(str::to_owned),
+            wechat_event: envelope.event,
             event_time: envelope.create_time,
             event_time_ms: envelope.create_time.map(UtcSeconds::millis),
             received_at: UtcMillis::clamped(self.receipt.received_at_ms),
-            account: self.receipt.account.to_owned(),
-            account_id: envelope.account_id.map(str::to_owned),
+            account: self.receipt.account.into(),
+            account_id: envelope.account_id,
             openid: envelope.openid.map(OpenId::new),
             body_authenticated: self.body_authenticated,
             text_repaired: self.text_repaired,
-            msg_type: envelope.msg_type.map(str::to_owned),
+            msg_type: envelope.msg_type,
             extra: children.into_extra(),
         }
     }

@@ -1,7 +1,5 @@
 //! The Kafka record: key, timestamp, headers, value (contract §1.3), and the quarantine's (§3.2).
 
-use std::{borrow::Cow, fmt::Write as _};
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
@@ -36,7 +34,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-impl CardEvent {
+impl CardEvent<'_> {
     /// The Kafka record of contract §1.3.
     #[must_use]
     pub fn record(&self) -> Record {
@@ -45,7 +43,7 @@ impl CardEvent {
             Key::User => Some(common.openid.as_str()),
             Key::Card => self.fields.text("card_id"),
             Key::Order => self.fields.text("order_id"),
-            Key::Account => Some(common.account_id.as_str()),
+            Key::Account => Some(&*common.account_id),
         };
         let cloud_event = CloudEvent {
             id: common.event_id,
@@ -63,7 +61,7 @@ impl CardEvent {
     }
 }
 
-impl OtherMessage {
+impl OtherMessage<'_> {
     /// The Kafka record of contract §3.3: as a card event's; without `ce_time` when the message has no time that reads.
     #[must_use]
     pub fn record(&self) -> Record {
@@ -115,11 +113,11 @@ impl CloudEvent<'_> {
         let mut headers = Headers::new();
         headers.push("content-type", "application/json");
         headers.push("ce_specversion", "1.0");
-        headers.push("ce_id", self.id.encode(&mut EventId::encode_buffer()));
+        headers.push_shown("ce_id", self.id);
         headers.push_joined("ce_type", &["com.qq.weixin.", event_type, ".v1"]);
-        headers.push_joined("ce_source", &["/wechat/", &Cow::from(utf8_percent_encode(self.account_id, RESERVED))]);
+        headers.push_shown("ce_source", format_args!("/wechat/{}", utf8_percent_encode(self.account_id, RESERVED)));
         if let Some(time) = self.time {
-            headers.push("ce_time", &written(time));
+            headers.push_shown("ce_time", time);
         }
         if let Some(subject) = self.subject {
             headers.push("ce_subject", subject);
@@ -127,14 +125,6 @@ impl CloudEvent<'_> {
         headers.push_joined("ce_dataschema", &data_schema(event_type));
         headers
     }
-}
-
-/// As `to_string`, in one allocation.
-fn written(time: UtcSeconds) -> String {
-    let mut text = String::with_capacity("2026-01-01T00:00:00Z".len());
-    // Writing into a string does not fail.
-    let _ = write!(text, "{time}");
-    text
 }
 
 /// The URN of a type's schema, in pieces.
@@ -195,5 +185,5 @@ fn add_dlq_headers(headers: &mut Headers, reason: &str, detail: &str, account: &
     headers.push("dlq_detail", detail);
     headers.push("dlq_account", account);
     headers.push("dlq_mode", mode);
-    headers.push("dlq_received_at", &UtcMillis::clamped(received_at_ms).to_string());
+    headers.push_shown("dlq_received_at", UtcMillis::clamped(received_at_ms));
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     children::{Children, Tags},
-    value::{CardCode, CardId, ConsumeSource, FieldValue, OpenId, OrderTime, UnionId},
+    value::{CardCode, CardId, ConsumeSource, FieldValue, OpenId, OrderTime, Text, UnionId},
 };
 
 /// Whose id is the Kafka key.
@@ -31,49 +31,49 @@ macro_rules! fields {
 }
 
 fields! {
-    card_id: CardId = "CardId", like "pInventedCard0000000000000001", "The card; every user's copy has the same one.";
-    code: CardCode = "UserCardCode" or "Code", like "072000000001", "The user's copy of the card; leading zeros count.";
-    refuse_reason: String = "RefuseReason", like "Invented reason", "Why the review failed.";
-    outer_str: String = "OuterStr" | "OutetStr", like "spring_poster", "The channel given when the card was put out.";
-    outer_id: String = "OuterId", like "0", "The channel's older, numeric form.";
+    card_id: CardId<'d> = "CardId", like "pInventedCard0000000000000001", "The card; every user's copy has the same one.";
+    code: CardCode<'d> = "UserCardCode" or "Code", like "072000000001", "The user's copy of the card; leading zeros count.";
+    refuse_reason: Text<'d> = "RefuseReason", like "Invented reason", "Why the review failed.";
+    outer_str: Text<'d> = "OuterStr" | "OutetStr", like "spring_poster", "The channel given when the card was put out.";
+    outer_id: Text<'d> = "OuterId", like "0", "The channel's older, numeric form.";
     is_give_by_friend: bool = "IsGiveByFriend", like "0", "Whether a friend gave the card.";
-    friend_openid: OpenId = "FriendUserName", like "oInventedFriend0000000000001", "The other user of a gift.";
-    old_code: CardCode = "OldUserCardCode", like "072000000000", "The code before the gift: a gift changes it.";
+    friend_openid: OpenId<'d> = "FriendUserName", like "oInventedFriend0000000000001", "The other user of a gift.";
+    old_code: CardCode<'d> = "OldUserCardCode", like "072000000000", "The code before the gift: a gift changes it.";
     is_restore_member_card: bool = "IsRestoreMemberCard", like "0", "Whether the user had deleted this member card before.";
     is_recommend_by_friend: bool = "IsRecommendByFriend", like "0", "Whether a friend recommended the card.";
-    source_scene: String = "SourceScene", like "SOURCE_SCENE_QRCODE", "Where the card was received; an open set.";
-    union_id: UnionId = "UnionId", like "oInventedUnion00000000000001", "The user across one Open Platform's accounts.";
+    source_scene: Text<'d> = "SourceScene", like "SOURCE_SCENE_QRCODE", "Where the card was received; an open set.";
+    union_id: UnionId<'d> = "UnionId", like "oInventedUnion00000000000001", "The user across one Open Platform's accounts.";
     is_return_back: bool = "IsReturnBack", like "0", "Whether the gift came back.";
     is_chat_room: bool = "IsChatRoom", like "0", "Whether it was given to a chat room.";
-    consume_source: ConsumeSource = "ConsumeSource", like "FROM_API", "How the card was redeemed; an open set.";
-    location_id: String = "LocationId", like "0", "The store; 0 for none.";
-    location_name: String = "LocationName", like "Invented store", "The store's name.";
-    staff_openid: OpenId = "StaffOpenId", like "oInventedStaff00000000000001", "Who redeemed it.";
-    verify_code: String = "VerifyCode", like "888", "The code typed at a self-service redemption.";
-    remark_amount: String = "RemarkAmount", like "12.50", "The amount typed at a self-service redemption.";
-    out_trade_no: String = "OutTradeNo", like "INVENTED0000001", "The merchant's order of a quick pay.";
-    trans_id: String = "TransId", like "4200000000000000000000000001", "WeChat Pay's transaction.";
+    consume_source: ConsumeSource<'d> = "ConsumeSource", like "FROM_API", "How the card was redeemed; an open set.";
+    location_id: Text<'d> = "LocationId", like "0", "The store; 0 for none.";
+    location_name: Text<'d> = "LocationName", like "Invented store", "The store's name.";
+    staff_openid: OpenId<'d> = "StaffOpenId", like "oInventedStaff00000000000001", "Who redeemed it.";
+    verify_code: Text<'d> = "VerifyCode", like "888", "The code typed at a self-service redemption.";
+    remark_amount: Text<'d> = "RemarkAmount", like "12.50", "The amount typed at a self-service redemption.";
+    out_trade_no: Text<'d> = "OutTradeNo", like "INVENTED0000001", "The merchant's order of a quick pay.";
+    trans_id: Text<'d> = "TransId", like "4200000000000000000000000001", "WeChat Pay's transaction.";
     fee: i64 = "Fee", like "9000", "Paid, in fen.";
     original_fee: i64 = "OriginalFee", like "10000", "Due before the discount, in fen.";
     modify_bonus: i64 = "ModifyBonus", like "100", "Change of the points.";
     modify_balance: i64 = "ModifyBalance", like "-500", "Change of the balance, in fen.";
-    detail: String = "Detail", like "the card's quantity is equal to 0", "What the alarm says.";
-    order_id: String = "OrderId", like "400000001", "The order.";
-    status: String = "Status", like "ORDER_STATUS_FINANCE_SUCC", "The order's state; an open set.";
+    detail: Text<'d> = "Detail", like "the card's quantity is equal to 0", "What the alarm says.";
+    order_id: Text<'d> = "OrderId", like "400000001", "The order.";
+    status: Text<'d> = "Status", like "ORDER_STATUS_FINANCE_SUCC", "The order's state; an open set.";
     create_order_time: OrderTime = "CreateOrderTime" or "CreateTime", like "1767225500", "When the order was made.";
     pay_finish_time: OrderTime = "PayFinishTime", like "0", "When it was paid; null when it was not.";
-    desc: String = "Desc", like "Invented top-up", "What the order is.";
+    desc: Text<'d> = "Desc", like "Invented top-up", "What the order is.";
     free_coin_count: i64 = "FreeCoinCount", like "200", "Free coins left.";
     pay_coin_count: i64 = "PayCoinCount", like "0", "Paid coins left.";
     refund_free_coin_count: i64 = "RefundFreeCoinCount", like "0", "Change of the free coins.";
     refund_pay_coin_count: i64 = "RefundPayCoinCount", like "0", "Change of the paid coins.";
-    order_type: String = "OrderType", like "ORDER_TYPE_SYS_ADD", "What kind of order; an open set.";
-    memo: String = "Memo", like "Invented memo", "A note on the order.";
-    receipt_info: String = "ReceiptInfo", like "Invented receipt", "The invoice.";
-    merchant_id: String = "MerchantId", like "400000001", "The sub-merchant.";
+    order_type: Text<'d> = "OrderType", like "ORDER_TYPE_SYS_ADD", "What kind of order; an open set.";
+    memo: Text<'d> = "Memo", like "Invented memo", "A note on the order.";
+    receipt_info: Text<'d> = "ReceiptInfo", like "Invented receipt", "The invoice.";
+    merchant_id: Text<'d> = "MerchantId", like "400000001", "The sub-merchant.";
     is_pass: bool = "IsPass", like "1", "Whether the review was passed.";
-    reason: String = "Reason", like "Invented reason", "What the review said.";
-    page_id: String = "PageId", like "SW52ZW50ZWQrcGFnZS8wMDAwMDE=", "The gift card page.";
+    reason: Text<'d> = "Reason", like "Invented reason", "What the review said.";
+    page_id: Text<'d> = "PageId", like "SW52ZW50ZWQrcGFnZS8wMDAwMDE=", "The gift card page.";
 }
 
 macro_rules! wechat_event {
@@ -128,12 +128,12 @@ macro_rules! events {
         /// An event's own fields, by type.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
-        pub enum Fields {
-            $($(#[doc = $doc])+ $Type($Type),)+
+        pub enum Fields<'d> {
+            $($(#[doc = $doc])+ $Type($Type<'d>),)+
         }
 
-        impl Fields {
-            pub(super) fn take(event_type: EventType, children: &mut Children<'_>) -> Self {
+        impl<'d> Fields<'d> {
+            pub(super) fn take(event_type: EventType, children: &mut Children<'_, 'd>) -> Self {
                 match event_type {
                     $(EventType::$Type => Self::$Type($Type { $($field: children.take(field_tags!($field)),)+ }),)+
                 }
@@ -159,11 +159,11 @@ macro_rules! events {
             $(#[doc = $doc])+
             // Debug prints no field: many are personal.
             #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-            pub struct $Type {
+            pub struct $Type<'d> {
                 $(#[doc = field_doc!($field)] pub $field: Option<field_type!($field)>,)+
             }
 
-            impl std::fmt::Debug for $Type {
+            impl std::fmt::Debug for $Type<'_> {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                     f.debug_struct(stringify!($Type)).finish_non_exhaustive()
                 }
@@ -216,7 +216,7 @@ events! {
 
 impl EventType {
     /// The type of a push (contract §1.1), or `None` when it is no card event.
-    pub(super) fn of_push(event: Option<&str>, children: &Children<'_>) -> Option<Self> {
+    pub(super) fn of_push(event: Option<&str>, children: &Children<'_, '_>) -> Option<Self> {
         let event = event.unwrap_or_default();
         let known =
             Self::ALL.iter().find(|row| row.wechat_event().is_some_and(|name| name.eq_ignore_ascii_case(event)));

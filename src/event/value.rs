@@ -2,19 +2,24 @@
 //!
 //! Does not depend on which event has which field: that is [`super::table`].
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::time::UtcSeconds;
+
+/// A text as it stands in the push. Borrowed from it, unless the XML had something in it to resolve or to repair.
+pub(super) type Text<'d> = Cow<'d, str>;
 
 /// The element's text is none of the field's type: the field is null, and the raw text stands in `extra`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
 /// A field's type.
-pub(super) trait FieldValue: Sized {
+pub(super) trait FieldValue<'d>: Sized {
     /// Reads an element's text; `None` is null.
-    fn read(text: &str) -> Result<Option<Self>, Unreadable>;
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable>;
 
     /// The value of a field that is text.
     fn as_text(&self) -> Option<&str> {
@@ -27,6 +32,14 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
+/// The part of a text that `cut` leaves.
+pub(super) fn part<'d>(text: Text<'d>, cut: impl FnOnce(&str) -> &str) -> Text<'d> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
+        Cow::Owned(text) => Cow::Owned(cut(&text).to_owned()),
+    }
+}
+
 macro_rules! personal {
     ($($(#[$doc:meta])+ $Name:ident;)+) => {$(
         $(#[$doc])+
@@ -34,12 +47,12 @@ macro_rules! personal {
         /// Personal: Debug hides it; it serialises as it is.
         #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $Name(String);
+        pub struct $Name<'d>(Text<'d>);
 
-        impl $Name {
+        impl<'d> $Name<'d> {
             /// Takes it as WeChat sent it.
             #[must_use]
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Cow<'d, str>>) -> Self {
                 Self(text.into())
             }
 
@@ -50,15 +63,15 @@ macro_rules! personal {
             }
         }
 
-        impl std::fmt::Debug for $Name {
+        impl std::fmt::Debug for $Name<'_> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(concat!(stringify!($Name), "(…)"))
             }
         }
 
-        impl FieldValue for $Name {
-            fn read(text: &str) -> Result<Option<Self>, Unreadable> {
-                Ok(String::read(text)?.map(Self))
+        impl<'d> FieldValue<'d> for $Name<'d> {
+            fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
+                Ok(Text::read(text)?.map(Self))
             }
 
             fn as_text(&self) -> Option<&str> {
@@ -79,9 +92,9 @@ personal! {
     CardCode;
 }
 
-impl FieldValue for String {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
-        Ok((!text.is_empty()).then(|| text.to_owned()))
+impl<'d> FieldValue<'d> for Text<'d> {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
+        Ok((!text.is_empty()).then_some(text))
     }
 
     fn as_text(&self) -> Option<&str> {
@@ -89,18 +102,18 @@ impl FieldValue for String {
     }
 }
 
-impl FieldValue for i64 {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
-        match trim(text) {
+impl<'d> FieldValue<'d> for i64 {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
+        match trim(&text) {
             "" => Ok(None),
             number => number.parse().map(Some).map_err(|_| Unreadable),
         }
     }
 }
 
-impl FieldValue for bool {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
-        match trim(text) {
+impl<'d> FieldValue<'d> for bool {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
+        match trim(&text) {
             "" => Ok(None),
             "1" | "true" => Ok(Some(true)),
             "0" | "false" => Ok(Some(false)),
@@ -109,8 +122,8 @@ impl FieldValue for bool {
     }
 }
 
-impl FieldValue for UtcSeconds {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+impl<'d> FieldValue<'d> for UtcSeconds {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
         i64::read(text)?.map(|seconds| Self::new(seconds).ok_or(Unreadable)).transpose()
     }
 }
@@ -120,8 +133,8 @@ impl FieldValue for UtcSeconds {
 #[serde(transparent)]
 pub struct OrderTime(pub UtcSeconds);
 
-impl FieldValue for OrderTime {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
+impl<'d> FieldValue<'d> for OrderTime {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
         Ok(UtcSeconds::read(text)?.filter(|time| time.seconds() != 0).map(Self))
     }
 }
@@ -129,12 +142,12 @@ impl FieldValue for OrderTime {
 /// How a card was redeemed: an open set (`FROM_API`, `FROM_MP`, …), without the parentheses that old pushes have around it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ConsumeSource(String);
+pub struct ConsumeSource<'d>(Text<'d>);
 
-impl FieldValue for ConsumeSource {
-    fn read(text: &str) -> Result<Option<Self>, Unreadable> {
-        let bare = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
-        Ok(String::read(bare)?.map(Self))
+impl<'d> FieldValue<'d> for ConsumeSource<'d> {
+    fn read(text: Text<'d>) -> Result<Option<Self>, Unreadable> {
+        let bare = part(text, |text| text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text));
+        Ok(Text::read(bare)?.map(Self))
     }
 
     fn as_text(&self) -> Option<&str> {
@@ -156,35 +169,35 @@ mod tests {
         for (text, number) in
             [("0", 0), ("007", 7), ("-3", -3), ("+3", 3), (" 5\n", 5), ("9223372036854775807", i64::MAX)]
         {
-            assert_eq!(i64::read(text), Ok(Some(number)), "{text}");
+            assert_eq!(i64::read(text.into()), Ok(Some(number)), "{text}");
         }
         for text in ["abc", "1.0", "1 0", "0x1", "１", "9223372036854775808", "+", "- 1", "\u{a0}1"] {
-            assert_eq!(i64::read(text), Err(Unreadable), "{text}");
+            assert_eq!(i64::read(text.into()), Err(Unreadable), "{text}");
         }
-        assert_eq!(i64::read(" \r\n\t"), Ok(None));
+        assert_eq!(i64::read(" \r\n\t".into()), Ok(None));
     }
 
     #[test]
     fn booleans_are_digits_or_words() {
         for (text, truth) in [("0", false), ("1", true), ("false", false), ("true", true), (" true ", true)] {
-            assert_eq!(bool::read(text), Ok(Some(truth)));
+            assert_eq!(bool::read(text.into()), Ok(Some(truth)));
         }
-        assert_eq!(bool::read(""), Ok(None));
-        assert_eq!(bool::read("2"), Err(Unreadable));
-        assert_eq!(bool::read("yes"), Err(Unreadable));
+        assert_eq!(bool::read("".into()), Ok(None));
+        assert_eq!(bool::read("2".into()), Err(Unreadable));
+        assert_eq!(bool::read("yes".into()), Err(Unreadable));
     }
 
     #[test]
     fn an_order_time_of_zero_is_null_and_one_beyond_9999_is_unreadable() {
-        assert_eq!(OrderTime::read("0"), Ok(None));
-        assert_eq!(OrderTime::read("1453295737"), Ok(UtcSeconds::new(1_453_295_737).map(OrderTime)));
-        assert_eq!(OrderTime::read("253402300800"), Err(Unreadable));
-        assert_eq!(OrderTime::read("-1"), Err(Unreadable));
+        assert_eq!(OrderTime::read("0".into()), Ok(None));
+        assert_eq!(OrderTime::read("1453295737".into()), Ok(UtcSeconds::new(1_453_295_737).map(OrderTime)));
+        assert_eq!(OrderTime::read("253402300800".into()), Err(Unreadable));
+        assert_eq!(OrderTime::read("-1".into()), Err(Unreadable));
     }
 
     #[test]
     fn a_consume_source_loses_one_pair_of_parentheses() {
-        let read = |text| ConsumeSource::read(text).unwrap().map(|source| source.0);
+        let read = |text: &'static str| ConsumeSource::read(text.into()).unwrap().map(|source| source.0);
         assert_eq!(read("(FROM_API)").as_deref(), Some("FROM_API"));
         assert_eq!(read("FROM_API").as_deref(), Some("FROM_API"));
         assert_eq!(read("(FROM_API").as_deref(), Some("(FROM_API"));

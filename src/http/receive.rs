@@ -119,9 +119,10 @@ pub(super) fn receive(account: &Account, query: &str, body: &Bytes, now_ms: i64)
     let mut made_with = MadeWith { previous_token: push.token().map(is_previous), previous_key: None };
     let signature = push.bare_signature();
     let arrival = Arrival { query, body, received_at_ms: now_ms };
-    let read = push.open(&account.credentials).map_err(Unreadable::from).and_then(|message| {
+    let opened = push.open(&account.credentials);
+    let read = opened.as_ref().map_err(|error| Unreadable::from(*error)).and_then(|message| {
         made_with.previous_key = message.key().map(is_previous);
-        read(account, &message, now_ms)
+        read(account, message, now_ms)
     });
     let decision = match read {
         Ok(incoming) => accept(account, &incoming, &arrival, signature),
@@ -181,12 +182,12 @@ impl From<event::EventError> for Unreadable {
     }
 }
 
-fn read(account: &Account, message: &Message<'_>, received_at_ms: i64) -> Result<Event, Unreadable> {
+fn read<'m>(account: &'m Account, message: &'m Message<'_>, received_at_ms: i64) -> Result<Event<'m>, Unreadable> {
     let receipt = Receipt { account: &account.name, account_id: account.account_id.as_deref(), received_at_ms };
     Ok(event::read(message, receipt)?)
 }
 
-fn accept(account: &Account, incoming: &Event, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
+fn accept(account: &Account, incoming: &Event<'_>, arrival: &Arrival<'_>, signature: Option<Digest>) -> Decision {
     let goes_on = |goes: fn(&Upstream) -> bool| account.upstream.as_deref().is_some_and(goes);
     let forward = match incoming {
         Event::Card(_) => goes_on(|upstream| upstream.settings().cards),

@@ -42,7 +42,7 @@ impl Totals {
         match Event::from_record(value, headers.iter().copied()) {
             Ok(Event::Card(event)) if self.is_first(event.event_id().to_string()) => match event.fields() {
                 Fields::Received(card) => {
-                    let channel = card.outer_str.clone().unwrap_or_else(|| "-".to_owned());
+                    let channel = card.outer_str.as_deref().unwrap_or("-").to_owned();
                     *self.received.entry(channel).or_default() += 1;
                 }
                 Fields::Unknown(_) => self.unknown += 1,

@@ -29,12 +29,16 @@ fn push(event_type: EventType, mode: Mode) -> Push {
     Push::compose(clear, &credentials(mode), 1)
 }
 
-fn received(push: &Push, mode: Mode) -> Event {
+fn received(push: &Push, mode: Mode) -> Event<'static> {
     let callback = Callback::new(Query::parse(&push.query).unwrap(), &push.body);
     let credentials = credentials(mode);
     let message = callback.verify(&credentials).unwrap().open(&credentials).unwrap();
     let receipt = Receipt { account: "shop", account_id: Some(CHOICES.to_user), received_at_ms: 0 };
-    event::read(&message, receipt).unwrap()
+    let record = match event::read(&message, receipt).unwrap() {
+        Event::Card(event) => event.record(),
+        Event::Other(message) => message.record(),
+    };
+    Event::from_record(&record.value, []).unwrap()
 }
 
 #[test]

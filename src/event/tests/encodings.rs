@@ -28,7 +28,7 @@ fn headers(record: &Record) -> Vec<(&str, &[u8])> {
     record.headers.iter().map(|(name, value)| (name, value.as_bytes())).collect()
 }
 
-fn read(value: &[u8]) -> Result<Event, RecordError> {
+fn read(value: &[u8]) -> Result<Event<'static>, RecordError> {
     Event::from_record(value, [])
 }
 

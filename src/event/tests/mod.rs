@@ -38,18 +38,18 @@ pub(super) fn push<'a>(event: &'a str, own: &[(&'a str, &'a str)]) -> Document<'
     push
 }
 
-pub(super) fn read(document: &Document<'_>) -> Result<Event, EventError> {
+pub(super) fn read<'d>(document: &Document<'d>) -> Result<Event<'d>, EventError> {
     read_document(document, true, RECEIPT)
 }
 
-pub(super) fn card(document: &Document<'_>) -> CardEvent {
+pub(super) fn card<'d>(document: &Document<'d>) -> CardEvent<'d> {
     match read(document) {
         Ok(Event::Card(event)) => event,
         read => panic!("no card event: {read:?}"),
     }
 }
 
-pub(super) fn other(document: &Document<'_>) -> OtherMessage {
+pub(super) fn other<'d>(document: &Document<'d>) -> OtherMessage<'d> {
     match read(document) {
         Ok(Event::Other(message)) => message,
         read => panic!("not another message: {read:?}"),

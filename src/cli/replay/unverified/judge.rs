@@ -71,12 +71,10 @@ impl<'a> Judge<'a> {
             received_at_ms: push.received_at_ms,
         };
         let unreadable = |reason, detail| Unreadable { reason, detail };
-        let read = verified
-            .open(&account.credentials)
-            .map_err(|error| unreadable(error.reason(), error.to_string()))
-            .and_then(|message| {
-                event::read(&message, receipt).map_err(|error| unreadable(error.reason(), error.to_string()))
-            });
+        let opened = verified.open(&account.credentials);
+        let read = opened.as_ref().map_err(|error| unreadable(error.reason(), error.to_string())).and_then(|message| {
+            event::read(message, receipt).map_err(|error| unreadable(error.reason(), error.to_string()))
+        });
         let (event_time, event_id, verdict) = match read {
             Ok(Event::Card(card)) => {
                 let (destination, event_type) = (Destination::Events, card.event_type());
