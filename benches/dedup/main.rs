@@ -92,7 +92,7 @@ fn record(bytes: usize) -> Record {
         key: Some("o".repeat(28)),
         timestamp_ms: START * 1000,
         headers: Headers::default(),
-        value: vec![b'x'; bytes],
+        value: vec![b'x'; bytes].into(),
     }
 }
 

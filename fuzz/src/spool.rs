@@ -155,7 +155,7 @@ fn export(reader: &Reader, lane: Lane) -> Result<Vec<KeyAndValue>, SpoolError> {
     let read =
         each_page(reader, lane, |page| {
             records.extend(page.iter().map(|Stored { record, .. }| {
-                (record.key.clone().unwrap_or_default().into_bytes(), record.value.clone())
+                (record.key.clone().unwrap_or_default().into_bytes(), record.value.to_vec())
             }));
             assert!(records.len() < ENDLESS, "an export without an end");
             Ok(())
@@ -243,7 +243,7 @@ fn event(lane: Lane, number: usize) -> Submission {
         key: Some(String::from_utf8(key(number)).expect("ASCII")),
         timestamp_ms: RECEIVED_S * 1000,
         headers: [("ce_id", number.to_string().as_str())].into_iter().collect(),
-        value: value(number),
+        value: value(number).into(),
     };
     Submission {
         lane,

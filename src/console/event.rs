@@ -75,7 +75,7 @@ pub(super) struct Kept {
     pub(super) result: CallbackResult,
     by: AnsweredBy,
     took_ms: f64,
-    pub(super) sight: Box<Sight>,
+    pub(super) sight: Sight,
 }
 
 /// One push, as the list shows it.
@@ -285,7 +285,7 @@ mod tests {
 
     fn steps(by: AnsweredBy, acked_at: Option<i64>, oldest_waiting: Option<i64>) -> Vec<(&'static str, Option<i64>)> {
         let event_id = crate::event::EventId::of_quarantined("shop", b"x");
-        let record = Some(Box::new(Sight::new(Some("card.viewed"), event_id, AT / 1000, b"{}")));
+        let record = Some(Sight::new(Some("card.viewed"), event_id, AT / 1000, &b"{}"[..].into()));
         let (result, took) = (CallbackResult::Accepted, std::time::Duration::from_millis(5));
         let push = Push { result, by, took, made_with: MadeWith::default(), record };
         let kept = Kept::new(1, 0, AT, push).unwrap();

@@ -5,7 +5,10 @@
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     time::Duration,
 };
 
@@ -78,7 +81,7 @@ pub struct Push {
     /// Which of the account's secrets it was made with.
     pub made_with: MadeWith,
     /// What was delivered; `None` for a message that is no card event and is ignored or forwarded.
-    pub record: Option<Box<Sight>>,
+    pub record: Option<Sight>,
 }
 
 /// Which of an account's secrets a push was made with. True: the previous one; false: the current one; `None`: it needs none,
@@ -103,16 +106,16 @@ pub struct Sight {
     /// Bytes of the record's value.
     pub bytes: usize,
     /// The event's JSON, unless it is large; nothing of a quarantined push.
-    json: Option<Box<[u8]>>,
+    json: Option<Arc<[u8]>>,
     /// `dlq_reason` and `dlq_detail`.
     pub quarantined: Option<(&'static str, String)>,
 }
 
 impl Sight {
-    /// Takes a copy of what the console may show of it.
+    /// What the console may show of it.
     #[must_use]
-    pub fn new(event_type: Option<&'static str>, event_id: EventId, event_time: i64, value: &[u8]) -> Self {
-        let json = event_type.filter(|_| value.len() <= SHOWN_BYTES).map(|_| value.into());
+    pub fn new(event_type: Option<&'static str>, event_id: EventId, event_time: i64, value: &Arc<[u8]>) -> Self {
+        let json = event_type.filter(|_| value.len() <= SHOWN_BYTES).map(|_| Arc::clone(value));
         Self { event_type, event_id, event_time, bytes: value.len(), json, quarantined: None }
     }
 
@@ -178,14 +181,14 @@ mod tests {
     #[test]
     fn an_events_fields_are_found_and_nothing_is_copied_of_a_quarantined_push_or_a_large_event() {
         let id = EventId::of_quarantined("shop", b"x");
-        assert_eq!(Sight::new(Some("card.received"), id, 1, b"{}").json(), Some(b"{}".as_slice()));
-        assert_eq!(Sight::new(None, id, 1, b"{}").json(), None);
+        assert_eq!(Sight::new(Some("card.received"), id, 1, &b"{}"[..].into()).json(), Some(b"{}".as_slice()));
+        assert_eq!(Sight::new(None, id, 1, &b"{}"[..].into()).json(), None);
         let json = br#"{"card_id":"a \"code\":\"b","code":"1\u00e9\"2","outer_str":null,"extra":{"outer_str":"x"}}"#;
-        let sight = Sight::new(Some("card.received"), id, 1, json);
+        let sight = Sight::new(Some("card.received"), id, 1, &json[..].into());
         assert_eq!(sight.text("\"code\":").as_deref(), Some("1\u{e9}\"2"));
         assert_eq!(sight.text("\"card_id\":").as_deref(), Some("a \"code\":\"b"));
         assert_eq!((sight.text("\"outer_str\":"), sight.text("\"none\":")), (None, None), "null is none");
-        let large = Sight::new(Some("card.received"), id, 1, &[b' '; SHOWN_BYTES + 1]);
+        let large = Sight::new(Some("card.received"), id, 1, &[b' '; SHOWN_BYTES + 1][..].into());
         assert!(large.json().is_none() && large.bytes == SHOWN_BYTES + 1);
     }
 }

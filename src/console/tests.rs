@@ -53,7 +53,7 @@ fn the_console_api_stands_in_schemas() {
 }
 
 fn seen(id: EventId, json: &[u8]) -> Seen {
-    let record = Some(Box::new(Sight::new(Some("card.received"), id, 1_700_000_000, json)));
+    let record = Some(Sight::new(Some("card.received"), id, 1_700_000_000, &json.into()));
     let push = Push {
         result: CallbackResult::Accepted,
         by: AnsweredBy::Kafka,

@@ -165,7 +165,7 @@ mod tests {
     };
 
     fn submit(inbox: &Inbox, bytes: usize) -> Result<(), Overloaded> {
-        let record = Record { value: vec![0; bytes], ..Record::default() };
+        let record = Record { value: vec![0; bytes].into(), ..Record::default() };
         let event_id = EventId::of_quarantined("shop", b"of the test");
         let (lane, account, event_time, received_at_ms, binding) = (Lane::Events, 0, 0, 0, None);
         let submission = Submission { lane, account, event_id, event_time, received_at_ms, record, binding };

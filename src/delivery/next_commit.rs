@@ -157,7 +157,7 @@ mod tests {
 
     fn append(lane: Lane, seq: u64, bytes: usize) -> Append {
         let seq = Seq(seq);
-        let record = Record { value: vec![0; bytes], ..Record::default() };
+        let record = Record { value: vec![0; bytes].into(), ..Record::default() };
         let sending = Sending { record, account: None, received_at_ms: 0, id: None, signature: None };
         Append { lane, seq, sending: Arc::new(sending) }
     }

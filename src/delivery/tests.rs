@@ -71,7 +71,7 @@ impl Connect for Arc<Broker> {
 
 impl Producer for Double {
     fn send(&self, seq: Seq, record: &Record) -> Result<(), NotTaken> {
-        let value = String::from_utf8(record.value.clone()).unwrap();
+        let value = String::from_utf8(record.value.to_vec()).unwrap();
         if value.contains("too large") {
             return Err(NotTaken::Failed(Failure::Refused("too_large")));
         }
@@ -174,7 +174,7 @@ impl Bench {
     fn pending(&self, lane: Lane) -> Vec<String> {
         let mut values = Vec::new();
         let read = each_page(&Reader::open(self.folder.path()).unwrap(), lane, |page| {
-            values.extend(page.iter().map(|stored| String::from_utf8(stored.record.value.clone()).unwrap()));
+            values.extend(page.iter().map(|stored| String::from_utf8(stored.record.value.to_vec()).unwrap()));
             Ok::<_, SpoolError>(())
         });
         read.unwrap();
@@ -193,7 +193,7 @@ fn submission(value: &str) -> Submission {
             key: Some("user".to_owned()),
             timestamp_ms: 1_700_000_000_000,
             headers: [("ce_id", value)].into_iter().collect(),
-            value: value.as_bytes().to_vec(),
+            value: value.as_bytes().into(),
         },
         binding: None,
     }

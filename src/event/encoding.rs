@@ -109,7 +109,7 @@ fn structured(record: &Record) -> Record {
     value.extend_from_slice(br#","data":"#);
     value.extend_from_slice(&record.value);
     value.push(b'}');
-    Record { key: record.key.clone(), timestamp_ms: record.timestamp_ms, headers, value }
+    Record { key: record.key.clone(), timestamp_ms: record.timestamp_ms, headers, value: value.into() }
 }
 
 fn framed(record: &Record, id: u32) -> Result<Record, EncodeError> {
@@ -120,7 +120,7 @@ fn framed(record: &Record, id: u32) -> Result<Record, EncodeError> {
     avro::write(&event, &mut value).map_err(|_| EncodeError::NotAnEvent)?;
     let headers =
         record.headers.iter().map(|(name, value)| (name, if name == CONTENT_TYPE { AVRO } else { value })).collect();
-    Ok(Record { key: record.key.clone(), timestamp_ms: record.timestamp_ms, headers, value })
+    Ok(Record { key: record.key.clone(), timestamp_ms: record.timestamp_ms, headers, value: value.into() })
 }
 
 /// Why a record is no event. Shows nothing of the value but the name of a type.

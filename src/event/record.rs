@@ -1,5 +1,7 @@
 //! The Kafka record: key, timestamp, headers, value (contract §1.3), and the quarantine's (§3.2).
 
+use std::sync::Arc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
@@ -23,8 +25,8 @@ pub struct Record {
     pub timestamp_ms: i64,
     /// In the order they are sent.
     pub headers: Headers,
-    /// The value's bytes.
-    pub value: Vec<u8>,
+    /// The value's bytes: shared with the console, which may show them.
+    pub value: Arc<[u8]>,
 }
 
 /// Prints neither key nor value nor headers' values: all can be personal.
@@ -92,10 +94,10 @@ pub fn timestamp(event_time: Option<UtcSeconds>, received_at: UtcMillis) -> i64 
     clippy::expect_used,
     reason = "serde_json fails on writers, on keys that are no strings and on custom errors: there are none"
 )]
-fn encode(event: &impl Serialize) -> Vec<u8> {
+fn encode(event: &impl Serialize) -> Arc<[u8]> {
     let mut json = Vec::with_capacity(1024);
     serde_json::to_writer(&mut json, event).expect("an event is JSON");
-    json
+    json.into()
 }
 
 /// The attributes of CloudEvents 1.0, which Kafka's binding in binary mode puts into headers.
@@ -165,7 +167,7 @@ impl Quarantine<'_> {
         let mut headers = Headers::new();
         add_dlq_headers(&mut headers, self.reason, self.detail, self.account, self.mode, self.received_at_ms);
         headers.push("dlq_query", self.query);
-        Record { key: None, timestamp_ms: self.received_at_ms, headers, value: self.body.to_owned() }
+        Record { key: None, timestamp_ms: self.received_at_ms, headers, value: self.body.into() }
     }
 }
 

@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// A look at what is to be delivered, before it is handed over.
-pub(super) fn sight(decision: &Decision) -> Option<Box<Sight>> {
+pub(super) fn sight(decision: &Decision) -> Option<Sight> {
     let Decision::Deliver { submission, event_type, quarantined, .. } = decision else { return None };
     let mut sight = Sight::new(*event_type, submission.event_id, submission.event_time, &submission.record.value);
     sight.quarantined = quarantined.as_ref().map(|why| (why.reason, why.detail.clone()));
-    Some(Box::new(sight))
+    Some(sight)
 }
 
 /// A verified push was answered. Refusals and handshakes are told of where their cause is found.
@@ -25,7 +25,7 @@ pub(super) fn answered(
     observer: &Observer,
     endpoint: &Endpoint,
     answer: &Answer,
-    (made_with, mut record): (MadeWith, Option<Box<Sight>>),
+    (made_with, mut record): (MadeWith, Option<Sight>),
     started: Instant,
 ) {
     if !matches!(answer, Answer::Safe(..) | Answer::Ignored | Answer::Overloaded(_)) {

@@ -307,7 +307,7 @@ mod tests {
         assert_eq!((submission.lane, event_type), (Lane::Dlq, None));
         assert_eq!((submission.account, submission.event_time), (7, 0));
         assert_eq!(submission.event_id, EventId::of_quarantined("shop", &body));
-        assert_eq!(submission.record.value, body);
+        assert_eq!(*submission.record.value, body);
         for (name, value) in [("dlq_reason", "wrong_account"), ("dlq_mode", "compat"), ("dlq_query", &query())] {
             assert_eq!(submission.record.headers.get(name), Some(value), "{name}");
         }
@@ -324,7 +324,7 @@ mod tests {
         let instead = binding.instead.unwrap()();
         assert_eq!((instead.lane, instead.account, instead.event_time), (Lane::Dlq, 7, 0));
         assert_eq!(instead.event_id, EventId::of_quarantined("shop", &body));
-        assert_eq!(instead.record.value, body);
+        assert_eq!(*instead.record.value, body);
         for (name, value) in [("dlq_reason", "nonce_reused"), ("dlq_account", "shop"), ("dlq_query", &query())] {
             assert_eq!(instead.record.headers.get(name), Some(value), "{name}");
         }

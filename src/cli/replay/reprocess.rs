@@ -178,7 +178,7 @@ fn as_it_was(message: &OwnedMessage) -> Option<Verdict> {
     let timestamp_ms = event::timestamp(event_time, received_at(message)?);
     let event_type = event_type(ce_type);
     let destination = if event_type == Some(OTHER) { Destination::Other } else { Destination::Events };
-    let record = Record { key, timestamp_ms, headers, value: message.payload()?.to_owned() };
+    let record = Record { key, timestamp_ms, headers, value: message.payload()?.into() };
     Some(Verdict::Publish { destination, event_type: event_type.unwrap_or("of another release"), record })
 }
 

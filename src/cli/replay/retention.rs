@@ -126,8 +126,7 @@ mod tests {
     const NOW_MS: i64 = 1_700_000_000_000;
 
     fn event(age_ms: i64) -> Verdict {
-        let record =
-            Record { key: None, timestamp_ms: NOW_MS - age_ms, headers: Headers::default(), value: Vec::new() };
+        let record = Record { key: None, timestamp_ms: NOW_MS - age_ms, headers: Headers::default(), value: [].into() };
         Verdict::Publish { destination: Destination::Events, event_type: "card.viewed", record }
     }
 

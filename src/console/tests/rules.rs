@@ -37,14 +37,15 @@ impl House {
     }
 
     fn push(&mut self, result: CallbackResult, ms: u64, at_ms: i64) {
-        let sight = Sight::new(Some("card.viewed"), EventId::of_quarantined("shop", b"x"), at_ms / 1000, b"{}");
+        let sight =
+            Sight::new(Some("card.viewed"), EventId::of_quarantined("shop", b"x"), at_ms / 1000, &b"{}"[..].into());
         self.sighted(result, ms, at_ms, sight);
     }
 
     fn sighted(&mut self, result: CallbackResult, ms: u64, at_ms: i64, sight: Sight) {
         let took = Duration::from_millis(ms);
         let made_with = self.made_with;
-        let push = Push { result, by: AnsweredBy::Kafka, took, made_with, record: Some(Box::new(sight)) };
+        let push = Push { result, by: AnsweredBy::Kafka, took, made_with, record: Some(sight) };
         self.state.take(Seen { account: 0, at_ms, what: What::Push(push) });
     }
 
@@ -56,7 +57,7 @@ impl House {
     }
 
     fn quarantine(&mut self, reason: &'static str, detail: &str) {
-        let mut sight = Sight::new(None, EventId::of_quarantined("shop", b"x"), 0, b"<xml>");
+        let mut sight = Sight::new(None, EventId::of_quarantined("shop", b"x"), 0, &b"<xml>"[..].into());
         sight.quarantined = Some((reason, detail.to_owned()));
         self.sighted(CallbackResult::Quarantined, 1, NOW, sight);
     }
@@ -108,7 +109,12 @@ fn slow_repeated_and_misdated_pushes_are_told() {
     assert_eq!(after(|house| (0..20).for_each(|_| house.push(CallbackResult::Duplicate, 1, NOW))), ["retries"]);
     let misdated = after(|house| {
         for _ in 0..10 {
-            let sight = Sight::new(Some("card.viewed"), EventId::of_quarantined("shop", b"x"), NOW / 1000 - 301, b"{}");
+            let sight = Sight::new(
+                Some("card.viewed"),
+                EventId::of_quarantined("shop", b"x"),
+                NOW / 1000 - 301,
+                &b"{}"[..].into(),
+            );
             house.sighted(CallbackResult::Accepted, 1, NOW, sight);
         }
     });

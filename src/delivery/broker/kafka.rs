@@ -123,7 +123,7 @@ impl super::Producer for KafkaProducer {
         // A seq has at most 56 bits; the opaque is as wide as a pointer, 64 bits on every supported target.
         let seq = usize::try_from(seq.0).unwrap_or(usize::MAX);
         let mut send = BaseRecord::with_opaque_to(&self.topic, seq)
-            .payload(record.value.as_slice())
+            .payload(&*record.value)
             // librdkafka takes 0 for "now".
             .timestamp(record.timestamp_ms.max(1))
             .headers(kafka_headers(&record));

@@ -19,7 +19,7 @@ pub(super) fn record(value: &str) -> Record {
         key: Some("user".to_owned()),
         timestamp_ms: NOON * 1000,
         headers: [("ce_id", "1")].into_iter().collect(),
-        value: value.as_bytes().to_vec(),
+        value: value.as_bytes().into(),
     }
 }
 
@@ -101,7 +101,7 @@ fn a_record_comes_back_as_it_went_in() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
     let mut batch = spool.batch().unwrap();
-    let plain = Record { key: None, headers: Headers::default(), value: vec![0, 255], timestamp_ms: -1 };
+    let plain = Record { key: None, headers: Headers::default(), value: [0, 255].into(), timestamp_ms: -1 };
     batch.append(&of(&plain, 1, id("x"))).unwrap();
     batch.commit().unwrap();
     let stored = &pending(&folder)[0];

@@ -123,7 +123,7 @@ mod tests {
         ids.iter().all(|(event_time, entry)| memory.knows(&account, *event_time, entry.id).unwrap())
     }
 
-    fn pending(folder: &Path) -> Vec<Vec<u8>> {
+    fn pending(folder: &Path) -> Vec<std::sync::Arc<[u8]>> {
         let page = Reader::open(folder).unwrap().pending(Lane::Events, 0, u64::MAX).unwrap();
         page.records.into_iter().map(|stored| stored.record.value).collect()
     }

@@ -21,7 +21,7 @@ fn json_record(event: &Value) -> Record {
     {
         headers.push(name, value);
     }
-    Record { key: Some("oUser1".to_owned()), timestamp_ms: 1, headers, value: event.to_string().into_bytes() }
+    Record { key: Some("oUser1".to_owned()), timestamp_ms: 1, headers, value: event.to_string().into_bytes().into() }
 }
 
 fn headers(record: &Record) -> Vec<(&str, &[u8])> {
@@ -71,7 +71,7 @@ fn an_avro_record_waits_for_the_schemas_id_and_begins_with_it() {
     assert!(sent.value.starts_with(&[0, 1, 2, 3, 4]), "{:?}", &sent.value[..6]);
     assert_eq!(sent.headers.get("content-type"), Some("application/avro"));
     assert_eq!(sent.headers.get("ce_id"), Some("1"));
-    let odd = Record { value: b"<xml/>".to_vec(), ..record };
+    let odd = Record { value: b"<xml/>"[..].into(), ..record };
     assert_eq!(avro().encode(&odd).unwrap_err(), EncodeError::NotAnEvent);
 }
 

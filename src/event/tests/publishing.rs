@@ -92,7 +92,7 @@ fn a_quarantined_push_goes_out_as_received() {
     };
     let record = quarantine.record();
     assert_eq!(
-        (record.key.as_deref(), record.timestamp_ms, record.value.as_slice()),
+        (record.key.as_deref(), record.timestamp_ms, &*record.value),
         (None, RECEIPT.received_at_ms, &b"\xff\xfe"[..])
     );
     let expected = [

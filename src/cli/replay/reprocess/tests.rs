@@ -51,7 +51,15 @@ fn message(record: Record) -> OwnedMessage {
     let headers = kafka_headers(&record);
     let Record { key, timestamp_ms, value, .. } = record;
     let timestamp = Timestamp::CreateTime(timestamp_ms);
-    OwnedMessage::new(Some(value), key.map(String::into_bytes), "dlq".to_owned(), timestamp, 0, 0, Some(headers))
+    OwnedMessage::new(
+        Some(value.to_vec()),
+        key.map(String::into_bytes),
+        "dlq".to_owned(),
+        timestamp,
+        0,
+        0,
+        Some(headers),
+    )
 }
 
 fn quarantined(reason: &'static str, mode: Mode, query: &str, body: &str) -> OwnedMessage {

@@ -137,5 +137,5 @@ fn record(account: &Account, push: &Kept, why: &Unreadable) -> OwnedMessage {
     }
     .record();
     let (timestamp, headers) = (Timestamp::CreateTime(record.timestamp_ms), kafka_headers(&record));
-    OwnedMessage::new(Some(record.value), None, String::new(), timestamp, 0, 0, Some(headers))
+    OwnedMessage::new(Some(record.value.to_vec()), None, String::new(), timestamp, 0, 0, Some(headers))
 }

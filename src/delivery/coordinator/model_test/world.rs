@@ -183,11 +183,11 @@ impl World {
             event_id: event_id(QUARANTINED + id),
             event_time: NO_EVENT_TIME,
             received_at_ms,
-            record: Record { value: vec![QUARANTINED + id], ..Record::default() },
+            record: Record { value: [QUARANTINED + id].into(), ..Record::default() },
             binding: None,
         };
         let binding = signature(id).map(|signature| Binding { signature, instead: Some(Box::new(instead)) });
-        let record = Record { key: Some(key(id).to_string()), value: vec![id], ..Record::default() };
+        let record = Record { key: Some(key(id).to_string()), value: [id].into(), ..Record::default() };
         let (lane, event_id, event_time) = (Lane::Events, event_id(id), second(id));
         let submission = Submission { lane, account, event_id, event_time, received_at_ms, record, binding };
         self.records.submit(submission, smallvec![(Reply::new(to), self.now)], self.now);

@@ -109,7 +109,7 @@ fn a_record_whose_place_is_damaged_does_not_hide_those_behind_it() {
         let at = position(file, &written);
         file[at] |= 0x40;
     });
-    let values: Vec<Vec<u8>> = pending(&folder).into_iter().map(|stored| stored.record.value).collect();
-    let expected: Vec<Vec<u8>> = (0..20).map(|number| format!("{number:0>10}").into_bytes()).collect();
+    let values: Vec<_> = pending(&folder).into_iter().map(|stored| stored.record.value).collect();
+    let expected: Vec<_> = (0..20).map(|number| format!("{number:0>10}").into_bytes().into()).collect();
     assert_eq!(values, expected);
 }
