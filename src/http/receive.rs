@@ -49,7 +49,6 @@ pub struct Account {
 
 /// What becomes of a push.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would cost every event an allocation, and one lives for a moment")]
 pub(super) enum Decision {
     /// Nothing is to be delivered.
     Answer(Answer),

@@ -65,8 +65,10 @@ fn quarantine(broker: &str, topics: &Topics, reason: &'static str, bodies: &[imp
             .headers
             .iter()
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-        let record =
-            BaseRecord::<(), _>::to(&topics.dlq).payload(&record.value).timestamp(record.timestamp_ms).headers(headers);
+        let record = BaseRecord::<(), _>::to(&topics.dlq)
+            .payload(&*record.value)
+            .timestamp(record.timestamp_ms)
+            .headers(headers);
         producer.send(record).unwrap();
     }
     producer.flush(LIMIT).unwrap();
