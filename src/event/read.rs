@@ -102,14 +102,14 @@ struct Envelope<'d> {
 
 impl<'d> Envelope<'d> {
     fn take(children: &mut Children<'_, 'd>) -> Self {
-        let msg_type = children.take_trimmed("MsgType");
+        let msg_type = children.take_trimmed(&["MsgType"]);
         children.drop_all("MsgType");
         children.drop_all("Encrypt");
         Self {
-            account_id: children.take_trimmed("ToUserName"),
-            openid: children.take_trimmed("FromUserName"),
+            account_id: children.take_trimmed(&["ToUserName"]),
+            openid: children.take_trimmed(&["FromUserName"]),
             create_time: children.take(&[&["CreateTime"]]),
-            event: children.take_trimmed("Event"),
+            event: children.take_trimmed(&["Event"]),
             msg_type,
         }
     }

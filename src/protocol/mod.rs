@@ -21,4 +21,5 @@ pub use compose::{compat_body, secure_body};
 pub use envelope::{Callback, Credentials, Generation, Message, Mode, OpenError, VerifiedPush, VerifyError};
 pub use evidence::{Evidence, Shape, Vouched, begins_as_xml, is_damaged};
 pub use signature::{Digest, Token, sign};
+pub(crate) use xml::USUAL_CHILDREN;
 pub use xml::{Child, Document, MAX_BYTES, Value, XmlError};

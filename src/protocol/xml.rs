@@ -34,8 +34,8 @@ const MAX_DEPTH: usize = 8;
 const MAX_ELEMENTS: usize = 256;
 /// The level of the root's direct children.
 const CHILD: usize = 2;
-/// More than WeChat's longest card event has, so that the list is allocated once.
-const USUAL_CHILDREN: usize = 20;
+/// More than WeChat's longest card event has: a list of them is allocated once, or not at all.
+pub(crate) const USUAL_CHILDREN: usize = 20;
 
 /// The direct children of a document's root, in document order.
 #[derive(Debug, Clone, PartialEq, Eq)]
