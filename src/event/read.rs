@@ -64,7 +64,7 @@ impl EventError {
 /// # Errors
 /// What is not an Official Account's push, lacks a required element, or is for another account.
 pub fn read<'d>(message: &'d Message<'_>, receipt: Receipt<'d>) -> Result<Event<'d>, EventError> {
-    read_document(&Document::parse(message.xml())?, message.body_authenticated(), receipt)
+    read_document(&*message.document()?, message.body_authenticated(), receipt)
 }
 
 pub(super) fn read_document<'d>(

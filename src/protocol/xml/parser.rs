@@ -92,7 +92,10 @@ impl<'a> Parser<'a> {
                 Event::End(_) => self.close(self.at),
                 Event::Text(text) => self.text(text.into_inner())?,
                 Event::CData(section) => {
-                    let section = self.with_line_feeds(section.into_inner());
+                    let mut section = section.into_inner();
+                    if self.returns {
+                        section = normalised(section);
+                    }
                     self.character_data(|text| text.push_section(section))?;
                 }
                 Event::GeneralRef(reference) => match resolve(&reference) {
@@ -211,7 +214,7 @@ impl<'a> Parser<'a> {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    fn text(&mut self, text: Cow<'a, str>) -> Result<(), XmlError> {
+    fn text(&mut self, mut text: Cow<'a, str>) -> Result<(), XmlError> {
         if self.depth == 0 && text.chars().all(is_blank) {
             return Ok(());
         }
@@ -219,12 +222,10 @@ impl<'a> Parser<'a> {
         if text.contains(']') && text.contains("]]>") {
             return Err(self.not_well_formed());
         }
-        let text = self.with_line_feeds(text);
+        if self.returns {
+            text = normalised(text);
+        }
         self.character_data(|data| data.push_text(text))
-    }
-
-    fn with_line_feeds(&self, text: Cow<'a, str>) -> Cow<'a, str> {
-        if self.returns { normalised(text) } else { text }
     }
 
     fn character_data(&mut self, push: impl FnOnce(&mut CharacterData<'a>)) -> Result<(), XmlError> {
