@@ -33,7 +33,7 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// The part of a text that `cut` leaves.
-pub(super) fn part<'d>(text: Text<'d>, cut: impl FnOnce(&str) -> &str) -> Text<'d> {
+pub(super) fn part(text: Text<'_>, cut: impl FnOnce(&str) -> &str) -> Text<'_> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
         Cow::Owned(text) => Cow::Owned(cut(&text).to_owned()),
