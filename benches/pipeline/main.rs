@@ -1,6 +1,6 @@
 //! What one event costs from query and body to its Kafka record: time and allocations, without HTTP and delivery.
 //!
-//! One claim of the usual size in secure mode. `cargo bench --locked --no-default-features --bench pipeline`.
+//! One claim of the usual size, in secure mode and in clear. `cargo bench --locked --no-default-features --bench pipeline`.
 #![expect(clippy::expect_used, reason = "a push that does not read is no measurement")]
 
 use std::alloc::System;
@@ -37,10 +37,10 @@ fn main() {
     divan::main();
 }
 
-#[divan::bench(sample_count = 1000, sample_size = 100)]
-fn secure_claim(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = [Mode::Secure, Mode::Plaintext], sample_count = 1000, sample_size = 100)]
+fn claim(bencher: Bencher<'_, '_>, mode: Mode) {
     let credentials = Credentials {
-        mode: Mode::Secure,
+        mode,
         token: Token::new("benchtoken0042"),
         previous_token: None,
         aes_key: Some(AesKey::parse("cardhookCARDHOOK0123456789cardhookCARDHOOKx").expect("a key")),
@@ -65,12 +65,14 @@ fn record(credentials: &Credentials, query: &str, body: &[u8]) -> Record {
 /// Query and body as WeChat sends them.
 fn push(credentials: &Credentials) -> (String, String) {
     let (key, app_id) = (credentials.aes_key.as_ref().expect("a key"), credentials.app_id.as_ref().expect("an AppID"));
-    let encrypt = seal(key, app_id, b"0f1e2d3c4b5a6978", CLAIM.as_bytes());
     let signature = sign(&credentials.token, &[TIMESTAMP, NONCE]);
+    let query =
+        format!("signature={signature}&timestamp={TIMESTAMP}&nonce={NONCE}&openid=oBenchUser000000000000000042");
+    if credentials.mode == Mode::Plaintext {
+        return (query, CLAIM.to_owned());
+    }
+    let encrypt = seal(key, app_id, b"0f1e2d3c4b5a6978", CLAIM.as_bytes());
     let msg_signature = sign(&credentials.token, &[TIMESTAMP, NONCE, &encrypt]);
-    let query = format!(
-        "signature={signature}&timestamp={TIMESTAMP}&nonce={NONCE}&openid=oBenchUser000000000000000042&encrypt_type=aes\
-         &msg_signature={msg_signature}"
-    );
+    let query = format!("{query}&encrypt_type=aes&msg_signature={msg_signature}");
     (query, secure_body("gh_0123456789ab", &encrypt))
 }

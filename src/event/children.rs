@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::value::{FieldValue, Text, part, trim};
-use crate::protocol::{Child, Document, Value};
+use crate::protocol::{Child, Document, USUAL_CHILDREN, Value};
 
 /// The tags a field is read from: the first group of which the push has one. The tags in a group are one tag spelt differently.
-pub(super) type Tags = &'static [&'static [&'static str]];
+pub(super) type Tags = &'static [Spellings];
+/// One tag in its spellings.
+pub(super) type Spellings = &'static [&'static str];
 
 /// What no field took, under WeChat's tags.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,87 +58,80 @@ impl std::fmt::Debug for Extra<'_> {
     }
 }
 
-/// Where a child stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Free,
-    Taken,
-    /// A later occurrence of a tag whose first one a field looked at.
-    Repeat,
-}
-
 /// A document's children while fields take them.
-pub(super) struct Children<'c, 'd> {
-    children: &'c [Child<'d>],
-    standings: Vec<Standing>,
+pub(super) struct Children<'c, 'd>(SmallVec<[Place<'c, 'd>; USUAL_CHILDREN]>);
+
+struct Place<'c, 'd> {
+    child: &'c Child<'d>,
+    taken: bool,
+    /// What a field looked for when it found this child: a later one of that tag is a repeat.
+    found_as: Spellings,
 }
 
 impl<'c, 'd> Children<'c, 'd> {
     pub(super) fn new(document: &'c Document<'d>) -> Self {
-        Self { children: &document.children, standings: vec![Standing::Free; document.children.len()] }
+        Self(document.children.iter().map(|child| Place { child, taken: false, found_as: &[] }).collect())
     }
 
     /// Whether there is such an element at all, an empty one included.
     pub(super) fn has(&self, tag: &str) -> bool {
-        self.children.iter().any(|child| child.tag.eq_ignore_ascii_case(tag))
+        self.0.iter().any(|place| place.has(&[tag]))
     }
 
     /// Takes a field's value; one that does not parse stays for `extra`.
     pub(super) fn take<T: FieldValue<'d>>(&mut self, tags: Tags) -> Option<T> {
-        let (text, place) = tags.iter().find_map(|spellings| self.first(spellings))?;
+        let (index, text) = tags.iter().find_map(|tag| self.find(tag))?;
         let value = T::read(text.clone()).ok()?;
-        self.taken(place);
+        self.taken(index);
         value
     }
 
     /// Takes a text of the envelope, trimmed; `None` when absent or empty.
-    pub(super) fn take_trimmed(&mut self, tag: &'static str) -> Option<Text<'d>> {
-        let (text, place) = self.first(&[tag])?;
-        self.taken(place);
+    pub(super) fn take_trimmed(&mut self, tag: Spellings) -> Option<Text<'d>> {
+        let (index, text) = self.find(tag)?;
+        self.taken(index);
         Some(part(text.clone(), trim)).filter(|text| !text.is_empty())
     }
 
     /// Drops every child of this tag.
     pub(super) fn drop_all(&mut self, tag: &str) {
-        for (child, standing) in self.children.iter().zip(&mut self.standings) {
-            if child.tag.eq_ignore_ascii_case(tag) {
-                *standing = Standing::Taken;
-            }
+        for place in self.0.iter_mut().filter(|place| place.has(&[tag])) {
+            place.taken = true;
         }
     }
 
     /// Everything that is left.
     pub(super) fn into_extra(self) -> Extra<'d> {
         let mut extra = Extra::default();
-        for (child, standing) in self.children.iter().zip(self.standings) {
-            if standing != Standing::Taken {
-                let (Value::Text(value) | Value::Elements(value)) = &child.value;
-                extra.add(child.tag.clone(), value.clone(), standing == Standing::Repeat);
-            }
+        for (index, place) in self.0.iter().enumerate().filter(|(_, place)| !place.taken) {
+            let mut before = self.0.iter().take(index);
+            let (value, repeated) = match &place.child.value {
+                Value::Text(value) => (value, before.any(|earlier| place.has(earlier.found_as))),
+                Value::Elements(value) => (value, false),
+            };
+            extra.add(place.child.tag.clone(), value.clone(), repeated);
         }
         extra
     }
 
-    fn taken(&mut self, place: usize) {
-        if let Some(standing) = self.standings.get_mut(place) {
-            *standing = Standing::Taken;
-        }
+    /// The first text of one tag that is not taken yet, and its index.
+    fn find(&mut self, tag: Spellings) -> Option<(usize, &'c Text<'d>)> {
+        self.0.iter_mut().enumerate().filter(|(_, place)| !place.taken && place.has(tag)).find_map(|(index, place)| {
+            let Value::Text(text) = &place.child.value else { return None };
+            place.found_as = tag;
+            Some((index, text))
+        })
     }
 
-    /// The first text of one tag that is not taken yet, and its place; later ones become repeats.
-    fn first(&mut self, spellings: &[&str]) -> Option<(&'c Text<'d>, usize)> {
-        let mut first = None;
-        for (place, (child, standing)) in self.children.iter().zip(&mut self.standings).enumerate() {
-            if *standing == Standing::Taken || !spellings.iter().any(|tag| child.tag.eq_ignore_ascii_case(tag)) {
-                continue;
-            }
-            let Value::Text(text) = &child.value else { continue };
-            if first.is_none() {
-                first = Some((text, place));
-            } else {
-                *standing = Standing::Repeat;
-            }
+    fn taken(&mut self, index: usize) {
+        if let Some(place) = self.0.get_mut(index) {
+            place.taken = true;
         }
-        first
+    }
+}
+
+impl Place<'_, '_> {
+    fn has(&self, tag: &[&str]) -> bool {
+        tag.iter().any(|spelling| self.child.tag.eq_ignore_ascii_case(spelling))
     }
 }

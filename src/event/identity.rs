@@ -2,18 +2,22 @@
 //!
 //! Takes every direct child as it is: it does not depend on which field a child becomes.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha1::{Digest, Sha1};
+use smallvec::SmallVec;
 use uuid::{Builder, Uuid};
 
 use super::value::trim;
-use crate::protocol::{Document, Value};
+use crate::protocol::{Child, Document, USUAL_CHILDREN, Value};
 
 /// UUID v5 of the DNS namespace and `cardhook`.
 const NAMESPACE: Uuid = Uuid::from_u128(0x4338_04dc_a6c6_57c0_9326_aad3_dd53_0afb);
+
+/// More than the lines of any usual card event.
+const USUAL_BYTES: usize = 1024;
 
 /// An event's stable id: the same on every replica, in every mode, after every restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,23 +26,13 @@ pub struct EventId(Uuid);
 impl EventId {
     /// The id of a push: UUID v5 of its lines `tag=value`, sorted, without `Encrypt`.
     pub(super) fn of(document: &Document<'_>) -> Self {
-        let mut text = String::with_capacity(1024);
-        // With its first bytes as a number, by which nearly every two lines differ.
-        let mut lines: Vec<(u64, Range<usize>)> = Vec::with_capacity(document.children.len());
-        for child in document.children.iter().filter(|child| !child.tag.eq_ignore_ascii_case("Encrypt")) {
-            let start = text.len();
-            text.push_str(&child.tag);
-            text.push('=');
-            let (Value::Text(value) | Value::Elements(value)) = &child.value;
-            push_escaped(&mut text, trim(value));
-            text.push('\n');
-            lines.push((beginning(text.get(start..).unwrap_or_default()), start..text.len()));
-        }
-        let text = text.as_bytes();
-        lines.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
-            a_begins.cmp(b_begins).then_with(|| text.get(a.clone()).cmp(&text.get(b.clone())))
+        let children = document.children.iter().filter(|child| !child.tag.eq_ignore_ascii_case("Encrypt"));
+        // With the line's first bytes as a number, by which nearly every two lines differ.
+        let mut sorted: SmallVec<[_; USUAL_CHILDREN]> = children.map(|child| (beginning(&child.tag), child)).collect();
+        sorted.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
+            a_begins.cmp(b_begins).then_with(|| lines([*a]).cmp(&lines([*b])))
         });
-        Self::of_parts(lines.into_iter().filter_map(|(_, line)| text.get(line)))
+        Self::of_parts([lines(sorted.iter().map(|(_, child)| *child)).as_bytes()])
     }
 
     /// The id of a quarantined push (contract §3.2): UUID v5 of account name, LF and body.
@@ -71,13 +65,25 @@ impl EventId {
     }
 }
 
-/// The first eight bytes, ordered as they are; a shorter line has zeros behind it.
-fn beginning(line: &str) -> u64 {
+/// The first eight bytes of a line, ordered as they are. Where tag and `=` are shorter, zeros stand behind them.
+fn beginning(tag: &str) -> u64 {
     let mut bytes = [0; 8];
-    for (place, byte) in bytes.iter_mut().zip(line.bytes()) {
+    for (place, byte) in bytes.iter_mut().zip(tag.bytes().chain([b'='])) {
         *place = byte;
     }
     u64::from_be_bytes(bytes)
+}
+
+fn lines<'c, 'd: 'c>(children: impl IntoIterator<Item = &'c Child<'d>>) -> String {
+    let mut lines = String::with_capacity(USUAL_BYTES);
+    for child in children {
+        lines.push_str(&child.tag);
+        lines.push('=');
+        let (Value::Text(value) | Value::Elements(value)) = &child.value;
+        push_escaped(&mut lines, trim(value));
+        lines.push('\n');
+    }
+    lines
 }
 
 /// Keeps one child one line: `\` and LF become `\\` and `\n`.
@@ -128,6 +134,8 @@ impl JsonSchema for EventId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::event::tests::{document, nested};
 
@@ -200,6 +208,18 @@ mod tests {
         let expected = Uuid::new_v5(&NAMESPACE, b"shop\n<xml/>").to_string();
         assert_eq!(EventId::of_quarantined("shop", b"<xml/>").to_string(), expected);
         assert_ne!(EventId::of_quarantined("cafe", b"<xml/>").to_string(), expected);
+    }
+
+    proptest! {
+        /// As contract §1.4 has it, word by word.
+        #[test]
+        fn an_id_is_made_of_the_sorted_lines(children in prop::collection::vec(("[ab.]{1,10}", "[a1=\\\\\n]{0,3}"), 0..20)) {
+            let escaped = |value: &str| trim(value).replace('\\', "\\\\").replace('\n', "\\n");
+            let mut lines: Vec<_> = children.iter().map(|(tag, value)| format!("{tag}={}\n", escaped(value))).collect();
+            lines.sort();
+            let children: Vec<_> = children.iter().map(|(tag, value)| (tag.as_str(), value.as_str())).collect();
+            prop_assert_eq!(id(&children), Uuid::new_v5(&NAMESPACE, lines.concat().as_bytes()).to_string());
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl EventError {
 /// # Errors
 /// What is not an Official Account's push, lacks a required element, or is for another account.
 pub fn read<'d>(message: &'d Message<'_>, receipt: Receipt<'d>) -> Result<Event<'d>, EventError> {
-    read_document(&Document::parse(message.xml())?, message.body_authenticated(), receipt)
+    read_document(&*message.document()?, message.body_authenticated(), receipt)
 }
 
 pub(super) fn read_document<'d>(
@@ -102,14 +102,14 @@ struct Envelope<'d> {
 
 impl<'d> Envelope<'d> {
     fn take(children: &mut Children<'_, 'd>) -> Self {
-        let msg_type = children.take_trimmed("MsgType");
+        let msg_type = children.take_trimmed(&["MsgType"]);
         children.drop_all("MsgType");
         children.drop_all("Encrypt");
         Self {
-            account_id: children.take_trimmed("ToUserName"),
-            openid: children.take_trimmed("FromUserName"),
+            account_id: children.take_trimmed(&["ToUserName"]),
+            openid: children.take_trimmed(&["FromUserName"]),
             create_time: children.take(&[&["CreateTime"]]),
-            event: children.take_trimmed("Event"),
+            event: children.take_trimmed(&["Event"]),
             msg_type,
         }
     }

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
+
 /// WeChat's parameters of one callback, percent-decoded. Absent ones are `None`; empty or doubled ones are errors.
 ///
 /// A `+` stays a plus: WeChat's values hold no blanks, and the echostr must go back byte for byte.
@@ -97,15 +99,14 @@ impl fmt::Debug for Query<'_> {
 
 /// Percent-decodes; `None` when an escape is broken or the result is not UTF-8.
 fn decoded(raw: &str) -> Option<Cow<'_, str>> {
-    let Some((plain, _)) = raw.split_once('%') else {
+    if memchr(b'%', raw.as_bytes()).is_none() {
         return Some(Cow::Borrowed(raw));
-    };
+    }
     let mut bytes = Vec::with_capacity(raw.len());
-    bytes.extend_from_slice(plain.as_bytes());
-    let mut rest = raw.as_bytes().iter().skip(plain.len());
-    while let Some(&byte) = rest.next() {
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
         if byte == b'%' {
-            bytes.push(hex_value(*rest.next()?)? << 4 | hex_value(*rest.next()?)?);
+            bytes.push(hex_value(rest.next()?)? << 4 | hex_value(rest.next()?)?);
         } else {
             bytes.push(byte);
         }

@@ -3,80 +3,17 @@
 //! Each stage has only the stage before it as its constructor, so that no check can be left out. Does not depend on what the
 //! message says, and answers every failed verification alike.
 
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use super::xml::BLANKS;
-use super::{AesKey, AppId, AppIdText, Digest, Document, Query, QueryError, Token, Value, XmlError, open};
+use super::{Credentials, Digest, Document, Generation, Mode, Query, QueryError, Token, Value, XmlError, open};
 
-/// How an account receives its pushes, as chosen in WeChat's console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// 明文模式: clear fields, `signature` does not cover the body.
-    Plaintext,
-    /// 兼容模式: clear fields and ciphertext side by side.
-    Compat,
-    /// 安全模式: only ciphertext.
-    Secure,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Plaintext, Self::Compat, Self::Secure];
-
-    /// `plaintext`, `compat` or `secure`, as in the configuration and in `dlq_mode`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plaintext => "plaintext",
-            Self::Compat => "compat",
-            Self::Secure => "secure",
-        }
-    }
-}
-
-/// What verifies and opens an account's pushes. Current ones stand before previous ones (rotation).
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The account's mode.
-    pub mode: Mode,
-    /// The current token, and the previous one while rotating.
-    pub token: Token,
-    /// See `token`.
-    pub previous_token: Option<Token>,
-    /// Required in compat and secure mode.
-    pub aes_key: Option<AesKey>,
-    /// See `aes_key`.
-    pub previous_aes_key: Option<AesKey>,
-    /// Required in compat and secure mode.
-    pub app_id: Option<AppId>,
-}
-
-/// Which of two tokens or keys it was, while they are exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Generation {
-    /// The one in force.
-    Current,
-    /// The one before it.
-    Previous,
-}
-
-impl Generation {
-    const BOTH: [Self; 2] = [Self::Current, Self::Previous];
-}
-
-impl Credentials {
-    pub(super) fn tokens(&self) -> impl Iterator<Item = &Token> {
-        std::iter::once(&self.token).chain(&self.previous_token)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = (&AesKey, Generation)> {
-        [&self.aes_key, &self.previous_aes_key]
-            .into_iter()
-            .zip(Generation::BOTH)
-            .filter_map(|(key, generation)| Some((key.as_ref()?, generation)))
-    }
-}
+pub use error::{OpenError, VerifyError};
 
 /// A callback as it arrived, unverified: query and body.
 pub struct Callback<'a> {
@@ -100,61 +37,16 @@ enum Content<'a> {
 
 /// A push's document in clear. Only [`VerifiedPush::open`] makes one.
 pub struct Message<'a> {
-    xml: Cow<'a, [u8]>,
+    clear: Clear<'a>,
     body_authenticated: bool,
     key: Option<Generation>,
 }
 
-/// Why a callback is refused before its content counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    /// The query is malformed or lacks a parameter: status 400.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// The signature is wrong, or the push is not of the account's mode: status 403.
-    #[error("the signature is wrong")]
-    Signature,
-}
-
-/// Why a verified push cannot be read: quarantined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The ciphertext does not decrypt.
-    #[error("cannot be decrypted with the account's current or previous EncodingAESKey")]
-    Decrypt,
-    /// Only `signature` counts, and there is nothing but `Encrypt` to read: the account's mode is not the console's. No key was
-    /// tried.
-    #[error(
-        "encrypted_push: the account is in plaintext mode here and gets encrypted pushes: set its mode to \"secure\" with the \
-         EncodingAESKey and the AppID, or choose 明文模式 in WeChat's console"
-    )]
-    EncryptedPush,
-    /// Only `signature` was sent, and the body has no clear fields to read.
-    #[error("nothing to read: no clear fields beside ToUserName and Encrypt, and no msg_signature in the query")]
-    NothingToRead,
-    /// It decrypts, but for another AppID.
-    #[error("decrypted, but made for another AppID: {}", ids(*found, *expected))]
-    AppId {
-        /// What stands behind the message; `None` when that has not the form of an AppID: it may be a part of the message.
-        found: Option<AppIdText>,
-        /// The account's, when it has that form.
-        expected: Option<AppIdText>,
-    },
-    /// The body with the clear fields cannot be read. A decrypted document is not looked at here.
-    #[error("malformed: {0}")]
-    Malformed(#[from] XmlError),
-}
-
-impl OpenError {
-    /// Metric label, `dlq_reason` header and log field.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Decrypt | Self::EncryptedPush | Self::NothingToRead => "decrypt",
-            Self::AppId { .. } => "app_id",
-            Self::Malformed(_) => "malformed",
-        }
-    }
+enum Clear<'a> {
+    /// Not read yet.
+    Decrypted(Vec<u8>),
+    /// As it came, and read.
+    Received(&'a [u8], Document<'a>),
 }
 
 impl<'a> Callback<'a> {
@@ -256,10 +148,10 @@ impl<'a> VerifiedPush<'a> {
     /// What cannot be decrypted, is for another AppID, or has nothing to read.
     pub fn open(self, credentials: &Credentials) -> Result<Message<'a>, OpenError> {
         let body_authenticated = self.body_authenticated();
-        let (xml, key) = match self.content {
+        let (clear, key) = match self.content {
             Content::Sealed(encrypt) => {
                 let (message, key) = decrypted(credentials, &encrypt)?;
-                (Cow::Owned(message), Some(key))
+                (Clear::Decrypted(message), Some(key))
             }
             Content::Clear(body) => {
                 let document = Document::parse(body)?;
@@ -268,10 +160,10 @@ impl<'a> VerifiedPush<'a> {
                     let sealed = document.first("Encrypt").is_some() && credentials.mode == Mode::Plaintext;
                     return Err(if sealed { OpenError::EncryptedPush } else { OpenError::NothingToRead });
                 }
-                (Cow::Borrowed(body), None)
+                (Clear::Received(body, document), None)
             }
         };
-        Ok(Message { xml, body_authenticated, key })
+        Ok(Message { clear, body_authenticated, key })
     }
 }
 
@@ -279,7 +171,21 @@ impl Message<'_> {
     /// The clear XML document.
     #[must_use]
     pub fn xml(&self) -> &[u8] {
-        &self.xml
+        match &self.clear {
+            Clear::Decrypted(xml) => xml,
+            Clear::Received(xml, _) => xml,
+        }
+    }
+
+    /// The same, read.
+    ///
+    /// # Errors
+    /// When what was decrypted cannot be read.
+    pub fn document(&self) -> Result<Cow<'_, Document<'_>>, XmlError> {
+        match &self.clear {
+            Clear::Decrypted(xml) => Document::parse(xml).map(Cow::Owned),
+            Clear::Received(_, document) => Ok(Cow::Borrowed(document)),
+        }
     }
 
     /// True when `msg_signature` covered it; false when only `signature` was there.
@@ -310,21 +216,15 @@ impl fmt::Debug for VerifiedPush<'_> {
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { xml, body_authenticated, key: _ } = self;
         f.debug_struct("Message")
-            .field("xml_bytes", &xml.len())
-            .field("body_authenticated", body_authenticated)
+            .field("xml_bytes", &self.xml().len())
+            .field("body_authenticated", &self.body_authenticated)
             .finish()
     }
 }
 
 fn required<'q>(value: Option<&'q str>, name: &'static str) -> Result<&'q str, QueryError> {
     value.ok_or(QueryError::Missing(name))
-}
-
-fn ids(found: Option<AppIdText>, expected: Option<AppIdText>) -> String {
-    let shown = |id: Option<AppIdText>| id.map_or_else(|| "no AppID".to_owned(), |id| id.to_string());
-    format!("it says {}, and app_id is {}", shown(found), shown(expected))
 }
 
 /// The text of the body's `Encrypt`. A body that cannot be read has none.
@@ -349,6 +249,3 @@ fn decrypted(credentials: &Credentials, encrypt: &str) -> Result<(Vec<u8>, Gener
     }
     Err(failure)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ mod opened;
 
 use proptest::prelude::*;
 
-use super::super::{seal, secure_body, sign};
+use super::super::{AesKey, AppId, seal, secure_body, sign};
 use super::*;
 
 const CLEAR: &str =

@@ -48,7 +48,7 @@ pub(super) fn number(reference: &str) -> Option<u32> {
 
 /// Whether the rest of a tag, behind its name, is attributes. Whether one stands twice is not looked at.
 pub(super) fn attributes_read(raw: &str) -> bool {
-    Attributes(raw).all(|attribute| attribute.is_some_and(|(_, value)| references_read(value)))
+    raw.is_empty() || Attributes(raw).all(|attribute| attribute.is_some_and(|(_, value)| references_read(value)))
 }
 
 /// The encoding that `raw`, what stands behind `<?xml`, declares; `None` when it is no declaration.

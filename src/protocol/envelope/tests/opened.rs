@@ -23,6 +23,19 @@ fn clear_fields_that_are_to_be_read_and_are_not_there_are_quarantined_as_decrypt
 }
 
 #[test]
+fn what_was_opened_is_the_document_that_its_xml_reads_as() {
+    let encrypt = sealed_with("b");
+    let sealed = (query(None, Some(&msg_signature("now", &encrypt))), secure_body("gh_shop", &encrypt), INNER);
+    let clear = (query(Some(&signature("now")), None), CLEAR.to_owned(), CLEAR);
+    for (query, body, xml) in [sealed, clear] {
+        let message =
+            verify(&query, &body, &credentials(Mode::Compat)).unwrap().open(&credentials(Mode::Compat)).unwrap();
+        assert_eq!(message.xml(), xml.as_bytes());
+        assert_eq!(*message.document().unwrap(), Document::parse(xml.as_bytes()).unwrap());
+    }
+}
+
+#[test]
 fn a_verified_body_that_cannot_be_read_is_quarantined_as_malformed() {
     let large = format!("<xml><A>{}</A></xml>", "a".repeat(MAX_BYTES));
     for mode in [Mode::Compat, Mode::Plaintext] {
