@@ -39,7 +39,13 @@ pub(super) fn boolean(value: &Value) -> Result<bool, String> {
 pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::List(items) => {
-            items.iter().map(text).collect::<Result<_, _>>().map_err(|_| "of other things than texts".into())
+            let item = |item: &Value| match item {
+                Value::Text(text) | Value::Untyped(text) => Ok(text.clone()),
+                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => {
+                    Err("of other things than texts".to_owned())
+                }
+            };
+            items.iter().map(item).collect()
         }
         Value::Untyped(text) if text.trim().is_empty() => Ok(Vec::new()),
         Value::Untyped(text) => Ok(text.split(',').map(|item| item.trim().to_owned()).collect()),
