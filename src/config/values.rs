@@ -126,8 +126,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// `http://` or `https://`, a host, and nothing behind it but a path.
-pub(super) fn base_url(value: &Value) -> Result<String, String> {
-    let written = text(value)?;
+pub(super) fn base_url(written: &str) -> Result<String, String> {
     let rest = written.strip_prefix("https://").or_else(|| written.strip_prefix("http://"));
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"?#@".contains(&byte);
     match rest {

@@ -264,6 +264,14 @@ fn networks_are_addresses_with_or_without_a_length() {
 }
 
 #[test]
+fn an_address_of_wechats_api_that_is_wrong_is_not_shown() {
+    let api = "[wechat_api]\nbase_url = \"https://user:s3cretPassword@proxy.example/\"";
+    let errors = load(&format!("{LEAST}{api}")).unwrap_err();
+    assert_eq!(errors[0].key, "wechat_api.base_url");
+    assert!(errors[0].problem.contains("without a user") && !errors[0].problem.contains("s3cret"), "{errors:?}");
+}
+
+#[test]
 fn a_max_age_is_off_or_at_least_a_second() {
     assert_eq!(load(LEAST).unwrap().accounts[0].max_age, None);
     let config = load(&LEAST.replace("name", "max_age = \"48h\"\nname")).unwrap();
