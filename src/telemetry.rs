@@ -3,6 +3,7 @@
 //!
 //! Does not depend on what is logged. Traces of pushes: [`traces`].
 
+mod stderr;
 pub mod traces;
 
 use std::{
@@ -15,16 +16,34 @@ use std::{
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{Log, LogFormat};
+use self::stderr::Stderr;
+use crate::{
+    clock,
+    config::{Log, LogFormat},
+};
 
 /// Starts logging. A later call changes nothing: the first one holds for the process.
 pub fn init(log: &Log) {
-    let stderr = fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter(log.level));
+    let ansi = io::stderr().is_terminal();
     let _ = match log.format {
-        LogFormat::Text => registry.with(stderr.with_ansi(io::stderr().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(stderr.json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_writer(|| Stderr(dropped)).with_ansi(ansi)).try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().with_writer(|| Stderr(dropped_json)).json().flatten_event(true)).try_init()
+        }
     };
+}
+
+/// What stands in the log in place of lines that were dropped.
+fn dropped(lines: u64) -> String {
+    format!("{lines} lines of the log were dropped: what reads standard error did not take them\n")
+}
+
+fn dropped_json(lines: u64) -> String {
+    let now = jiff::Timestamp::from_millisecond(clock::unix_millis()).unwrap_or_default();
+    let (target, message) = (concat!(env!("CARGO_CRATE_NAME"), "::telemetry"), dropped(lines));
+    let message = message.trim_end();
+    format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"message\":\"{message}\",\"target\":\"{target}\"}}\n")
 }
 
 /// Our own lines at `level`. Those of libraries only from `WARN` on, and from `INFO` on while looking closer: below that
@@ -42,8 +61,8 @@ fn filter(level: Level) -> Targets {
 /// at run time may quote the data at hand, as that of a text cut within a character does.
 pub fn keep_data_out_of_panics() {
     panic::set_hook(Box::new(|panic| {
-        // Where standard error is closed, there is nobody to tell.
-        let _ = io::stderr().lock().write_all(told(panic).as_bytes());
+        // It never fails: where standard error is closed, there is nobody to tell.
+        let _ = Stderr(dropped).write_all(told(panic).as_bytes());
     }));
 }
 
@@ -102,6 +121,14 @@ mod tests {
         assert!(said.contains("src/telemetry.rs:") && said.contains(": as it stands\n"), "{said}");
         assert!(said.contains("not shown") && said.contains(name), "{said}");
         assert!(!said.contains("oInvented") && !said.contains('卡'), "{said}");
+    }
+
+    #[test]
+    fn the_notice_of_dropped_lines_is_a_line_of_its_format() {
+        assert!(dropped(3).starts_with("3 lines of the log were dropped") && dropped(3).ends_with('\n'));
+        let line: serde_json::Value = serde_json::from_str(&dropped_json(3)).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert!(line["timestamp"].is_string() && line["target"] == "cardhook::telemetry", "{line}");
     }
 
     #[test]

@@ -71,6 +71,18 @@ enum Command {
 #[error("the configuration cannot be used:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 struct Misconfigured(Vec<ConfigError>);
 
+impl Misconfigured {
+    /// The command needs brokers, and the configuration has none. `problem` says what there is not.
+    fn without_brokers(problem: &str) -> Self {
+        let cure = "write the brokers' addresses, as host:port";
+        Self(vec![ConfigError {
+            key: "kafka.brokers".to_owned(),
+            problem: format!("empty: the spool is the store, and {problem}"),
+            cure: cure.to_owned(),
+        }])
+    }
+}
+
 /// The flags do not fit together: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

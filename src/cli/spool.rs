@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value};
 
@@ -86,7 +87,7 @@ impl Place {
 
     fn reader(&self) -> anyhow::Result<Reader> {
         Ok(match &self.file {
-            Some(file) => Reader::open_file(file)?,
+            Some(file) => Reader::open_file(file).with_context(|| file.display().to_string())?,
             None => Reader::open(&self.folder()?)?,
         })
     }

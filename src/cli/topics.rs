@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cluster::{self, Size, judge, no_answer, settings, unreached},
-    config::{ConfigError, Kafka},
+    config::Kafka,
 };
 
 /// What an existing topic is asked for.
@@ -59,12 +59,7 @@ pub(super) fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let TopicsCommand::Create(args) = &args.command;
     let kafka = args.config.load()?.kafka;
     if kafka.brokers.is_empty() {
-        return Err(Misconfigured(vec![ConfigError {
-            key: "kafka.brokers".to_owned(),
-            problem: "empty: the spool is the store, and there are no topics to create".to_owned(),
-            cure: "write the brokers' addresses, as host:port".to_owned(),
-        }])
-        .into());
+        return Err(Misconfigured::without_brokers("there are no topics to create").into());
     }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(create(&kafka, args))
 }

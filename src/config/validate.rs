@@ -239,8 +239,13 @@ fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {
 }
 
 fn wechat_api(mut section: Section, errors: &mut Vec<ConfigError>) -> WeChatApi {
-    let base_url =
-        section.get("base_url", BASE.to_owned(), values::base_url, "write one such as \"https://api.weixin.qq.com\"");
+    let cure = "write one such as \"https://api.weixin.qq.com\"";
+    let written = section.get("base_url", BASE.to_owned(), values::text, cure);
+    let base_url = values::base_url(&written).unwrap_or_else(|problem| {
+        // Not shown: it can hold a password.
+        section.fail("base_url", format!("{problem} (not shown)"), cure);
+        BASE.to_owned()
+    });
     errors.extend(section.finish());
     WeChatApi { base_url }
 }

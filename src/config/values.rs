@@ -39,7 +39,13 @@ pub(super) fn boolean(value: &Value) -> Result<bool, String> {
 pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::List(items) => {
-            items.iter().map(text).collect::<Result<_, _>>().map_err(|_| "of other things than texts".into())
+            let item = |item: &Value| match item {
+                Value::Text(text) | Value::Untyped(text) => Ok(text.clone()),
+                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => {
+                    Err("of other things than texts".to_owned())
+                }
+            };
+            items.iter().map(item).collect()
         }
         Value::Untyped(text) if text.trim().is_empty() => Ok(Vec::new()),
         Value::Untyped(text) => Ok(text.split(',').map(|item| item.trim().to_owned()).collect()),
@@ -120,8 +126,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// `http://` or `https://`, a host, and nothing behind it but a path.
-pub(super) fn base_url(value: &Value) -> Result<String, String> {
-    let written = text(value)?;
+pub(super) fn base_url(written: &str) -> Result<String, String> {
     let rest = written.strip_prefix("https://").or_else(|| written.strip_prefix("http://"));
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"?#@".contains(&byte);
     match rest {

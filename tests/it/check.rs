@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -10,8 +11,10 @@ use serde_json::Value;
 use crate::{
     nginx::Nginx,
     support::{
-        cardhook::{Setup, Topics},
+        cardhook::{Setup, Topics, run},
+        eventually,
         kafka::{Kafka, shared_broker},
+        wechat::{Account, Mode, fixture},
     },
 };
 
@@ -141,6 +144,37 @@ fn a_spool_folder_that_cannot_be_written_fails() {
     let (code, findings) = connect(&setup);
     assert_eq!(code, 0, "{findings}");
     assert_says(&findings, "warn", &["spool.path", "tmpfs", "kafka_only"]);
+}
+
+/// The look's own requests must not look like what a wrong token costs.
+#[test]
+fn walking_the_public_way_leaves_no_push_among_the_unverified_ones() {
+    let setup = Setup::without_brokers();
+    let service = setup.serve();
+    let url = format!("http://{}/wechat/secure", service.public);
+    let (code, findings) = check(&setup.write(), &["--url", &url], None);
+    assert_eq!(code, 0, "{findings}");
+    assert_says(&findings, "ok", &["a body of 48 KiB passes the proxy"]);
+    // They are kept in the order in which they came.
+    let mistaken = Account { token: "anotherToken", ..Account::of(Mode::Secure) };
+    assert_eq!(mistaken.post(service.public, &fixture("user_get_card")).status, 403);
+    let kept = || Some(service.metric("cardhook_unverified_kept", "")).filter(|kept| *kept > 0);
+    assert_eq!(eventually("a push is kept", Duration::from_secs(10), kept), 1);
+    let (_, findings) = check(&setup.write(), &[], None);
+    assert_says(&findings, "warn", &["unverified", "pushes of secure that failed verification and are kept: 1"]);
+}
+
+#[test]
+fn commands_that_need_brokers_call_their_absence_a_mistake_of_the_configuration() {
+    let setup = Setup::without_brokers();
+    let config = setup.write();
+    let commands: [&[&str]; 4] = [&["tail"], &["replay"], &["replay", "--unverified"], &["topics", "create"]];
+    for command in commands {
+        let output = run(&[command, &["--config", config.to_str().unwrap()]].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{command:?}: {said}");
+        assert!(said.contains("kafka.brokers: empty") && said.contains("host:port"), "{said}");
+    }
 }
 
 /// A public way with a mistake: the shipped nginx file with `changes`, asked by `check --url`.

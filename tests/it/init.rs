@@ -99,6 +99,21 @@ fn wrong_answers_write_nothing_and_say_what_was_expected() {
 }
 
 #[test]
+fn the_commands_of_the_page_can_be_typed_as_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("my shop's");
+    let (_, out, _) = init(&place, &["--app-id", APP_ID, "--yes", "--brokers", "", "--lang", "en"], "");
+    assert!(!out.contains("topics create"), "there are none without brokers:\n{out}");
+    let check = out.lines().find(|line| line.contains("cardhook check")).unwrap();
+    let typed = check.trim().replacen("cardhook", env!("CARGO_BIN_EXE_cardhook"), 1).replace(" --connect", "");
+    let shell = Command::new("sh").env_clear().args(["-c", &typed]).output().unwrap();
+    assert!(shell.status.success(), "{typed}: {}", String::from_utf8_lossy(&shell.stderr));
+    let (_, out, _) = init(&folder.path().join("plain"), &["--app-id", APP_ID, "--yes", "--lang", "en"], "");
+    let create = out.lines().find(|line| line.contains("topics create")).unwrap();
+    assert!(!create.contains('\''), "{create}");
+}
+
+#[test]
 fn the_page_speaks_the_language_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (_, out, _) = init(&folder.path().join("zh"), &["--app-id", APP_ID, "--yes", "--lang", "zh"], "");

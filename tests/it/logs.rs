@@ -2,8 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, Write as _},
+    net::{TcpListener, TcpStream},
     path::Path,
-    time::Duration,
+    process::{Child, Command},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -97,6 +100,52 @@ fn each_line_is_one_json_object_with_the_fields_of_the_page() {
     let documented = documented();
     let unknown: Vec<_> = seen.difference(&documented).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// What reads the log may hang: a container's log driver, a pager, a stopped terminal.
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_push() {
+    let setup = Setup::without_brokers();
+    let (unread, log) = io::pipe().unwrap();
+    let public = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let setup = setup.reset("server", &format!("listen = \"{public}\""));
+    let mut service = Command::new(env!("CARGO_BIN_EXE_cardhook"));
+    service.env_clear().args(["serve", "--config"]).arg(setup.write()).stderr(log.try_clone().unwrap());
+    let service = Ended(service.spawn().unwrap());
+    eventually("it listens", Duration::from_mins(1), || TcpStream::connect(public).ok());
+    fill(log);
+
+    // More refusals than there are threads that answer, each with a line: two accounts, and paths near to theirs.
+    for _ in 0..2 {
+        for path in ["/wechat/secure", "/wechat/plaintext", "/wechat/secure/", "/wechat/plaintext/"] {
+            let query = "signature=x&timestamp=1&nonce=2&echostr=3";
+            assert!([403, 404].contains(&get(public, &format!("{path}?{query}")).unwrap().status), "{path}");
+        }
+    }
+    let asked = Instant::now();
+    assert!(Account::of(Mode::Secure).post(public, &fixture("user_get_card")).is_success());
+    assert!(asked.elapsed() < Duration::from_secs(4));
+    drop((service, unread));
+}
+
+/// Writes into a pipe until it takes no more.
+fn fill(mut pipe: io::PipeWriter) {
+    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
+    for size in [4096, 1] {
+        while pipe.write(&vec![b'x'; size]).is_ok() {}
+    }
+    // The description is the service's too, and it finds a pipe that waits, as it is started with.
+    rustix::io::ioctl_fionbio(&pipe, false).unwrap();
+}
+
+/// A process that ends with its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The fields of cardhook's own lines: libraries' have their own.

@@ -92,7 +92,7 @@ fn unverified(config: &Config, findings: &mut Findings) {
     for (account, number) in kept.into_iter().filter(|(_, number)| *number > 0) {
         findings.warn(
             "unverified",
-            format_args!("{number} pushes of {account} failed verification and are kept"),
+            format_args!("pushes of {account} that failed verification and are kept: {number}"),
             "if the token was wrong, correct it, then `cardhook replay --unverified --config FILE`",
         );
     }
@@ -101,7 +101,8 @@ fn unverified(config: &Config, findings: &mut Findings) {
 /// What the configuration alone tells.
 fn configuration(config: &Config, findings: &mut Findings) {
     let names: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    findings.ok("configuration", format_args!("{} accounts: {}", names.len(), names.join(", ")));
+    let accounts = if names.len() == 1 { "account" } else { "accounts" };
+    findings.ok("configuration", format_args!("{} {accounts}: {}", names.len(), names.join(", ")));
     for account in &config.accounts {
         let routes = account.routes(&config.kafka).map(|route| format!("{}: {route}", route.pushes));
         findings.ok(format!("account.{}", account.name), routes.join("; "));

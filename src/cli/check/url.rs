@@ -277,10 +277,11 @@ impl Walk<'_> {
         }
     }
 
-    /// A body near the limit, unsigned: cardhook refuses its signature, a proxy with a lower limit its size.
+    /// A body near the limit, unsigned: cardhook refuses its signature, a proxy with a lower limit its size. It has not the
+    /// form of a push: cardhook would keep one that does not verify, as what a wrong token costs.
     async fn large_push(&self, findings: &mut Findings) {
         let Ok(filler) = letters::<32>() else { return };
-        let body = format!("<xml><Encrypt>{}</Encrypt></xml>", filler.repeat(1500));
+        let body = filler.repeat(1500);
         let query = format!("msg_signature={}&timestamp={}&nonce=1", "0".repeat(40), now_seconds());
         match self.ask(&query, Some(body.into_bytes())).await {
             Ok(answer) if answer.status == StatusCode::FORBIDDEN => {

@@ -14,6 +14,7 @@ pub(super) fn page(
     let say = |english, chinese| language.say(english, chinese);
     let Answers { account, mode, public_url, .. } = answers;
     let (config, token, aes_key) = (files.config.display(), files.token.display(), files.aes_key.display());
+    let argument = shell_argument(&config.to_string());
     let in_file = |file: &std::path::Display<'_>| match language {
         Language::En => format!("what stands in {file}"),
         Language::Zh => format!("{file} 的内容"),
@@ -39,9 +40,11 @@ pub(super) fn page(
             "1. 启动 cardhook，并在前面放一个终止 TLS 的反向代理（微信只访问 80 和 443 端口）："
         )
     )?;
-    writeln!(page, "  cardhook topics create --config {config}")?;
-    writeln!(page, "  cardhook check --config {config} --connect")?;
-    writeln!(page, "  cardhook serve --config {config}")?;
+    if !answers.brokers.is_empty() {
+        writeln!(page, "  cardhook topics create --config {argument}")?;
+    }
+    writeln!(page, "  cardhook check --config {argument} --connect")?;
+    writeln!(page, "  cardhook serve --config {argument}")?;
     writeln!(page)?;
     writeln!(
         page,
@@ -61,4 +64,10 @@ pub(super) fn page(
         writeln!(page, "  {field}  {value}")?;
     }
     Ok(page)
+}
+
+/// A path as it is typed into a shell: in quotes where it holds more than letters, digits and `/._-`.
+fn shell_argument(path: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -25,7 +25,7 @@ use self::{
     retention::Retention,
     round::Item,
 };
-use super::{Usage, load_config, note, signal};
+use super::{Misconfigured, load_config, note, signal};
 use crate::{clock, cluster, config::Config};
 
 /// A wait that is longer is told.
@@ -84,11 +84,11 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = load_config(&args.config)?;
     if config.kafka.brokers.is_empty() {
         let problem = if args.unverified {
-            "kafka.brokers is empty: there is no topic to publish to; unverified pushes stay until unverified.window ends"
+            "there is no topic to publish to (unverified pushes stay until unverified.window ends)"
         } else {
-            "kafka.brokers is empty: there is no DLQ topic to read"
+            "there is no DLQ topic to read"
         };
-        return Err(Usage(problem.to_owned()).into());
+        return Err(Misconfigured::without_brokers(problem).into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if args.unverified {

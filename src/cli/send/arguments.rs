@@ -76,6 +76,21 @@ struct FieldArgs {
     set: Vec<(String, String)>,
 }
 
+impl FieldArgs {
+    /// The first flag that is given.
+    fn given(&self) -> Option<&'static str> {
+        [
+            ("--outer-str", self.outer_str.is_some()),
+            ("--openid", self.openid.is_some()),
+            ("--card-id", self.card_id.is_some()),
+            ("--code", self.code.is_some()),
+            ("--set", !self.set.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
 /// One of the things that a round sends.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -118,6 +133,13 @@ impl SendArgs {
         let events = self.events.iter().map(|name| event(name).map(Content::Event));
         let files = self.file.iter().map(|path| file(path));
         let fields = &self.fields;
+        if self.events.is_empty()
+            && let Some(flag) = fields.given()
+        {
+            let problem =
+                format!("{flag} changes EVENTs, and a --file is sent as it is: change the file, or name an EVENT");
+            return Err(Usage(problem).into());
+        }
         Ok(Plan {
             contents: events.chain(files).collect::<anyhow::Result<_>>()?,
             target: self.target.target()?,
@@ -192,6 +214,25 @@ mod tests {
     fn a_rate_is_an_interval() {
         assert_eq!(interval("200"), Ok(Duration::from_millis(5)));
         assert!(interval("0").is_err() && interval("-1").is_err() && interval("inf").is_err());
+    }
+
+    #[test]
+    fn what_changes_events_does_not_stand_beside_files_alone() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            send: SendArgs,
+        }
+        for (flag, value) in
+            [("--set", "OuterStr=x"), ("--outer-str", "x"), ("--openid", "o"), ("--card-id", "p"), ("--code", "1")]
+        {
+            let args = ["send", "--file", "/dev/null", "--url", "http://x/", "--token-file", "/dev/null", flag, value];
+            let line = <Line as clap::Parser>::try_parse_from(args).unwrap();
+            let error = line.send.plan().unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains("--file"), "{error}");
+        }
+        let ftp = ["send", "card.received", "--url", "ftp://x/", "--token-file", "/dev/null"];
+        assert!(<Line as clap::Parser>::try_parse_from(ftp).is_err_and(|error| error.to_string().contains("https://")));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "NAME", requires = "config")]
     account: Option<String>,
     /// The server URL; with --config in place of the configured listener's
-    #[arg(long, required_unless_present = "config")]
+    #[arg(long, required_unless_present = "config", value_parser = server_url)]
     url: Option<String>,
     /// A file that holds the token
     #[arg(long, value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
@@ -130,6 +130,11 @@ impl TargetArgs {
             to_user: TO_USER.to_owned(),
         })
     }
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.map(|_| text.to_owned()).ok_or_else(|| "expected a URL such as https://your.domain/wechat/shop".to_owned())
 }
 
 /// The secret in a file, less one trailing newline.

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::line::Event;
+use crate::event::EventType;
 
 /// Each is repeatable; an event is shown when every filter that is given names its value.
 #[derive(Debug, Args)]
@@ -39,11 +40,21 @@ impl Filter {
     }
 
     fn has_type(&self, found: &str) -> bool {
-        self.types.is_empty()
-            || self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
-                Some(begin) => found.starts_with(begin),
-                None => found == wanted,
-            })
+        self.types.is_empty() || self.types.iter().any(|wanted| names(wanted, found))
+    }
+
+    /// Types that name nothing that this release knows: perhaps mistyped. A newer release may write them.
+    pub(super) fn unknown_types(&self) -> impl Iterator<Item = &String> {
+        let known = || EventType::ALL.iter().map(|row| row.as_str()).chain(["other"]);
+        self.types.iter().filter(move |wanted| !known().any(|known| names(wanted, known)))
+    }
+}
+
+/// Whether a filter's type, or its beginning before a `*`, is that of an event.
+fn names(wanted: &str, found: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(begin) => found.starts_with(begin),
+        None => found == wanted,
     }
 }
 
@@ -62,6 +73,13 @@ mod tests {
     fn passes(args: &[&str], value: &str) -> bool {
         let line = Line::try_parse_from([&["tail"], args].concat()).unwrap();
         line.filter.passes(&Event::read(value.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_mistyped_type_is_known_as_such() {
+        let args = ["tail", "--type", "card.recieved", "--type", "card.*", "--type", "other", "--type", "gift*"];
+        let line = Line::try_parse_from(args).unwrap();
+        assert_eq!(line.filter.unknown_types().collect::<Vec<_>>(), ["card.recieved"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use self::{
     line::{Event, Format},
 };
 use super::{
-    Usage,
+    Misconfigured, Usage,
     kafka_client::{Read, TopicReader, client_config},
     load_config, note, signal,
 };
@@ -108,6 +108,11 @@ pub(super) fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     if args.funnel && args.format() == Format::Csv {
         return Err(Usage("--funnel prints a table, or --format json".to_owned()).into());
     }
+    for unknown in args.filter.unknown_types() {
+        note(format_args!(
+            "--type {unknown}: this release knows no such event type (`cardhook schema --format catalogue`)"
+        ));
+    }
     let (client, topic) = source(args)?;
     let start = place::start(args.from_beginning, args.since, &args.offset);
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -128,7 +133,7 @@ fn source(args: &TailArgs) -> anyhow::Result<(ClientConfig, String)> {
     };
     let kafka = load_config(file)?.kafka;
     if kafka.brokers.is_empty() {
-        return Err(Usage("kafka.brokers is empty: `cardhook spool export` shows the events".to_owned()).into());
+        return Err(Misconfigured::without_brokers("`cardhook spool export` shows the events").into());
     }
     let topic = args.topic.clone().unwrap_or_else(|| kafka.topic.clone());
     Ok((client_config(&kafka), topic))

@@ -90,6 +90,10 @@ impl Folder {
         folder.finish_setting_aside().map_err(failed(&database))?;
         private_file(&database).map_err(failed(&database))?;
         folder.had_reserve = folder.restore_reserve();
+        if !folder.had_reserve {
+            let path = folder.path.display();
+            tracing::warn!(%path, "no room for the spool's reserve of 8 MiB: should this disk fill up, nothing can be removed until it has room again");
+        }
         Ok(folder)
     }
 
