@@ -3,14 +3,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Append, Id, Removal, Spool, SpoolError, seq_of_second, size_of};
+use super::{Append, Id, Removal, Spool, SpoolError, forgetter::AT_ONCE, seq_of_second, size_of};
 use crate::{
     delivery::{Lane, pending::Seq, submission::Sending},
     event::{EventId, Record},
 };
-
-/// Ids forgotten in one commit, as the worker does.
-const FORGET_AT_ONCE: u64 = 1000;
 
 /// A spool whose records are acknowledged at once.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ impl Measured {
             self.acked.push(Removal { lane, seq, bytes: size_of(record) });
         }
         if let Some(cutoff) = forget_before {
-            batch.forget_ids(cutoff, FORGET_AT_ONCE)?;
+            batch.forget_ids(cutoff, AT_ONCE)?;
         }
         batch.set_last_seq(self.last_seq);
         batch.commit()?;

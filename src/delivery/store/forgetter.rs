@@ -6,7 +6,7 @@ use super::{Batch, SpoolError, buckets::Table};
 use crate::{clock, delivery::retention::Retention};
 
 /// Ids forgotten in one commit: bounds how much longer a commit takes for it.
-const AT_ONCE: u64 = 1000;
+pub(super) const AT_ONCE: u64 = 1000;
 
 /// Forgets ids older than the window, and the oldest ones above the bound, a few in each commit.
 #[derive(Debug)]

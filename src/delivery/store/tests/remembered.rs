@@ -146,6 +146,21 @@ fn a_quarantined_push_is_known_whatever_its_receipt_and_forgotten_by_it_without_
 }
 
 #[test]
+fn a_quarantined_push_whose_record_has_moved_is_remembered_once_at_its_later_place_whatever_the_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let moved = Id { event_time: 0, ..id("moved") };
+    append_id(&mut spool, "moved", moved, NOON);
+    append_id(&mut spool, "between", Id { event_time: 0, ..id("between") }, NOON + 50_000);
+    let later = seq_of_second(NOON + 100_000);
+    let mut batch = spool.batch().unwrap();
+    batch.remember(&moved, later).unwrap();
+    batch.commit().unwrap();
+    assert_eq!(spool.known(&moved).unwrap(), Some(Known { lane: None, seq: Seq(later) }));
+    assert_eq!(spool.counters().quarantined, 2);
+}
+
+#[test]
 fn an_event_whose_pending_record_does_not_read_is_not_known() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder);
