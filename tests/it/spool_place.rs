@@ -157,3 +157,21 @@ fn too_few_open_files_are_refused_at_the_start_with_the_limit_and_the_need() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("may have 32 files open") && said.contains("needs 128"), "{said}");
 }
+
+#[test]
+fn another_users_spool_is_told_from_none() {
+    let Some(volume) = group_volume() else { return };
+    let spool = volume.path().join("spool");
+    let setup = with_spool(&spool);
+    drop(setup.serve());
+    let looked = |path: &Path| {
+        let mut command = Command::new(&setup.binary);
+        command.env_clear().args(["spool", "ls", "--path"]).arg(path);
+        as_the_user(&mut command);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let said = looked(&spool);
+    assert!(said.contains("Permission denied") && said.contains("as the service's user"), "{said}");
+    let said = looked(&volume.path().join("elsewhere"));
+    assert!(said.contains("there is no spool in"), "{said}");
+}

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{AccountArgs, channel, note};
@@ -17,6 +17,7 @@ Examples:
   cardhook card consume MY-CODE-7 --card-id pCARD --outer-str till-2 --config cardhook.toml --json")]
 pub(super) struct ConsumeArgs {
     /// The code
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     code: String,
     /// The card; required for a card with custom codes
     #[arg(long, value_name = "CARD_ID")]

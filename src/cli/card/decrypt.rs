@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{AccountArgs, or_stdin};
@@ -14,6 +14,7 @@ use super::{AccountArgs, or_stdin};
   cardhook card link 'https://…' --decrypt --config cardhook.toml    # reads the whole link")]
 pub(super) struct DecryptArgs {
     /// URL-decoded once; `-` reads it from standard input
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     encrypt_code: String,
     #[command(flatten)]
     account: AccountArgs,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::Value;
 
 use super::AccountArgs;
@@ -15,6 +15,7 @@ use crate::wechat_api::card::CodeState;
   cardhook card get MY-CODE-7 --card-id pCARD --config cardhook.toml --account shop --json")]
 pub(super) struct GetArgs {
     /// The code
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     code: String,
     /// The card; required for a card with custom codes
     #[arg(long, value_name = "CARD_ID")]

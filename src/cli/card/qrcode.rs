@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{AccountArgs, Usage, channel, channels, note, picture::Picture};
@@ -26,7 +26,7 @@ const MOST_CARDS: usize = 5;
   cardhook card qrcode pCARD --from channels.csv --out posters --config cardhook.toml    # goes on where it stopped")]
 pub(super) struct QrcodeArgs {
     /// The card; up to five make one QR code for all
-    #[arg(value_name = "CARD_ID", required_unless_present = "from")]
+    #[arg(value_name = "CARD_ID", required_unless_present = "from", value_parser = NonEmptyStringValueParser::new())]
     card_ids: Vec<String>,
     /// The channel, which comes back in card.received; 1 to 128 printable characters
     #[arg(long, value_name = "TEXT", value_parser = channel)]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{super::letters::letters, AccountArgs, channel};
@@ -33,6 +33,7 @@ enum SignCommand {
 #[derive(Debug, Args)]
 struct AddArgs {
     /// The card
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     card_id: String,
     /// Its code, for a card with custom codes
     #[arg(long, default_value = "", hide_default_value = true)]

@@ -39,6 +39,10 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs, tally: &mut Tally
     let window_ms = i64::try_from(config.unverified.window.as_millis()).unwrap_or(i64::MAX);
     let from_ms = clock::unix_millis().saturating_sub(window_ms);
     let folder = spool_folder(&config.spool.path);
+    if folder.try_exists().is_ok_and(|there| !there) {
+        let folder = folder.display();
+        return Err(anyhow!("there is no spool in {folder}: name the spool.path of a service that has run"));
+    }
     let mut kept = Reader::open(&folder, from_ms).context("cannot read the unverified pushes")?;
     let memory = Memory::open(&folder);
     if let Err(error) = &memory {

@@ -45,6 +45,14 @@ pub enum FolderError {
         /// The folder.
         path: String,
     },
+    /// A service's spool is its user's alone.
+    #[error("{path}: {source}: run this command as the service's user")]
+    Closed {
+        /// The database.
+        path: String,
+        /// Why it does not open.
+        source: io::Error,
+    },
     /// WAL does not work there.
     #[error(
         "{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a local disk"

@@ -88,14 +88,16 @@ impl Reader {
     /// Opens the spool in a folder, beside a running service too.
     ///
     /// # Errors
-    /// When there is none, or it is of another layout.
+    /// When there is none, it is not this user's, or it is of another layout.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
         let folder = &spool_folder(folder);
         let database = folder::database(folder);
-        if database.is_file() {
-            Self::open_file(&database)
-        } else {
-            Err(FolderError::NoSpool { path: folder.display().to_string() }.into())
+        match std::fs::metadata(&database) {
+            Ok(file) if file.is_file() => Self::open_file(&database),
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(FolderError::Closed { path: database.display().to_string(), source }.into())
+            }
+            Ok(_) | Err(_) => Err(FolderError::NoSpool { path: folder.display().to_string() }.into()),
         }
     }
 

@@ -150,6 +150,10 @@ fn what_wechat_would_refuse_is_refused_before_the_call() {
         (vec!["qrcode", CARD, "--outer-str", &long], "129 characters; outer_str takes 1 to 128"),
         (vec!["qrcode", CARD, "--outer-str", "a\u{7}b"], "not printable"),
         (vec!["qrcode", CARD, "--expires", "31m"], "1m to 30m"),
+        // What a shell makes of a variable that is not set.
+        (vec!["qrcode", ""], "a value is required"),
+        (vec!["get", ""], "a value is required"),
+        (vec!["consume", ""], "a value is required"),
         (vec!["qrcode", "a", "b", "c", "d", "e", "f"], "one QR code takes 5"),
         ([vec!["whitelist"], openids].concat(), "holds 10"),
         (vec!["call", "https://elsewhere/", "--data", "-"], "no path of WeChat's API"),

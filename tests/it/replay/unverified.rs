@@ -187,8 +187,19 @@ fn without_brokers_there_is_nowhere_to_publish_and_the_command_says_so() {
     let setup = Setup::without_brokers();
     let config = setup.write().display().to_string();
     let output = run(&["replay", "--config", &config, "--unverified"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&output.stderr).contains("unverified pushes stay"), "{output:?}");
+}
+
+#[test]
+fn a_spool_path_where_no_service_has_run_is_an_error_and_not_an_empty_result() {
+    let kafka = shared_broker();
+    let setup = Setup::new(kafka, &Topics::create(kafka));
+    let config = setup.write().display().to_string();
+    let output = run(&["replay", "--config", &config, "--unverified"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("there is no spool in") && said.contains("spool.path"), "{said}");
 }
 
 #[test]
