@@ -6,6 +6,7 @@ mod cards;
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
+    sync::Arc,
 };
 
 use schemars::JsonSchema;
@@ -133,7 +134,7 @@ pub struct Funnel {
 struct Key {
     hash: u64,
     account: usize,
-    channel: Option<Box<str>>,
+    channel: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -152,7 +153,16 @@ struct Top {
     totals: Vec<Stages>,
 }
 
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or(text)
+}
+
 impl Top {
+    fn counted(&self, hash: u64) -> Option<&Key> {
+        Some(&self.counters.get(*self.places.get(&hash)?)?.key)
+    }
+
     fn add(&mut self, key: &Key, stage: Stage, limit: usize) {
         if self.totals.len() <= key.account {
             self.totals.resize(key.account + 1, Stages::default());
@@ -206,16 +216,15 @@ impl Channels {
         code: Option<&str>,
         now_ms: i64,
     ) {
-        let named = outer_str.map(|text| text.chars().take(LONGEST).collect::<String>().into_boxed_str());
-        let channel = match (stage, code) {
+        let named = self.key(account, outer_str.map(cut));
+        let key = match (stage, code) {
             (Stage::Received, Some(code)) => {
-                self.cards.remember(account, code, named.clone());
+                self.cards.remember(account, code, named.channel.clone());
                 named
             }
-            (_, Some(code)) => named.or_else(|| self.cards.channel(account, code)),
-            (_, None) => named,
+            (_, Some(code)) if outer_str.is_none() => self.key(account, self.cards.channel(account, code)),
+            (_, Some(_) | None) => named,
         };
-        let key = Key { hash: self.hasher.hash_one((account, &channel)), account, channel };
         self.start.add(&key, stage, CHANNELS);
         for (window, (slice_ms, slices)) in self.windows.iter_mut().zip(SLICES) {
             let number = now_ms.div_euclid(slice_ms);
@@ -229,6 +238,13 @@ impl Channels {
                 slice.add(&key, stage, SLICE_CHANNELS);
             }
         }
+    }
+
+    /// Shares the text of a channel that is counted already: nearly every event's is.
+    fn key(&self, account: usize, channel: Option<&str>) -> Key {
+        let hash = self.hasher.hash_one((account, channel));
+        let counted = self.start.counted(hash).filter(|key| key.channel.as_deref() == channel);
+        counted.cloned().unwrap_or_else(|| Key { hash, account, channel: channel.map(Arc::from) })
     }
 
     /// The largest channels of an account, or of all.

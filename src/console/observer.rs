@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use memchr::memmem::Finder;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::{
@@ -127,9 +128,9 @@ impl Sight {
 
     /// A text field of the event, by its name in quotes and with a colon; only for fields that the type has: they stand before
     /// `extra`, which can hold any name. A quote inside of a text is escaped, so that what is found is a field.
-    pub(super) fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(super) fn text(&self, name: &Finder<'_>) -> Option<Cow<'_, str>> {
         let json = self.json()?;
-        let rest = json.get(memchr::memmem::find(json, name.as_bytes())? + name.len()..)?;
+        let rest = json.get(name.find(json)? + name.needle().len()..)?;
         let text = rest.strip_prefix(b"\"")?;
         let end = memchr::memchr2(b'"', b'\\', text)?;
         match (text.get(end), text.get(..end)) {
@@ -185,9 +186,10 @@ mod tests {
         assert_eq!(Sight::new(None, id, 1, &b"{}"[..].into()).json(), None);
         let json = br#"{"card_id":"a \"code\":\"b","code":"1\u00e9\"2","outer_str":null,"extra":{"outer_str":"x"}}"#;
         let sight = Sight::new(Some("card.received"), id, 1, &json[..].into());
-        assert_eq!(sight.text("\"code\":").as_deref(), Some("1\u{e9}\"2"));
-        assert_eq!(sight.text("\"card_id\":").as_deref(), Some("a \"code\":\"b"));
-        assert_eq!((sight.text("\"outer_str\":"), sight.text("\"none\":")), (None, None), "null is none");
+        let text = |name: &str| sight.text(&Finder::new(name)).map(Cow::into_owned);
+        assert_eq!(text("\"code\":").as_deref(), Some("1\u{e9}\"2"));
+        assert_eq!(text("\"card_id\":").as_deref(), Some("a \"code\":\"b"));
+        assert_eq!((text("\"outer_str\":"), text("\"none\":")), (None, None), "null is none");
         let large = Sight::new(Some("card.received"), id, 1, &[b' '; SHOWN_BYTES + 1][..].into());
         assert!(large.json().is_none() && large.bytes == SHOWN_BYTES + 1);
     }

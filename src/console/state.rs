@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use hashlink::LinkedHashMap;
+use memchr::memmem::Finder;
 
 use super::{
     answers::{AccountStatus, Handshake, QuarantineRow, RefusedRow},
@@ -156,6 +157,9 @@ pub(super) struct State {
     /// Pushes answered by kafka, disk, none.
     pub(super) answered_by: Counts<3>,
     number: u64,
+    /// Names of fields in an event's JSON.
+    outer_str: Finder<'static>,
+    code: Finder<'static>,
 }
 
 impl State {
@@ -182,6 +186,8 @@ impl State {
             answers: VecDeque::new(),
             answered_by: Counts::default(),
             number: 0,
+            outer_str: Finder::new("\"outer_str\":"),
+            code: Finder::new("\"code\":"),
         }
     }
 
@@ -244,8 +250,8 @@ impl State {
             {
                 // The types of the other stages have no channel of their own.
                 let has_channel = matches!(stage, Stage::Received | Stage::Consumed);
-                let outer_str = has_channel.then(|| sight.text("\"outer_str\":")).flatten();
-                let code = sight.text("\"code\":");
+                let outer_str = has_channel.then(|| sight.text(&self.outer_str)).flatten();
+                let code = sight.text(&self.code);
                 self.channels.add(place, stage, outer_str.as_deref(), code.as_deref(), at_ms);
             }
             if push.result == CallbackResult::Quarantined

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
+    sync::Arc,
 };
 
 /// Cards whose channel is remembered, so that what happens to them later counts for it.
@@ -34,7 +35,7 @@ impl Hasher for AsItIs {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
-    channels: ByHash<Option<Box<str>>>,
+    channels: ByHash<Option<Arc<str>>>,
     order: VecDeque<u64>,
     hasher: RandomState,
 }
@@ -44,7 +45,7 @@ impl Cards {
         self.hasher.hash_one((account, code))
     }
 
-    pub(super) fn remember(&mut self, account: usize, code: &str, channel: Option<Box<str>>) {
+    pub(super) fn remember(&mut self, account: usize, code: &str, channel: Option<Arc<str>>) {
         let key = self.key(account, code);
         if self.channels.insert(key, channel).is_none() {
             self.order.push_back(key);
@@ -56,8 +57,8 @@ impl Cards {
         }
     }
 
-    pub(super) fn channel(&self, account: usize, code: &str) -> Option<Box<str>> {
-        self.channels.get(&self.key(account, code)).cloned().flatten()
+    pub(super) fn channel(&self, account: usize, code: &str) -> Option<&str> {
+        self.channels.get(&self.key(account, code))?.as_deref()
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
         for number in 0..=CARDS {
             cards.remember(0, &number.to_string(), Some("poster".into()));
         }
-        assert_eq!((cards.channel(0, "0"), cards.channel(0, "1")), (None, Some("poster".into())));
+        assert_eq!((cards.channel(0, "0"), cards.channel(0, "1")), (None, Some("poster")));
         assert_eq!((cards.channels.len(), cards.order.len()), (CARDS, CARDS));
     }
 }
