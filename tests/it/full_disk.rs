@@ -9,7 +9,7 @@ use std::{
 use crate::support::{
     Lacks,
     burst::{Burst, accepted, codes_in_order},
-    cardhook::{Service, Setup, Topics},
+    cardhook::{Service, Setup, Topics, run},
     consume::records,
     eventually,
     http::Answer,
@@ -125,4 +125,18 @@ fn with_the_disk_full_of_a_backlog_kafka_drains_it() {
     service.wait_drained();
     service.wait_ready();
     assert_eq!(codes_in_order(&records(&kafka, &topics.events)), kept);
+}
+
+#[test]
+fn a_start_on_a_full_disk_without_a_spool_names_the_folder_and_the_cure() {
+    let setup = Setup::without_brokers();
+    let Some(disk) = Tmpfs::mount(&setup.spool()) else { return };
+    disk.fill();
+    let config = setup.write().display().to_string();
+    let output = run(&["serve", "--config", &config]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let error = said.lines().last().unwrap();
+    assert!(error.contains(setup.spool().to_str().unwrap()) && error.contains("the disk is full"), "{said}");
+    assert!(said.contains("no room for the spool's reserve"), "{said}");
 }

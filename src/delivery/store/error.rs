@@ -10,6 +10,12 @@ pub enum SpoolError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// A full disk takes no new spool.
+    #[error("{path}: the disk is full: free some space there, 8 MiB at least")]
+    NoRoom {
+        /// The folder.
+        path: String,
+    },
     /// SQLite says no: disk full, disk failing, database damaged.
     #[error("the spool's database: {0}")]
     Database(#[from] rusqlite::Error),
@@ -54,7 +60,9 @@ impl SpoolError {
                 matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
             }
             Self::Incomplete { .. } | Self::Counters => true,
-            Self::Folder(_) | Self::Layout { .. } | Self::Damaged { .. } | Self::LogInUse => false,
+            Self::Folder(_) | Self::NoRoom { .. } | Self::Layout { .. } | Self::Damaged { .. } | Self::LogInUse => {
+                false
+            }
         }
     }
 }

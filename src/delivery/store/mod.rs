@@ -95,6 +95,13 @@ impl Spool {
     /// Opens or creates the spool in `path`, and gives each account name its number. A damaged one is set aside, and what
     /// reads of its pending records is taken over into a new one.
     pub(super) fn open(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
+        Self::open_there(path, accounts).map_err(|error| match error {
+            full if full.is_full() => SpoolError::NoRoom { path: path.display().to_string() },
+            other => other,
+        })
+    }
+
+    fn open_there(path: &Path, accounts: &[String]) -> Result<Self, SpoolError> {
         let folder = folder::Folder::open(path)?;
         let (connection, log) = match folder.known_damage().map_or_else(|| connect(&folder.database()), Err) {
             Err(damage) if damage.is_damage() => {
