@@ -69,7 +69,7 @@ pub(super) fn environment(
 pub(super) fn flags(raw: &mut Raw, flags: &[(String, String)], errors: &mut Vec<ConfigError>) {
     for (name, value) in flags {
         if let Some(place) = flag_place(name) {
-            if is_secret(&place) {
+            if is_secret(&place, value) {
                 errors.push(ConfigError::new(
                     name,
                     "is a secret, and a command line stands in the process list",
@@ -106,8 +106,10 @@ fn variable_place(variable: &str) -> Option<Place> {
     Some(Place::Key { section: section.into(), key: key.into() })
 }
 
-fn is_secret(place: &Place) -> bool {
+fn is_secret(place: &Place, value: &str) -> bool {
     match place {
+        // The address of a registry is one where a user and a password stand in it.
+        Place::Key { section, key } if section == "kafka" && key == "schema_registry" => value.contains('@'),
         Place::Key { section, key } if section == "kafka.options" => kafka_options::is_secret(key),
         Place::Key { key, .. } | Place::Account { key, .. } => SECRETS.contains(&key.as_str()),
     }

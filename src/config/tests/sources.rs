@@ -163,9 +163,13 @@ fn a_higher_source_replaces_a_secret_however_it_is_written() {
 
 #[test]
 fn a_secret_is_not_taken_from_the_command_line() {
-    let flags =
-        [("account.shop.token", "s3cr3t"), ("admin.token", "s3cr3t"), ("kafka.options.ssl.key.password", "s3cr3t")];
+    let flags = [
+        ("account.shop.token", "s3cr3t"),
+        ("admin.token", "s3cr3t"),
+        ("kafka.options.ssl.key.password", "s3cr3t"),
+        ("kafka.schema_registry", "http://user:s3cr3t@registry.example"),
+    ];
     let errors = load_with(LEAST, &[], &flags).unwrap_err();
-    assert_eq!(errors.len(), 3);
+    assert_eq!(errors.len(), 4, "{errors:?}");
     assert!(errors.iter().all(|error| error.problem.contains("process list") && !error.to_string().contains("s3cr3t")));
 }
