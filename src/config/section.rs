@@ -2,7 +2,12 @@
 //!
 //! What nobody asked for is an unknown key. Does not depend on what the keys mean.
 
-use std::{collections::BTreeMap, mem::discriminant};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read as _},
+    mem::discriminant,
+};
 
 use strsim::levenshtein;
 
@@ -13,6 +18,9 @@ use super::{
 
 const BOM_FIRST: &str = "begins with a byte order mark";
 const WITHOUT_SLIP: &str = "write it without, such as by printf '%s' SECRET > FILE";
+
+/// No secret is longer: what is no secret's file (a device, a log) is not read to its end.
+const LONGEST_SECRET: u64 = 64 * 1024;
 
 struct Entry {
     value: Value,
@@ -151,7 +159,7 @@ impl Section {
             self.fail(name, problem, "write the file's path in quotes");
             return None;
         };
-        match std::fs::read_to_string(path) {
+        match read_bounded(path) {
             Ok(mut secret) => {
                 if secret.ends_with('\n') {
                     secret.pop();
@@ -220,6 +228,15 @@ pub(super) fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str>
         Some((_, name)) => format!("did you mean {name}?"),
         None => format!("remove it; known here: {}", known.join(", ")),
     }
+}
+
+fn read_bounded(path: &str) -> io::Result<String> {
+    let mut secret = String::new();
+    let bytes = File::open(path)?.take(LONGEST_SECRET + 1).read_to_string(&mut secret)?;
+    if bytes as u64 > LONGEST_SECRET {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is over 64 KiB"));
+    }
+    Ok(secret)
 }
 
 #[cfg(test)]

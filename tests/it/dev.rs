@@ -22,6 +22,14 @@ fn cardhook(arguments: &[&str]) -> Command {
 }
 
 #[test]
+fn the_console_of_dev_is_open_to_this_machine_alone() {
+    let dev = cardhook(&["dev", "--for", "1s", "--admin-listen", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(dev.status.code(), Some(2));
+    let error = String::from_utf8(dev.stderr).unwrap();
+    assert!(error.contains("--admin-listen") && error.contains("is no loopback address"), "{error}");
+}
+
+#[test]
 fn dev_shows_each_step_of_a_cards_life_within_five_seconds_and_ends_when_told() {
     let started = Instant::now();
     let dev = cardhook(&["dev", "--for", "5s"]).output().unwrap();

@@ -60,7 +60,7 @@ pub(super) struct DevArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Address of health and metrics; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     admin_listen: SocketAddr,
     /// Your own application: everything goes on to it, and standard error shows what it answers
     #[arg(long, value_name = "URL", value_parser = config::upstream_url)]
@@ -117,6 +117,16 @@ async fn limit_reached(limit: Option<Duration>) {
     match limit {
         Some(limit) => sleep(limit).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The console shows what arrives to whoever asks: without an admin token only to this machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}: write ADDRESS:PORT"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("is no loopback address: dev has no admin token".to_owned())
     }
 }
 

@@ -130,6 +130,13 @@ fn a_secret_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn a_secret_file_that_does_not_end_is_not_read_to_its_end() {
+    let errors = load(&LEAST.replace("token = \"s3cretT0ken\"", "token_file = \"/dev/zero\"")).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].problem.contains("\"/dev/zero\" cannot be read: it is over 64 KiB"), "{errors:?}");
+}
+
+#[test]
 fn what_an_editor_puts_around_a_secret_is_named() {
     for (content, problem) in [
         ("\u{FEFF}s3cretT0ken\n", "begins with a byte order mark"),
