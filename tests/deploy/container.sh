@@ -24,7 +24,8 @@ run() { # NAME VOLUME
     -v "$2:/var/lib/cardhook" -v "$work/config:/etc/cardhook:ro" cardhook >/dev/null
 }
 after_all() {
-  pod rm -f -t 0 first second moved bound >/dev/null 2>&1
+  # Without --ignore one that is gone already leaves the others running.
+  pod rm --ignore -f -t 0 first second moved bound >/dev/null 2>&1
   unmount_images
 }
 run first spool
