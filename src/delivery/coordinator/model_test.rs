@@ -120,3 +120,19 @@ fn a_quarantine_that_was_given_up_is_not_what_the_next_one_waits_for() {
     world.come_to_rest();
     world.check();
 }
+
+/// Its move to the DLQ topic failed with the disk; when that works again, the spool is full.
+#[test]
+fn a_refused_record_stays_on_disk_while_there_is_no_room_for_its_dead_letter() {
+    let mut world = World::new(AnswerAfter::Kafka, 2);
+    let stored =
+        [Op::Submit(34), Op::Submit(0), Op::Pass(50), Op::Commit(false), Op::Answer(0, 0, 2), Op::Commit(true)];
+    let refused = [Op::Submit(0), Op::Pass(2100), Op::Commit(false), Op::Pass(5), Op::Answer(0, 1, 1)];
+    let not_moved = [Op::Commit(false), Op::Pass(5), Op::Submit(1), Op::Pass(5)];
+    let full = [Op::Commit(true), Op::Commit(true), Op::Kill(false)];
+    for op in stored.into_iter().chain(refused).chain(not_moved).chain(full) {
+        apply(&mut world, op);
+    }
+    world.come_to_rest();
+    world.check();
+}

@@ -197,7 +197,7 @@ impl Records {
 
     /// A commit is done; these ids were in it.
     pub(super) fn committed(&mut self, ids: &Ids, done: Done, now: Instant) {
-        let Done { stored, full, moved, decided, nonces } = done;
+        let Done { stored, full, moved, decided, nonces, kept } = done;
         self.known.saved(ids, &nonces);
         self.stored(&moved, now);
         for (append, _) in &moved {
@@ -206,6 +206,9 @@ impl Records {
         self.stored(&stored, now);
         self.observer.bypassed(full.len());
         self.not_stored(&full, now);
+        if !kept.is_empty() {
+            self.next.remove_replaced(kept, now);
+        }
         for decided in decided {
             self.decided(decided, true, now);
         }

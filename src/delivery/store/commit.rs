@@ -154,4 +154,11 @@ pub(in crate::delivery) struct Done {
     pub(in crate::delivery) moved: Vec<(Append, Committed)>,
     pub(in crate::delivery) decided: Vec<Decided>,
     pub(in crate::delivery) nonces: Vec<NonceUse>,
+    /// Refused records that are not removed: the one in the place of each is in `full`.
+    pub(in crate::delivery) kept: Vec<(Removal, Seq)>,
+}
+
+/// Whether the record in a refused one's place, `seq`, is among these.
+pub(in crate::delivery) fn has_dead_letter(appends: &[Append], seq: Seq) -> bool {
+    appends.iter().any(|append| append.lane == Lane::Dlq && append.seq == seq)
 }

@@ -3,12 +3,17 @@
 mod damaged;
 mod remembered;
 
-use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
 
-use super::*;
+use super::{forgetter::Forgetter, worker::Worker, *};
 use crate::{
-    delivery::submission::Sending,
+    delivery::{retention::Retention, submission::Sending},
     event::{EventId, Headers, Record},
+    metrics::Metrics,
 };
 
 /// 2023-11-14T22:13:20Z
@@ -235,4 +240,27 @@ fn taking_out_needs_the_service_stopped_and_removes_what_was_written() {
     .unwrap();
     assert_eq!((written, pending(&folder).len()), (2, 0));
     assert_eq!(append(&mut open(&folder), "a"), Appended::Delivered);
+}
+
+#[test]
+fn a_refused_record_stays_while_the_spool_has_no_room_for_its_dead_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder);
+    let Appended::New(seq) = append(&mut spool, "refused") else { panic!("it is new") };
+    let max_bytes = spool.counters().bytes;
+    let dead_letter = Append { lane: Lane::Dlq, ..of(&record("refused"), seq + 1, id("refused")) };
+    let replaced = vec![(removal(Lane::Events, seq, &record("refused")), Seq(seq + 1))];
+    let commit = Commit { last_seq: seq + 1, append: vec![dead_letter], replaced, ..Commit::default() };
+    let (commits, queue) = mpsc::sync_channel(1);
+    commits.send(commit).unwrap();
+    drop(commits);
+    let (told, reports) = mpsc::channel();
+    let retention = Retention::new(Duration::from_hours(48), Instant::now(), NOON * 1000);
+    let status = Status { works: true, full: false, oldest_ms: 0 };
+    let forgetter = Forgetter::new(retention, u64::MAX);
+    let tell = Arc::new(move |report| told.send(report).unwrap());
+    Worker::new(spool, max_bytes, forgetter, Metrics::new(), status, tell).run(&queue);
+    let Ok(handle::Report::Committed { done, .. }) = reports.recv() else { panic!("it was not committed") };
+    assert_eq!((done.stored.len(), done.full.len(), done.kept.len()), (0, 1, 1));
+    assert_eq!((pending(&folder).len(), pending_of(&folder, Lane::Dlq).len()), (1, 0));
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Spool, SpoolError,
-    commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided},
+    commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, Removal, Undecided, has_dead_letter},
     forgetter::Forgetter,
     full_disk,
     handle::{Report, Reports, Status},
@@ -135,7 +135,9 @@ impl Worker {
         for used in &commit.nonces {
             batch.bind(used)?;
         }
-        let mut replaced: Vec<Removal> = commit.replaced.iter().map(|(removal, _)| *removal).collect();
+        let full = commit.append.get(done.stored..).unwrap_or_default();
+        let stored = commit.replaced.iter().filter(|(_, seq)| !has_dead_letter(full, *seq));
+        let mut replaced: Vec<Removal> = stored.map(|(removal, _)| *removal).collect();
         batch.remove(&mut replaced)?;
         done.forgotten_early = self.forgetter.forget(&mut batch)?;
         batch.commit()?;
@@ -200,8 +202,9 @@ struct Transacted {
 impl Transacted {
     /// To be called after the transaction is committed.
     fn report(self, commit: Commit, status: Status) -> Report {
-        let Commit { mut append, moved, undecided, nonces, .. } = commit;
+        let Commit { mut append, moved, undecided, nonces, mut replaced, .. } = commit;
         let full = append.split_off(self.stored);
+        replaced.retain(|(_, seq)| has_dead_letter(&full, *seq));
         let proven = |append: Append| {
             let committed = Committed::of(&append);
             (append, committed)
@@ -213,6 +216,7 @@ impl Transacted {
             moved: moved.into_iter().map(|moved| proven(moved.to)).collect(),
             decided: decided.map(|(undecided, decision)| Decided { undecided, decision }).collect(),
             nonces,
+            kept: replaced,
         };
         Report::Committed { done, status }
     }

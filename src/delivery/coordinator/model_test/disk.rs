@@ -8,7 +8,7 @@ use std::{
 use super::super::super::{
     Lane,
     pending::Seq,
-    store::{Append, Commit, Committed, Decided, Decision, Known, Moved, Removal, Undecided},
+    store::{Append, Commit, Committed, Decided, Decision, Known, Moved, Removal, Undecided, has_dead_letter},
     submission::Sending,
 };
 use crate::event::EventId;
@@ -113,7 +113,8 @@ impl Disk {
         for used in &commit.nonces {
             self.bound.entry(used.signature).or_insert(used.event_id);
         }
-        for (removal, _) in &commit.replaced {
+        let full: Vec<_> = commit.append.iter().filter(|append| !self.holds(append)).cloned().collect();
+        for (removal, _) in commit.replaced.iter().filter(|(_, seq)| !has_dead_letter(&full, *seq)) {
             self.records.remove(&place(removal));
         }
         self.last_seq = commit.last_seq;

@@ -19,7 +19,10 @@ use super::{
             next_commit::NextCommit,
             pending::{Amount, Failure, Limits, Memory, Pending, Route, Rules, Seq, Step},
             retention::Seqs,
-            store::{Append, Commit, Committed, Decided, Decision, Done, NO_EVENT_TIME, Read, Status, Undecided},
+            store::{
+                Append, Commit, Committed, Decided, Decision, Done, NO_EVENT_TIME, Read, Status, Undecided,
+                has_dead_letter,
+            },
             submission::{Binding, Sending, Settings, Submission},
         },
         dead_letters::DeadLetters,
@@ -311,7 +314,8 @@ impl World {
         let undecided = std::mem::take(&mut commit.undecided);
         if works {
             let decided = self.disk.write(&commit, undecided);
-            let full = commit.append.extract_if(.., |append| !self.disk.holds(append)).collect();
+            let full: Vec<_> = commit.append.extract_if(.., |append| !self.disk.holds(append)).collect();
+            commit.replaced.retain(|(_, seq)| has_dead_letter(&full, *seq));
             let proven = |append: Append| {
                 let proof = Committed::in_a_test(append.seq);
                 (append, proof)
@@ -322,6 +326,7 @@ impl World {
                 moved: commit.moved.into_iter().map(|moved| proven(moved.to)).collect(),
                 decided,
                 nonces: commit.nonces,
+                kept: commit.replaced,
             };
             self.records.committed(&ids, done, self.now);
         } else {
