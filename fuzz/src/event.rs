@@ -59,7 +59,7 @@ fn published(incoming: &Event<'_>) -> Map<String, serde_json::Value> {
     published
 }
 
-/// What is published of a document that is written anew.
+/// What is published of a document made again of these children.
 fn reread<'c, 'd: 'c>(
     children: impl IntoIterator<Item = &'c Child<'d>>,
 ) -> Result<Map<String, serde_json::Value>, EventError> {

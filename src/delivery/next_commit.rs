@@ -11,7 +11,7 @@ use std::{
 use super::{
     Lane,
     pending::Seq,
-    store::{Append, Commit, Moved, Removal, Undecided, size_of},
+    store::{Append, Commit, Moved, Removal, Undecided, has_dead_letter, size_of},
 };
 
 /// Records of one commit at most.
@@ -139,9 +139,8 @@ impl NextCommit {
         {
             commit.undecided.push(undecided);
         }
-        let stored_with_it =
-            |seq: Seq| commit.append.iter().any(|append| append.lane == Lane::Dlq && append.seq == seq);
-        let may_go = |(_, seq): &mut (Removal, Seq)| !is_unstored(*seq) || stored_with_it(*seq);
+        let appends = &commit.append;
+        let may_go = |(_, seq): &mut (Removal, Seq)| !is_unstored(*seq) || has_dead_letter(appends, *seq);
         commit.replaced = self.replaced.extract_if(.., may_go).collect();
         (self.since, self.moved_urgently) = (None, false);
         commit

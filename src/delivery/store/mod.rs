@@ -41,9 +41,9 @@ use super::{Lane, pending::Seq};
 use database::{LAYOUT, account_number, connect, read_counters};
 
 pub(super) use batch::{Batch, size_of};
-#[cfg(test)]
-pub(super) use commit::has_dead_letter;
-pub(super) use commit::{Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided};
+pub(super) use commit::{
+    Append, Commit, Committed, Decided, Decision, Done, Moved, NonceUse, Removal, Undecided, has_dead_letter,
+};
 pub use error::SpoolError;
 pub use export::{Spooled, each_page, take_out};
 pub use folder::FolderError;

@@ -1,6 +1,6 @@
 //! From quick-xml's events to a document's children: what is well-formed, where the bounds are, what belongs to which child.
 //!
-//! Does not depend on how odd bytes are repaired: it is told where that was done.
+//! Does not depend on how odd bytes are repaired: its caller says where that was done.
 
 use std::borrow::Cow;
 
