@@ -3,7 +3,7 @@
 //! It never waits: what finds no room is dropped.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -41,6 +41,16 @@ pub struct Broker {
     pub state: String,
     /// From a request to its answer, on average over the last two seconds in which there was one, milliseconds.
     pub rtt_ms: Option<f64>,
+}
+
+impl Broker {
+    /// Takes another handle of the same address in.
+    fn join(&mut self, other: Self) {
+        self.id = self.id.max(other.id);
+        if self.state != "UP" && (other.state == "UP" || self.state == "INIT") {
+            (self.state, self.rtt_ms) = (other.state, other.rtt_ms);
+        }
+    }
 }
 
 /// What last went wrong between the service and its brokers.
@@ -93,15 +103,20 @@ impl Probe {
     }
 
     /// Takes what the statistics say now in place of what they said. A broker without a request keeps its last time.
+    ///
+    /// After an outage librdkafka keeps two handles of one address, the configured one and the one that it learned from the
+    /// cluster, and connects either: they are one broker, which is up when one of them is.
     pub(super) fn set_brokers(&self, found: impl Iterator<Item = Broker>) {
         let mut known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut known.brokers);
-        known.brokers = found
-            .map(|broker| {
-                let rtt_ms = broker.rtt_ms.or_else(|| before.get(&broker.address)?.rtt_ms);
-                (broker.address.clone(), Broker { rtt_ms, ..broker })
-            })
-            .collect();
+        for broker in found {
+            let rtt_ms = broker.rtt_ms.or_else(|| before.get(&broker.address)?.rtt_ms);
+            let broker = Broker { rtt_ms, ..broker };
+            match known.brokers.entry(broker.address.clone()) {
+                Entry::Vacant(place) => drop(place.insert(broker)),
+                Entry::Occupied(mut other) => other.get_mut().join(broker),
+            }
+        }
     }
 
     pub(super) fn set_last_error(&self, error: LastError) {
@@ -123,6 +138,21 @@ mod tests {
         probe.set_brokers([broker(2, "b:1", Some(2.0)), broker(1, "a:1", None)].into_iter());
         probe.set_brokers([broker(2, "b:1", None), broker(3, "c:1", Some(0.5))].into_iter());
         assert_eq!(probe.brokers().0, [broker(2, "b:1", Some(2.0)), broker(3, "c:1", Some(0.5))]);
+    }
+
+    #[test]
+    fn two_handles_of_one_address_are_one_broker_that_is_up_when_either_is() {
+        let with_state = |id, state: &str, rtt_ms| Broker { state: state.to_owned(), ..broker(id, "a:1", rtt_ms) };
+        let configured = || with_state(-1, "UP", Some(2.0));
+        let learned = || with_state(1, "INIT", None);
+        for handles in [[configured(), learned()], [learned(), configured()]] {
+            let (probe, _) = Probe::new();
+            probe.set_brokers(handles.into_iter());
+            assert_eq!(probe.brokers().0, [broker(1, "a:1", Some(2.0))]);
+        }
+        let (probe, _) = Probe::new();
+        probe.set_brokers([learned(), with_state(-1, "TRY_CONNECT", None)].into_iter());
+        assert_eq!(probe.brokers().0, [with_state(1, "TRY_CONNECT", None)], "idle says less than connecting");
     }
 
     #[test]

@@ -75,7 +75,9 @@ fn brokers_have_a_state_and_a_time_and_a_broker_that_is_gone_is_told_with_its_ki
     assert!(error["at"].as_i64().unwrap() > 0 && !error["reason"].as_str().unwrap().is_empty(), "{error}");
     assert!(brokers[0]["rtt_ms"].is_f64());
     kafka.run();
-    wait_for(&service, "status", |status| status["kafka"]["brokers"][0]["state"] == "UP");
+    let status = wait_for(&service, "status", |status| status["kafka"]["brokers"][0]["state"] == "UP");
+    let [broker] = &status["kafka"]["brokers"].as_array().unwrap()[..] else { panic!("one address: {status}") };
+    assert_eq!(broker["address"], kafka.bootstrap());
     assert!(api(&service, "status")["kafka"]["last_error"].is_object(), "it stays to be read");
 }
 
