@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-/// About a tenth less CPU per request than the system's allocator.
+/// For librdkafka and SQLite too: what they allocate in one thread is freed in another. In turns with mimalloc for Rust alone:
+/// 9 % less CPU an event with `answer_after = "kafka"`, 12 % with `"disk"`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cardhook::cli::main()

@@ -21,7 +21,7 @@ use rustix::fs::{Advice, fadvise};
 
 /// As cardhook's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// 2023-11-14T22:13:20Z, the second of the first event.
 const START: i64 = 1_700_000_000;

@@ -34,7 +34,7 @@ use report::{Report, Row};
 
 /// As cardhook's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// More pushes a second than cardhook takes on the machines it was measured on.
 const PUSHES_PER_SECOND: [(Connections, usize); 2] =
