@@ -145,7 +145,7 @@ impl Known {
             Some(_) | None => {
                 let place = Place::of(stored);
                 self.is_at(sending, place);
-                self.stored(sending);
+                self.stored(sending, place);
                 place
             }
         }
@@ -161,14 +161,12 @@ impl Known {
     /// A record is committed, and its event's id with it.
     pub(super) fn committed(&mut self, sending: &Sending, lane: Lane, seq: Seq) {
         // One that was refused meanwhile is at another place, which the store does not have yet.
-        if self.find(sending) == Some(Place::of(Stored { lane: Some(lane), seq })) {
-            self.stored(sending);
-        }
+        self.stored(sending, Place::of(Stored { lane: Some(lane), seq }));
     }
 
-    fn stored(&mut self, sending: &Sending) {
+    fn stored(&mut self, sending: &Sending, place: Place) {
         if let Some(Id { account, event_time, event_id }) = sending.id {
-            self.ids.stored(event_time, &(account, event_id));
+            self.ids.stored(event_time, &(account, event_id), place);
         }
     }
 

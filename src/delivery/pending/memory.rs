@@ -9,6 +9,8 @@ use std::{
     hash::Hash,
 };
 
+use foldhash::fast::RandomState;
+
 /// Whether an event was seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::delivery) enum Found<P> {
@@ -26,9 +28,9 @@ pub(in crate::delivery) struct Memory<K, P> {
     /// Every id with a later event second is held here.
     horizon: i64,
     /// By event second, so that the oldest seconds are evicted as a whole.
-    seconds: BTreeMap<i64, HashMap<K, Held<P>>>,
+    seconds: BTreeMap<i64, HashMap<K, Held<P>, RandomState>>,
     /// Ids that the next commits write, by their number, in the order in which they became due.
-    due: BTreeMap<u64, (i64, K)>,
+    due: BTreeMap<u64, (i64, K, P)>,
     held: usize,
     next: u64,
     limits: Limits,
@@ -69,7 +71,7 @@ pub(in crate::delivery) struct Due<K, P> {
     pub(in crate::delivery) place: P,
 }
 
-impl<K: Copy + Eq + Hash, P: Copy> Memory<K, P> {
+impl<K: Copy + Eq + Hash, P: Copy + PartialEq> Memory<K, P> {
     /// An index with these limits. `horizon` is the newest event second of the store, as far as it is not ahead of
     /// the clock; the ids behind it (of pushes dated in the future) are to be [`learn`](Self::learn)t.
     pub(in crate::delivery) fn new(horizon: i64, limits: Limits) -> Self {
@@ -113,14 +115,15 @@ impl<K: Copy + Eq + Hash, P: Copy> Memory<K, P> {
         let number = self.next;
         let Some(held) = self.get_mut(second, &key).filter(|held| held.saved == Saved::No) else { return };
         held.saved = Saved::Due(number);
+        let place = held.place;
         self.next += 1;
-        self.due.insert(number, (second, key));
+        self.due.insert(number, (second, key, place));
         self.evict();
     }
 
-    /// The event was stored, and its id with it.
-    pub(in crate::delivery) fn stored(&mut self, second: i64, key: &K) {
-        let Some(held) = self.get_mut(second, key) else { return };
+    /// The event was stored at this place, and its id with it. One that is at another place by now is to be stored there.
+    pub(in crate::delivery) fn stored(&mut self, second: i64, key: &K, place: P) {
+        let Some(held) = self.get_mut(second, key).filter(|held| held.place == place) else { return };
         if let Saved::Due(number) = std::mem::replace(&mut held.saved, Saved::Yes) {
             self.due.remove(&number);
         }
@@ -145,11 +148,7 @@ impl<K: Copy + Eq + Hash, P: Copy> Memory<K, P> {
     /// failed commit should have written is given again.
     pub(in crate::delivery) fn due(&self, limit: usize) -> Vec<Due<K, P>> {
         let due = self.due.iter().take(limit);
-        due.filter_map(|(number, (second, key))| {
-            let place = self.seconds.get(second)?.get(key)?.place;
-            Some(Due { number: *number, second: *second, key: *key, place })
-        })
-        .collect()
+        due.map(|(&number, &(second, key, place))| Due { number, second, key, place }).collect()
     }
 
     /// The commit that wrote these ids is on disk.
@@ -204,113 +203,11 @@ impl<K: Copy + Eq + Hash, P: Copy> Memory<K, P> {
             }
         }
         while self.due.len() > self.limits.due {
-            let Some((second, key)) = self.due.values().next().copied() else { break };
+            let Some((second, key, _)) = self.due.values().next().copied() else { break };
             self.forget(second, &key);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Index = Memory<u32, char>;
-
-    fn index(horizon: i64, held: usize) -> Index {
-        Index::new(horizon, Limits { held, due: 3 })
-    }
-
-    /// Holds these ids as acknowledged, each at the event second of its number.
-    fn acked(memory: &mut Index, ids: std::ops::RangeInclusive<u32>) {
-        for id in ids {
-            memory.insert(id.into(), id, 'a');
-            memory.acked(id.into(), id);
-        }
-    }
-
-    fn keys(due: &[Due<u32, char>]) -> Vec<u32> {
-        due.iter().map(|due| due.key).collect()
-    }
-
-    #[test]
-    fn above_the_horizon_what_is_not_held_is_new_and_below_it_the_store_decides() {
-        let mut memory = index(100, 10);
-        assert_eq!(memory.find(101, &1), Found::New);
-        assert_eq!(memory.find(100, &1), Found::AskStore);
-        memory.insert(101, 1, 'a');
-        assert_eq!(memory.find(101, &1), Found::Known('a'));
-        assert_eq!(memory.find(101, &2), Found::New);
-    }
-
-    #[test]
-    fn the_id_of_an_event_that_is_in_memory_only_is_not_written() {
-        let mut memory = index(0, 10);
-        memory.insert(1, 1, 'a');
-        assert!(!memory.has_due());
-        memory.acked(1, 1);
-        assert_eq!(keys(&memory.due(10)), [1]);
-    }
-
-    #[test]
-    fn an_id_that_the_store_lacks_is_held_below_the_horizon_too_until_it_is_saved() {
-        let mut memory = index(100, 10);
-        memory.insert(50, 1, 'a');
-        memory.acked(50, 1);
-        let due = memory.due(10);
-        assert_eq!(memory.find(50, &1), Found::Known('a'), "while the commit runs");
-        memory.saved(&due);
-        assert_eq!((memory.find(50, &1), memory.len(), memory.has_due()), (Found::AskStore, 0, false));
-        memory.insert(50, 2, 'a');
-        memory.stored(50, &2);
-        assert_eq!((memory.find(50, &2), memory.len()), (Found::AskStore, 0));
-    }
-
-    #[test]
-    fn an_id_that_moved_while_it_was_written_is_written_again() {
-        let mut memory = index(0, 10);
-        acked(&mut memory, 1..=1);
-        let due = memory.due(10);
-        memory.insert(1, 1, 'b');
-        memory.saved(&due);
-        assert_eq!(memory.find(1, &1), Found::Known('b'));
-        memory.acked(1, 1);
-        assert_eq!(memory.due(10).first().map(|due| due.place), Some('b'));
-    }
-
-    #[test]
-    fn above_its_limit_the_oldest_seconds_are_left_to_the_store() {
-        let mut memory = index(0, 3);
-        acked(&mut memory, 1..=3);
-        memory.saved(&memory.due(2));
-        acked(&mut memory, 4..=4);
-        assert_eq!(memory.len(), 3);
-        assert_eq!(memory.find(1, &1), Found::AskStore);
-        assert_eq!(memory.find(1, &9), Found::AskStore, "its second is below the horizon now");
-        assert_eq!(memory.find(2, &2), Found::Known('a'));
-    }
-
-    #[test]
-    fn ids_that_the_store_lacks_are_forgotten_last_and_the_oldest_first() {
-        let mut memory = index(0, 1);
-        acked(&mut memory, 1..=4);
-        assert_eq!(memory.len(), 3);
-        assert_eq!(memory.find(1, &1), Found::AskStore);
-        assert_eq!(memory.find(2, &2), Found::Known('a'));
-    }
-
-    #[test]
-    fn an_id_of_the_future_is_learnt_from_the_store_at_a_start() {
-        let mut memory = index(100, 10);
-        memory.learn(4000, 7, 'z');
-        assert_eq!(memory.find(4000, &7), Found::Known('z'));
-        assert!(!memory.has_due());
-    }
-
-    #[test]
-    fn an_event_that_was_given_up_is_new_again() {
-        let mut memory = index(0, 10);
-        acked(&mut memory, 1..=1);
-        memory.forget(1, &1);
-        assert_eq!((memory.find(1, &1), memory.has_due(), memory.len()), (Found::New, false, 0));
-    }
-}
+mod tests;
