@@ -40,8 +40,10 @@ use crate::{
 const HEADERS: usize = 9;
 /// How long the polling thread may sleep; how long a stop waits for it.
 const POLL: Duration = Duration::from_millis(100);
-/// How long one look for a first connection may take.
+/// How long a new producer waits for one answer to its question for metadata.
 const FIRST: Duration = Duration::from_secs(1);
+/// So many answers a new producer waits for.
+const ANSWERS: usize = 2;
 
 /// librdkafka properties, the topics, and how each lane's values are written. Without `Debug`: passwords are among them.
 pub(in crate::delivery) struct Kafka {
@@ -82,12 +84,11 @@ impl Connect for Kafka {
             })
         };
         let polling = polling.map_err(no_thread)?;
-        // The statistics say it too, two seconds later.
-        if link.lane == Lane::Events && link.route == Route::Batch && link.generation == 0 {
+        let first = {
             let (producer, stop, topic) = (Arc::downgrade(&producer), Arc::clone(&stop), Arc::clone(&topic));
-            watch::spawn("kafka-first", move || report_first_connection(&producer, &stop, &topic))
-                .map_err(no_thread)?;
-        }
+            watch::spawn("kafka-first", move || first_connection(&producer, &stop, &topic))
+        };
+        first.map_err(no_thread)?;
         let encoding = self.encodings.get(place).cloned().unwrap_or_default();
         Ok(Box::new(KafkaProducer { producer, topic, encoding, stop, polling: Some(polling) }))
     }
@@ -97,15 +98,22 @@ impl Connect for Kafka {
     }
 }
 
-/// Reports that a broker is connected, as soon as one is.
-fn report_first_connection(producer: &Weak<BaseProducer<Context>>, stop: &AtomicBool, topic: &str) {
+/// Asks for metadata until a broker has answered twice, and reports that one is connected; the statistics would say it two seconds
+/// later. Twice, because librdkafka gives up the connection that the first answer came by, and asks for its producer id with the
+/// next one, or half a second later: no record leaves before it has that.
+fn first_connection(producer: &Weak<BaseProducer<Context>>, stop: &AtomicBool, topic: &str) {
+    let mut answers = 0;
     while !stop.load(Ordering::Relaxed) {
         let Some(producer) = producer.upgrade() else { return };
         if producer.client().fetch_metadata(Some(topic), FIRST).is_ok() {
-            return (producer.context().reports)(Report::Connected(producer.context().link, true));
+            answers += 1;
+            if answers == ANSWERS {
+                return (producer.context().reports)(Report::Connected(producer.context().link, true));
+            }
+        } else {
+            drop(producer);
+            std::thread::sleep(POLL);
         }
-        drop(producer);
-        std::thread::sleep(POLL);
     }
 }
 
