@@ -5,13 +5,11 @@
 
 use std::borrow::Cow;
 
-use quick_xml::{
-    Reader,
-    errors::{Error, IllFormedError, SyntaxError},
-    events::Event,
+use super::{
+    Credentials, Query,
+    envelope::encrypted,
+    xml::{BLANKS, Broken, Piece, Scanner},
 };
-
-use super::{Credentials, Query, envelope::encrypted, xml::BLANKS};
 
 /// What a body is, seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,36 +72,25 @@ fn first_byte(body: &[u8]) -> Option<u8> {
 
 /// Whether XML ends within markup, or with an element open. Other faults of it are not looked for.
 fn ends_early(body: &[u8]) -> bool {
-    // What is cut may be cut within a character; the reader would stop there and say no more.
+    // What is cut may be cut within a character; what stands there instead is no markup.
     let text = String::from_utf8_lossy(body);
-    let mut reader = Reader::from_str(&text);
-    reader.config_mut().check_end_names = false;
-    reader.config_mut().allow_dangling_amp = true;
+    let mut scanner = Scanner::new(&text);
     let (mut depth, mut elements) = (0_u32, 0_u32);
     loop {
-        match reader.read_event() {
-            Ok(Event::Start(_)) => (depth, elements) = (depth.saturating_add(1), elements.saturating_add(1)),
-            Ok(Event::Empty(_)) => elements = elements.saturating_add(1),
-            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Event::Eof) => return depth > 0 || elements == 0,
-            Ok(_) => {}
-            Err(Error::Syntax(SyntaxError::InvalidBangMarkup)) => {
-                return begins_markup(text.as_bytes(), reader.error_position());
+        match scanner.next() {
+            Ok(Some(Piece::Start { empty, .. })) => {
+                (depth, elements) = (depth.saturating_add(u32::from(!empty)), elements.saturating_add(1));
             }
-            // Every other error of syntax is of markup that does not end.
-            Err(Error::Syntax(_) | Error::IllFormed(IllFormedError::MissingEndTag(_))) => return true,
-            Err(_) => return false,
+            Ok(Some(Piece::End { .. })) if depth == 0 => return false,
+            Ok(Some(Piece::End { .. })) => depth -= 1,
+            Ok(Some(_)) => {}
+            Ok(None) => return depth > 0 || elements == 0,
+            Err(broken) => return broken == Broken::Cut,
         }
         if depth == 0 && elements > 0 {
             return false;
         }
     }
-}
-
-/// Whether what stands from `at` on is the beginning of markup that goes on behind `<!`.
-fn begins_markup(body: &[u8], at: u64) -> bool {
-    let rest = usize::try_from(at).ok().and_then(|at| body.get(at..)).unwrap_or_default();
-    [b"<![CDATA[".as_slice(), b"<!--", b"<!DOCTYPE"].iter().any(|markup| markup.starts_with(rest))
 }
 
 /// Which of a request's signatures an account's tokens made.

@@ -8,6 +8,7 @@ mod error;
 mod markup;
 mod parser;
 mod repair;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,6 +21,7 @@ use parser::Parser;
 use repair::{is_clean, is_utf_16, repair};
 
 pub use error::XmlError;
+pub(super) use scan::{Broken, Piece, Scanner};
 pub(super) use text::BLANKS;
 
 /// Bytes of the largest document that is read, and of the largest body that can be configured (`server.max_body_bytes`).

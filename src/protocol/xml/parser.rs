@@ -1,19 +1,16 @@
-//! From quick-xml's events to a document's children: what is well-formed, where the bounds are, what belongs to which child.
+//! From pieces to a document's children: what is well-formed, where the bounds are, what belongs to which child.
 //!
 //! Does not depend on how odd bytes are repaired: its caller says where that was done.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
-use quick_xml::{
-    Reader,
-    events::{BytesStart, Event},
-};
 
 use super::{
     BLANKS, Child, Document, USUAL_CHILDREN, Value, XmlError,
     markup::{attributes_read, declared_encoding, is_name, number, resolve},
     repair::{Replacements, replaced},
+    scan::{Piece, Scanner},
     text::{CharacterData, is_blank, normalised},
 };
 
@@ -32,10 +29,11 @@ pub(super) struct Parser<'a> {
     repaired: bool,
     /// Whether a CR stands anywhere, so that line ends are to be looked at.
     returns: bool,
-    reader: Reader<&'a [u8]>,
-    /// Where the event in hand begins.
+    scanner: Scanner<'a>,
+    /// Where the piece in hand begins.
     at: usize,
-    /// How many elements are open.
+    /// The names of the elements that are open, and how many they are.
+    names: [&'a str; MAX_DEPTH],
     depth: usize,
     elements: usize,
     markup_seen: bool,
@@ -54,8 +52,6 @@ struct OpenChild<'a> {
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a str, odd: &'a [usize]) -> Self {
-        let mut reader = Reader::from_str(source);
-        reader.config_mut().enable_all_checks(true);
         let children = Vec::with_capacity(USUAL_CHILDREN);
         let (repaired, returns) = (!odd.is_empty(), memchr(b'\r', source.as_bytes()).is_some());
         Self {
@@ -63,8 +59,9 @@ impl<'a> Parser<'a> {
             odd,
             repaired,
             returns,
-            reader,
+            scanner: Scanner::new(source),
             at: 0,
+            names: [""; MAX_DEPTH],
             depth: 0,
             elements: 0,
             markup_seen: false,
@@ -74,54 +71,52 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn document(mut self) -> Result<Document<'a>, XmlError> {
-        if self.source.starts_with('\u{FEFF}') {
-            // quick-xml would skip it without counting it.
-            return Err(self.not_well_formed());
-        }
-        loop {
-            self.at = self.position();
-            let event = self.reader.read_event().map_err(|_| self.not_well_formed())?;
-            let text = matches!(event, Event::Text(_));
-            self.refuse_odd_markup(&event)?;
-            match event {
-                Event::Start(start) => self.open(&start)?,
-                Event::Empty(start) => {
-                    self.open(&start)?;
-                    self.close(self.position());
-                }
-                Event::End(_) => self.close(self.at),
-                Event::Text(text) => self.text(text.into_inner())?,
-                Event::CData(section) => {
-                    let mut section = section.into_inner();
-                    if self.returns {
-                        section = normalised(section);
+        while let Some(piece) = self.next()? {
+            self.refuse_odd_markup(piece)?;
+            match piece {
+                Piece::Start { name, attributes, empty } => {
+                    self.open(name, attributes)?;
+                    if empty {
+                        self.close(name, self.position())?;
                     }
+                }
+                Piece::End { name } => self.close(name, self.at)?,
+                Piece::Text(text) => self.text(text)?,
+                Piece::Section(section) => {
+                    let section = self.lines(section);
                     self.character_data(|text| text.push_section(section))?;
                 }
-                Event::GeneralRef(reference) => match resolve(&reference) {
+                Piece::Reference(reference) => match resolve(reference) {
                     Some(character) => self.character_data(|text| text.push_character(character))?,
-                    None => self.odd_reference(&reference)?,
+                    None => self.odd_reference(reference)?,
                 },
-                Event::Comment(_) => {}
-                Event::Decl(_) => self.declaration()?,
-                Event::PI(_) => return Err(XmlError::ProcessingInstruction),
-                Event::DocType(_) => return Err(XmlError::Doctype),
-                Event::Eof if self.root_closed() => {
-                    return Ok(Document { children: self.children, text_repaired: self.repaired });
-                }
-                Event::Eof => return Err(self.not_well_formed()),
+                // XML 1.0 §2.5
+                Piece::Comment(comment) if !comment.contains("--") && !comment.ends_with('-') => {}
+                Piece::Comment(_) | Piece::Ampersand => return Err(self.not_well_formed()),
+                Piece::Declaration(declared) => self.declaration(declared)?,
+                Piece::Instruction => return Err(XmlError::ProcessingInstruction),
+                Piece::Doctype => return Err(XmlError::Doctype),
             }
-            self.markup_seen |= !text;
+            self.markup_seen |= !matches!(piece, Piece::Text(_));
         }
+        if !self.root_closed() {
+            return Err(self.not_well_formed());
+        }
+        Ok(Document { children: self.children, text_repaired: self.repaired })
+    }
+
+    fn next(&mut self) -> Result<Option<Piece<'a>>, XmlError> {
+        self.at = self.position();
+        self.scanner.next().map_err(|_| self.not_well_formed())
     }
 
     /// Odd characters are repaired in character data, and read past in comments.
-    fn refuse_odd_markup(&self, event: &Event<'_>) -> Result<(), XmlError> {
-        let markup = match event {
-            Event::Start(_) | Event::End(_) | Event::Empty(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+    fn refuse_odd_markup(&self, piece: Piece<'_>) -> Result<(), XmlError> {
+        let markup = match piece {
+            Piece::Start { .. } | Piece::End { .. } | Piece::Declaration(_) | Piece::Instruction | Piece::Doctype => {
                 true
             }
-            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::GeneralRef(_) | Event::Eof => false,
+            Piece::Text(_) | Piece::Section(_) | Piece::Comment(_) | Piece::Reference(_) | Piece::Ampersand => false,
         };
         if markup && !self.odd.is_empty() {
             let next = self.odd.get(self.odd.partition_point(|odd| *odd < self.at));
@@ -138,12 +133,11 @@ impl<'a> Parser<'a> {
         self.repaired = true;
         let start = self.at;
         let Some(unit) = number(reference) else {
-            let own = self.source.get(start..self.position()).unwrap_or_default();
-            return self.text(Cow::Borrowed(own));
+            return self.text(self.source.get(start..self.position()).unwrap_or_default());
         };
         let character = match self.pair(unit) {
             Some(character) => {
-                self.reader.read_event().map_err(|_| self.not_well_formed())?;
+                self.scanner.next().map_err(|_| self.not_well_formed())?;
                 character
             }
             None => char::REPLACEMENT_CHARACTER,
@@ -163,25 +157,20 @@ impl<'a> Parser<'a> {
         char::decode_utf16(units).next()?.ok().filter(|pair| pair.len_utf16() == units.len())
     }
 
-    fn declaration(&self) -> Result<(), XmlError> {
-        let inner = self.source.get(self.at..self.position()).and_then(|all| all.strip_prefix("<?xml"));
-        let inner = inner.and_then(|inner| inner.strip_suffix("?>")).filter(|_| !self.markup_seen);
-        let encoding = inner.and_then(declared_encoding).ok_or_else(|| self.not_well_formed())?;
+    fn declaration(&self, declared: &str) -> Result<(), XmlError> {
+        let encoding = Some(declared).filter(|_| !self.markup_seen).and_then(declared_encoding);
+        let encoding = encoding.ok_or_else(|| self.not_well_formed())?;
         if encoding.eq_ignore_ascii_case("UTF-8") { Ok(()) } else { Err(XmlError::Encoding) }
     }
 
-    fn open(&mut self, start: &BytesStart<'_>) -> Result<(), XmlError> {
-        let name_at = self.at + "<".len();
-        let tag = self.source.get(name_at..name_at + start.name().as_ref().len());
-        let tag = tag.filter(|tag| is_name(tag) && !self.root_closed()).ok_or_else(|| self.not_well_formed())?;
-        if !attributes_read(start.attributes_raw()) {
+    fn open(&mut self, tag: &'a str, attributes: &str) -> Result<(), XmlError> {
+        if !is_name(tag) || self.root_closed() || !attributes_read(attributes) {
             return Err(self.not_well_formed());
         }
+        let Some(name) = self.names.get_mut(self.depth) else { return Err(XmlError::TooDeep { limit: MAX_DEPTH }) };
+        *name = tag;
         self.depth += 1;
         self.elements += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(XmlError::TooDeep { limit: MAX_DEPTH });
-        }
         if self.elements > MAX_ELEMENTS {
             return Err(XmlError::TooManyElements { limit: MAX_ELEMENTS });
         }
@@ -194,8 +183,12 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Closes the innermost element, whose content ends at `content_end`. quick-xml has compared the names.
-    fn close(&mut self, content_end: usize) {
+    /// Closes the innermost element, whose content ends at `content_end`.
+    fn close(&mut self, name: &str, content_end: usize) -> Result<(), XmlError> {
+        let innermost = self.depth.checked_sub(1).and_then(|open| self.names.get(open));
+        if innermost.is_none_or(|innermost| *innermost != name) {
+            return Err(self.not_well_formed());
+        }
         if self.depth == CHILD
             && let Some(child) = self.open.take()
         {
@@ -211,10 +204,11 @@ impl<'a> Parser<'a> {
             };
             self.children.push(Child { tag: Cow::Borrowed(child.tag), value });
         }
-        self.depth = self.depth.saturating_sub(1);
+        self.depth -= 1;
+        Ok(())
     }
 
-    fn text(&mut self, mut text: Cow<'a, str>) -> Result<(), XmlError> {
+    fn text(&mut self, text: &'a str) -> Result<(), XmlError> {
         if self.depth == 0 && text.chars().all(is_blank) {
             return Ok(());
         }
@@ -222,10 +216,13 @@ impl<'a> Parser<'a> {
         if text.contains(']') && text.contains("]]>") {
             return Err(self.not_well_formed());
         }
-        if self.returns {
-            text = normalised(text);
-        }
+        let text = self.lines(text);
         self.character_data(|data| data.push_text(text))
+    }
+
+    /// With line ends as XML has them.
+    fn lines(&self, text: &'a str) -> Cow<'a, str> {
+        if self.returns { normalised(Cow::Borrowed(text)) } else { Cow::Borrowed(text) }
     }
 
     fn character_data(&mut self, push: impl FnOnce(&mut CharacterData<'a>)) -> Result<(), XmlError> {
@@ -242,7 +239,7 @@ impl<'a> Parser<'a> {
     }
 
     fn position(&self) -> usize {
-        usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
+        self.scanner.position()
     }
 
     fn not_well_formed(&self) -> XmlError {

@@ -2,6 +2,7 @@
 
 mod odd;
 mod refused;
+mod scan;
 
 use proptest::prelude::*;
 
