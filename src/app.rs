@@ -86,6 +86,9 @@ impl App {
         let upstreams = config.accounts.iter().filter_map(|account| account.upstream.as_ref());
         let in_flight = upstreams.map(|upstream| upstream.max_in_flight).sum();
         let connections = files::room_for_connections(in_flight)?;
+        if let Some((key, found, cure)) = config.without_effect() {
+            tracing::warn!(key, found, cure, "a setting has no effect");
+        }
         warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
         let (traces, exporting) = traces(&config)?;
@@ -271,7 +274,7 @@ fn warn_of_volatile_spool(config: &Config) {
         tracing::warn!(
             path = %config.spool.path.display(),
             file_system,
-            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\""
+            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\" (with brokers)"
         );
     }
 }

@@ -105,6 +105,16 @@ impl Config {
         validate::validate(raw, traces, errors)
     }
 
+    /// A promise that was asked for and is not kept: its key, what was found, and the cure.
+    #[must_use]
+    pub fn without_effect(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        self.delivery.kafka_only_without_brokers.then_some((
+            "delivery.answer_after",
+            "\"kafka_only\" has no effect: kafka.brokers is empty, and answers wait for the disk",
+            "write kafka.brokers = [\"host:9092\"], or answer_after = \"disk\"",
+        ))
+    }
+
     /// In whose name WeChat's API is called: the first account with an AppSecret.
     #[must_use]
     pub fn api_caller(&self) -> Option<Caller> {
@@ -273,6 +283,8 @@ pub struct Spool {
 pub struct Delivery {
     /// What `success` waits for. Always `Disk` without brokers.
     pub answer_after: AnswerAfter,
+    /// `kafka_only` was written, and there are no brokers.
+    pub kafka_only_without_brokers: bool,
     /// How long an answer waits for the broker's ack; at most 3 s.
     pub ack_timeout: Duration,
     /// How long a stop may take to finish requests and flush.

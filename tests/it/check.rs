@@ -156,6 +156,29 @@ fn what_the_kafka_client_would_refuse_is_a_configuration_error_with_its_key() {
 }
 
 #[test]
+fn answers_after_kafka_only_without_brokers_are_warned_of_by_check_and_the_service() {
+    let setup = Setup::without_brokers().set("delivery", "answer_after = \"kafka_only\"");
+    let found = "\"kafka_only\" has no effect: kafka.brokers is empty, and answers wait for the disk";
+    let cure = "write kafka.brokers = [\"host:9092\"], or answer_after = \"disk\"";
+    let (code, findings) = check(&setup.write(), &[], None);
+    assert_eq!(code, 0, "{findings}");
+    assert_says(&findings, "warn", &["delivery.answer_after", found, cure]);
+    let service = setup.serve();
+    // The log escapes the quotes.
+    service.wait_says("key=\"delivery.answer_after\"");
+    service.wait_says("kafka.brokers is empty, and answers wait for the disk");
+
+    for (brokers, answer_after) in [("[]", "kafka"), ("[]", "disk"), ("[\"127.0.0.1:1\"]", "kafka_only")] {
+        let setup = Setup::without_brokers()
+            .reset("kafka", &format!("brokers = {brokers}"))
+            .set("delivery", &format!("answer_after = {answer_after:?}"));
+        let (code, findings) = check(&setup.write(), &[], None);
+        assert_eq!(code, 0, "{findings}");
+        assert!(!findings.contains("has no effect"), "{findings}");
+    }
+}
+
+#[test]
 fn a_spool_folder_that_cannot_be_written_fails() {
     let setup = Setup::without_brokers().reset("spool", "path = \"/proc/cardhook\"");
     let (code, findings) = connect(&setup);
