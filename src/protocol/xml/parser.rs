@@ -12,7 +12,7 @@ use quick_xml::{
 
 use super::{
     BLANKS, Child, Document, USUAL_CHILDREN, Value, XmlError,
-    markup::{attributes_read, declared_encoding, is_name, number, resolve},
+    markup::{attributes_read, declared_encoding, is_name, is_utf_8, number, resolve},
     repair::{Replacements, replaced},
     text::{CharacterData, is_blank, normalised},
 };
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
         let inner = self.source.get(self.at..self.position()).and_then(|all| all.strip_prefix("<?xml"));
         let inner = inner.and_then(|inner| inner.strip_suffix("?>")).filter(|_| !self.markup_seen);
         let encoding = inner.and_then(declared_encoding).ok_or_else(|| self.not_well_formed())?;
-        if encoding.eq_ignore_ascii_case("UTF-8") { Ok(()) } else { Err(XmlError::Encoding) }
+        if is_utf_8(encoding) { Ok(()) } else { Err(XmlError::Encoding) }
     }
 
     fn open(&mut self, start: &BytesStart<'_>) -> Result<(), XmlError> {
