@@ -4,6 +4,7 @@
 
 mod account;
 mod changes;
+mod error;
 mod forward;
 mod kafka_options;
 mod overlay;
@@ -25,7 +26,10 @@ use std::{
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url};
+pub use self::{
+    error::ConfigError,
+    forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url},
+};
 pub use crate::delivery::AnswerAfter;
 use crate::{
     protocol::Credentials,
@@ -332,27 +336,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// One thing wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key, as written in TOML: `account.shop.token`, `kafka.brokers`.
-    pub key: String,
-    /// What was found and what was expected; never a secret's value.
-    pub problem: String,
-    /// What to do.
-    pub cure: String,
-}
-
-impl ConfigError {
-    fn new(key: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into(), cure: cure.into() }
-    }
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}; {}", self.key, self.problem, self.cure)
-    }
 }

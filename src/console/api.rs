@@ -189,7 +189,7 @@ async fn refused(query: web::Query<AccountQuery>, console: web::Data<Console>) -
     let Ok(wanted) = of_account(query.account.as_deref(), &state) else { return no_account() };
     let accounts = state.accounts.iter().enumerate();
     let accounts = accounts.filter(|(place, _)| wanted.is_none_or(|wanted| wanted == *place));
-    let mut rows: Vec<_> = accounts.flat_map(|(_, account)| account.refused.iter().cloned()).collect();
+    let mut rows: Vec<_> = accounts.flat_map(|(_, account)| account.refusals.iter().cloned()).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(ROWS);
     json(&RefusedRows { refused: rows })
