@@ -4,6 +4,7 @@ mod allow_list;
 mod cluster_watch;
 mod console;
 mod files;
+mod of_config;
 mod registration;
 mod reload;
 
@@ -31,9 +32,8 @@ use self::{
     registration::Registration,
 };
 use crate::{
-    config::{self, Config, Source, UpstreamFailure},
+    config::{self, Config, Source},
     delivery::{AnswerAfter, Delivery, Probe, Running, Settings, spool_folder, volatile_file_system},
-    event::Encoding,
     http::{
         self, Endpoints,
         admin::{self, Admin},
@@ -86,6 +86,9 @@ impl App {
         let upstreams = config.accounts.iter().filter_map(|account| account.upstream.as_ref());
         let in_flight = upstreams.map(|upstream| upstream.max_in_flight).sum();
         let connections = files::room_for_connections(in_flight)?;
+        if let Some((key, found, cure)) = config.without_effect() {
+            tracing::warn!(key, found, cure, "a setting has no effect");
+        }
         warn_of_volatile_spool(&config);
         let metrics = Metrics::new();
         let (traces, exporting) = traces(&config)?;
@@ -93,9 +96,10 @@ impl App {
         let admin = bind("admin.listen", config.admin.listen)?;
         let (encodings, registration) = registration::encodings(&config.kafka)?;
         let (probe, published) = config.admin.console.then(Probe::new).unzip();
-        let settings = Settings { probe: probe.clone(), ..settings(&config, encodings, traces.clone()) };
+        let settings = Settings { probe: probe.clone(), ..of_config::settings(&config, encodings, traces.clone()) };
         let (delivery, running) = Delivery::start(settings, metrics.clone())?;
-        let accounts = config.accounts.iter().enumerate().map(|(index, account)| endpoint(index, account, &metrics));
+        let accounts =
+            config.accounts.iter().enumerate().map(|(index, account)| of_config::account(index, account, &metrics));
         let endpoints = Endpoints::new(accounts.collect::<anyhow::Result<Vec<_>>>()?, &metrics);
         let allow_list = allow_list(&config, &metrics)?;
         let unverified = keeper(&config, &metrics)?;
@@ -251,16 +255,7 @@ fn public_server(
         connections,
         shutdown_timeout: FINISH_REQUESTS,
     };
-    let allow_from = config.server.allow_from.iter().filter_map(|source| match source {
-        Source::WeChat => None,
-        Source::Network(network) => Some(*network),
-    });
-    let sources = http::Sources {
-        allow_from: allow_from.collect(),
-        wechat,
-        trusted_proxies: config.server.trusted_proxies.clone(),
-    };
-    public::server(vec![listener], endpoints, delivery, limits, sources, notes)
+    public::server(vec![listener], endpoints, delivery, limits, of_config::sources(config, wechat), notes)
 }
 
 /// A spool in memory is as good as none: what waits in it goes with the machine or the container.
@@ -271,7 +266,7 @@ fn warn_of_volatile_spool(config: &Config) {
         tracing::warn!(
             path = %config.spool.path.display(),
             file_system,
-            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\""
+            "spool.path does not outlive a restart: use a volume, or delivery.answer_after = \"kafka_only\" (with brokers)"
         );
     }
 }
@@ -311,56 +306,4 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<(SocketAddr, TcpListen
     // The standard library asks for 128.
     rustix::net::listen(&listener, BACKLOG).with_context(failed)?;
     Ok((listener.local_addr()?, listener))
-}
-
-fn endpoint(index: usize, account: &config::Account, metrics: &Metrics) -> anyhow::Result<http::Account> {
-    let name: Arc<str> = account.name.as_str().into();
-    // At 0 for every account, as all counters are.
-    let counters = metrics.of_upstream(&name);
-    let upstream = account.upstream.as_ref().map(|upstream| {
-        let settings = http::UpstreamSettings {
-            url: upstream.url.clone(),
-            others: account.other.forwards(),
-            cards: upstream.cards,
-            on_failure: match upstream.on_failure {
-                UpstreamFailure::Fail => http::OnFailure::Fail,
-                UpstreamFailure::Success => http::OnFailure::Success,
-            },
-            max_in_flight: upstream.max_in_flight,
-        };
-        http::Upstream::new(&name, settings, counters).context("TLS cannot be set up").map(Arc::new)
-    });
-    Ok(http::Account {
-        upstream: upstream.transpose()?,
-        name,
-        path: account.path.clone(),
-        account_id: account.account_id.clone(),
-        credentials: account.credentials.clone(),
-        max_age: account.max_age,
-        other: if account.other.publishes() { http::Other::Publish } else { http::Other::Ignore },
-        index,
-    })
-}
-
-fn settings(config: &Config, encodings: [Encoding; 3], traces: Traces) -> Settings {
-    let kafka = &config.kafka;
-    let producer = (!kafka.brokers.is_empty()).then(|| kafka.client_properties());
-    Settings {
-        path: config.spool.path.clone(),
-        max_bytes: config.spool.max_bytes,
-        answer_after: config.delivery.answer_after,
-        ack_timeout: config.delivery.ack_timeout,
-        dedup_window: config.dedup.window,
-        dedup_max_bytes: config.dedup.max_bytes,
-        accounts: config
-            .accounts
-            .iter()
-            .map(|account| (account.name.clone(), account.credentials.mode.name()))
-            .collect(),
-        producer,
-        encodings,
-        traces,
-        probe: None,
-        topics: [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(|topic| topic.as_str().into()),
-    }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cluster::{self, Size, judge, no_answer, settings, unreached},
-    config::Kafka,
+    config::{Config, Kafka},
 };
 
 /// What an existing topic is asked for.
@@ -57,14 +57,15 @@ struct CreateArgs {
 
 pub(super) fn run(args: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let TopicsCommand::Create(args) = &args.command;
-    let kafka = args.config.load()?.kafka;
-    if kafka.brokers.is_empty() {
+    let config = args.config.load()?;
+    if config.kafka.brokers.is_empty() {
         return Err(Misconfigured::without_brokers("there are no topics to create").into());
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(create(&kafka, args))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(create(&config, args))
 }
 
-async fn create(kafka: &Kafka, args: &CreateArgs) -> anyhow::Result<ExitCode> {
+async fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
+    let kafka = &config.kafka;
     let client = client_config(kafka);
     let admin: AdminClient<DefaultClientContext> = client.create()?;
     let metadata = admin.inner().fetch_metadata(None, ANSWER_WITHIN).with_context(|| no_answer(&client))?;
@@ -77,7 +78,7 @@ async fn create(kafka: &Kafka, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let topics = [&kafka.topic, &kafka.dlq_topic, &kafka.other_topic].map(String::as_str);
     let (existing, missing): (Vec<&str>, Vec<&str>) =
         topics.into_iter().partition(|name| find(&metadata, name).is_some());
-    describe(&admin, kafka, &metadata, &existing).await?;
+    describe(&admin, config, &metadata, &existing).await?;
     if missing.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -140,7 +141,7 @@ async fn create_missing(
 /// Prints partitions, replicas and configuration of topics that are there, and what is wrong with them.
 async fn describe(
     admin: &AdminClient<DefaultClientContext>,
-    kafka: &Kafka,
+    config: &Config,
     metadata: &Metadata,
     existing: &[&str],
 ) -> anyhow::Result<()> {
@@ -155,7 +156,7 @@ async fn describe(
                 let shown = SHOWN.iter().filter_map(|name| Some([", ", *name, "=", settings?.get(*name)?.as_str()]));
                 let shown: String = shown.flatten().collect();
                 writeln!(io::stdout().lock(), "{name}: exists, {}{shown}", size(partitions, replicas))?;
-                judge(name == kafka.dlq_topic, found, settings)
+                judge(name == config.kafka.dlq_topic, config.server.max_body_bytes, found, settings)
             }
             Err(fault) => vec![fault],
         };

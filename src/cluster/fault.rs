@@ -53,6 +53,15 @@ pub(crate) enum TopicFault {
         /// What it should be at least.
         least: i64,
     },
+    /// It takes only records up to this size, and a push can become a larger one.
+    SmallRecords {
+        /// `max.message.bytes`
+        limit: i64,
+        /// `server.max_body_bytes`
+        max_body: usize,
+        /// What the limit should be at least.
+        least: usize,
+    },
     /// The user may not see its settings.
     SettingsUntold,
 }
@@ -75,6 +84,7 @@ impl TopicFault {
             | Self::OneSuffices(_)
             | Self::Expires(_)
             | Self::Timestamps { .. }
+            | Self::SmallRecords { .. }
             | Self::SettingsUntold => false,
         }
     }
@@ -109,6 +119,10 @@ impl TopicFault {
             Self::Timestamps { setting, limit, .. } => {
                 format!("{setting} {limit}: events of an outage or of WeChat's re-deliveries are refused")
             }
+            Self::SmallRecords { limit, max_body, least } => format!(
+                "max.message.bytes {limit}: a push of server.max_body_bytes {max_body} can become a record of {least}, \
+                 which is refused"
+            ),
             Self::SettingsUntold => "the brokers do not tell its settings to this user".to_owned(),
         }
     }
@@ -128,6 +142,10 @@ impl TopicFault {
             Self::OneSuffices(_) => "min.insync.replicas 2".to_owned(),
             Self::Expires(_) => "retention.ms=-1".to_owned(),
             Self::Timestamps { setting, least, .. } => format!("{setting} of at least {least}"),
+            Self::SmallRecords { least, .. } => format!(
+                "max.message.bytes of at least {least}, and message.max.bytes in kafka.options likewise; or a smaller \
+                 server.max_body_bytes"
+            ),
             Self::SettingsUntold => {
                 "allow DescribeConfigs on it, or look at min.insync.replicas and cleanup.policy yourself".to_owned()
             }

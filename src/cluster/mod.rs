@@ -143,7 +143,8 @@ fn of_topics(
             Ok(size) => {
                 let Size { partitions, replicas, .. } = size;
                 findings.ok(*key, format_args!("{name}: partitions {partitions}, replicas {replicas}"));
-                judge(*name == config.kafka.dlq_topic, size, by_topic.get(*name))
+                let is_dlq = *name == config.kafka.dlq_topic;
+                judge(is_dlq, config.server.max_body_bytes, size, by_topic.get(*name))
             }
             Err(fault) => vec![fault],
         };

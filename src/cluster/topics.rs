@@ -11,7 +11,7 @@ use rdkafka::{
 };
 
 use super::{ANSWER_WITHIN, SETTINGS_WITHIN, TopicFault, listener::Listener};
-use crate::config::Config;
+use crate::{config::Config, event::largest_record};
 
 /// Where Kafka's own default is kept, a record of a day ago is taken; WeChat delivers again for a day.
 const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -83,9 +83,9 @@ pub fn size(topic: &MetadataTopic) -> Result<Size, TopicFault> {
     })
 }
 
-/// What the topic's size and settings would do to the events.
+/// What the topic's size and settings would do to the events of pushes of up to `max_body` bytes.
 #[must_use]
-pub fn judge(is_dlq: bool, size: Size, settings: Option<&Settings>) -> Vec<TopicFault> {
+pub fn judge(is_dlq: bool, max_body: usize, size: Size, settings: Option<&Settings>) -> Vec<TopicFault> {
     let mut faults = Vec::new();
     let Size { replicas, in_sync, .. } = size;
     if replicas == 1 {
@@ -111,6 +111,11 @@ pub fn judge(is_dlq: bool, size: Size, settings: Option<&Settings>) -> Vec<Topic
     }
     if let Some(retention) = number("retention.ms").filter(|retention| is_dlq && *retention >= 0) {
         faults.push(TopicFault::Expires(retention));
+    }
+    let least = largest_record(max_body);
+    if let Some(limit) = number("max.message.bytes").filter(|limit| usize::try_from(*limit).is_ok_and(|it| it < least))
+    {
+        faults.push(TopicFault::SmallRecords { limit, max_body, least });
     }
     // Records carry WeChat's time; one from more than 5 minutes ahead carries that of its receipt.
     for (setting, least) in
@@ -152,11 +157,26 @@ mod tests {
         let settings = |minimum: &str| Settings::from([("min.insync.replicas".to_owned(), minimum.to_owned())]);
         let judged = |replicas, in_sync, minimum| {
             let settings = settings(minimum);
-            judge(false, Size { partitions: 1, replicas, in_sync }, Some(&settings))
+            judge(false, 65_536, Size { partitions: 1, replicas, in_sync }, Some(&settings))
         };
         assert_eq!(judged(3, 3, "2"), []);
         assert_eq!(judged(3, 1, "2"), [TopicFault::FewInSync { wanted: 2, in_sync: 1 }]);
         assert_eq!(judged(3, 1, "1"), [TopicFault::OneSuffices(1)]);
         assert_eq!(judged(1, 1, "2"), [TopicFault::OneReplica, TopicFault::FewReplicas { wanted: 2, replicas: 1 }]);
+    }
+
+    #[test]
+    fn a_topic_takes_what_the_largest_push_becomes() {
+        let size = Size { partitions: 1, replicas: 3, in_sync: 3 };
+        let judged = |limit: i64, max_body| {
+            let settings = Settings::from([("max.message.bytes".to_owned(), limit.to_string())]);
+            judge(false, max_body, size, Some(&settings))
+        };
+        // Kafka's default takes pushes of cardhook's default.
+        assert_eq!(judged(1_048_588, 64 << 10), []);
+        let least = largest_record(1 << 20);
+        let small = TopicFault::SmallRecords { limit: 1_048_588, max_body: 1 << 20, least };
+        assert_eq!(judged(1_048_588, 1 << 20), [small]);
+        assert_eq!(judged(i64::try_from(least).unwrap(), 1 << 20), []);
     }
 }

@@ -4,6 +4,7 @@
 
 mod account;
 mod changes;
+mod error;
 mod forward;
 mod kafka_options;
 mod overlay;
@@ -25,7 +26,10 @@ use std::{
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use self::forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url};
+pub use self::{
+    error::ConfigError,
+    forward::{OtherPolicy, Route, Upstream, UpstreamFailure, upstream_url},
+};
 pub use crate::delivery::AnswerAfter;
 use crate::{
     protocol::Credentials,
@@ -103,6 +107,16 @@ impl Config {
         overlay::flags(&mut raw, overrides, &mut errors);
         let traces = traces::are_sent(&of_traces, &mut errors);
         validate::validate(raw, traces, errors)
+    }
+
+    /// A promise that was asked for and is not kept: its key, what was found, and the cure.
+    #[must_use]
+    pub fn without_effect(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        self.delivery.kafka_only_without_brokers.then_some((
+            "delivery.answer_after",
+            "\"kafka_only\" has no effect: kafka.brokers is empty, and answers wait for the disk",
+            "write kafka.brokers = [\"host:9092\"], or answer_after = \"disk\"",
+        ))
     }
 
     /// In whose name WeChat's API is called: the first account with an AppSecret.
@@ -273,6 +287,8 @@ pub struct Spool {
 pub struct Delivery {
     /// What `success` waits for. Always `Disk` without brokers.
     pub answer_after: AnswerAfter,
+    /// `kafka_only` was written, and there are no brokers.
+    pub kafka_only_without_brokers: bool,
     /// How long an answer waits for the broker's ack; at most 3 s.
     pub ack_timeout: Duration,
     /// How long a stop may take to finish requests and flush.
@@ -320,27 +336,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// One thing wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key, as written in TOML: `account.shop.token`, `kafka.brokers`.
-    pub key: String,
-    /// What was found and what was expected; never a secret's value.
-    pub problem: String,
-    /// What to do.
-    pub cure: String,
-}
-
-impl ConfigError {
-    fn new(key: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into(), cure: cure.into() }
-    }
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}; {}", self.key, self.problem, self.cure)
-    }
 }

@@ -219,7 +219,9 @@ fn spool(mut section: Section, errors: &mut Vec<ConfigError>) -> Spool {
 
 fn delivery(mut section: Section, kafka: &Kafka, errors: &mut Vec<ConfigError>) -> Delivery {
     let asked = section.get("answer_after", AnswerAfter::Kafka, values::one_of(&ANSWERS), "write one of the three");
-    let answer_after = if kafka.brokers.is_empty() { AnswerAfter::Disk } else { asked };
+    let without_brokers = kafka.brokers.is_empty();
+    let answer_after = if without_brokers { AnswerAfter::Disk } else { asked };
+    let kafka_only_without_brokers = without_brokers && asked == AnswerAfter::KafkaOnly;
     // WeChat waits 5 s for an answer; what is left of them belongs to the network.
     let ack_limits = Duration::from_millis(1)..=Duration::from_secs(3);
     let ack_timeout = section.get("ack_timeout", Duration::from_secs(2), values::duration(ack_limits), DURATION);
@@ -227,7 +229,7 @@ fn delivery(mut section: Section, kafka: &Kafka, errors: &mut Vec<ConfigError>) 
     let shutdown_timeout =
         section.get("shutdown_timeout", Duration::from_secs(8), values::duration(stop_limits), DURATION);
     errors.extend(section.finish());
-    Delivery { answer_after, ack_timeout, shutdown_timeout }
+    Delivery { answer_after, kafka_only_without_brokers, ack_timeout, shutdown_timeout }
 }
 
 fn dedup(mut section: Section, errors: &mut Vec<ConfigError>) -> Dedup {

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    account::{OfAccount, Tally},
     event::EventRow,
     hints::{Hint, Verdict},
     observer::Refused,
     rotation::{SecretStatus, Uses},
     series::Series,
     snapshot::{Checks, Dedup, Kafka, Spool},
-    state::{OfAccount, Tally},
 };
 use crate::metrics::{CallbackResult, Cause, QUARANTINED};
 

@@ -119,7 +119,11 @@ struct EventsQuery {
 }
 
 async fn events(query: web::Query<EventsQuery>, console: web::Data<Console>) -> HttpResponse {
-    let limit = query.limit.unwrap_or(LIMIT.0).clamp(1, LIMIT.1);
+    let limit = query.limit.unwrap_or(LIMIT.0).min(LIMIT.1);
+    if limit == 0 {
+        let hint = format!("use 1 to {}; without it {} rows are shown", LIMIT.1, LIMIT.0);
+        return problem(StatusCode::BAD_REQUEST, "limit is 0", &hint);
+    }
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let (event_type, result) = (given(&query.event_type), given(&query.result));
     if result.as_ref().is_some_and(|result| !CallbackResult::ALL.iter().any(|known| known.label() == *result)) {
@@ -185,7 +189,7 @@ async fn refused(query: web::Query<AccountQuery>, console: web::Data<Console>) -
     let Ok(wanted) = of_account(query.account.as_deref(), &state) else { return no_account() };
     let accounts = state.accounts.iter().enumerate();
     let accounts = accounts.filter(|(place, _)| wanted.is_none_or(|wanted| wanted == *place));
-    let mut rows: Vec<_> = accounts.flat_map(|(_, account)| account.refused.iter().cloned()).collect();
+    let mut rows: Vec<_> = accounts.flat_map(|(_, account)| account.refusals.iter().cloned()).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(ROWS);
     json(&RefusedRows { refused: rows })

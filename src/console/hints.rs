@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    account::{OfAccount, Tally},
     rotation::Uses,
-    state::{OfAccount, State, Tally},
+    state::State,
 };
 use crate::metrics::{CallbackResult, Cause};
 

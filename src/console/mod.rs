@@ -7,6 +7,7 @@
 //!
 //! Does not depend on how a push is received, and delivers nothing. Without it nothing of this runs.
 
+mod account;
 mod answers;
 mod api;
 mod counts;
@@ -37,13 +38,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use account::Facts;
 pub(crate) use api::problem;
 pub(crate) use api::routes;
 pub use observer::{MadeWith, Observer, Push, Refused, Seen, Sight, What};
 pub(crate) use page::pages;
 pub use rotation::SecretFacts;
 pub use schema::api_schema;
-pub use state::Facts;
 pub(crate) use stream::Socket;
 
 use self::{

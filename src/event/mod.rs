@@ -26,7 +26,7 @@ pub use encoding::{EncodeError, Encoding, RecordError, SchemaId, record_json};
 pub use headers::Headers;
 pub use identity::EventId;
 pub use read::{EventError, Receipt, read};
-pub use record::{Quarantine, Record, timestamp};
+pub use record::{Quarantine, Record, largest_record, timestamp};
 pub use table::{EventType, Fields};
 pub use time::{NotATime, UtcMillis, UtcSeconds};
 pub use value::{CardCode, CardId, ConsumeSource, OpenId, OrderTime, UnionId};

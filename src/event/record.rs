@@ -16,6 +16,16 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// Brokers refuse records from the future; WeChat's clock may be this much ahead of ours.
 const AHEAD_MS: i64 = 5 * 60 * 1000;
 
+/// Bytes of a record that do not grow with the push: names of fields and headers, ids, the query, a batch's framing.
+const AROUND: usize = 16 << 10;
+
+/// Bytes of the largest record, with its headers, that a push of `body` bytes becomes: a byte that is no text is published as
+/// U+FFFD, three bytes; markup and what JSON escapes grow less. The ids in keys and headers are taken to be as short as WeChat's.
+#[must_use]
+pub const fn largest_record(body: usize) -> usize {
+    3 * body + AROUND
+}
+
 /// What goes to Kafka, less the topic.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Record {

@@ -171,17 +171,33 @@ async fn refuse_foreign(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if request.app_config().local_addr().ip().is_loopback() && is_foreign(request.headers()) {
-        return Ok(request.into_response(HttpResponse::Forbidden().finish()).map_into_right_body());
+    let here = request.app_config().local_addr();
+    if let Some(found) = foreign(request.headers()).filter(|_| here.ip().is_loopback()) {
+        let hint =
+            format!("use http://{here}; a proxy on this machine must set Host: localhost and no Origin of its own");
+        let refusal = console::problem(StatusCode::FORBIDDEN, &found, &hint);
+        return Ok(request.into_response(refusal).map_into_right_body());
     }
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// Whether a request was made for another name than this machine's own, or by another site's page.
-fn is_foreign(headers: &HeaderMap) -> bool {
+/// What shows that a request was made for another name than this machine's own, or by another site's page.
+fn foreign(headers: &HeaderMap) -> Option<String> {
+    if let Some(host) = headers.get_all(HOST).find(|host| !is_local(host.as_bytes())) {
+        return Some(format!("the Host header {}, which is not this machine's own name", shown(host)));
+    }
     let host = headers.get(HOST).map_or(b"".as_slice(), |host| host.as_bytes());
-    headers.get_all(HOST).any(|host| !is_local(host.as_bytes()))
-        || headers.get_all(ORIGIN).any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
+    let origin = headers.get_all(ORIGIN).find(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))?;
+    Some(format!("the Origin header {}, which is not this listener's address", shown(origin)))
+}
+
+/// A name that a header holds; whoever sends the request chose it, so nothing else is shown.
+fn shown(value: &HeaderValue) -> String {
+    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/[]".contains(&byte);
+    match value.to_str() {
+        Ok(name) if (1..=255).contains(&name.len()) && name.bytes().all(of_a_name) => format!("says {name}"),
+        _ => "holds no name".to_owned(),
+    }
 }
 
 fn is_local(host: &[u8]) -> bool {

@@ -1,16 +1,17 @@
 //! Calls: each with a time limit and a bounded answer, and an access token that is fetched when it is needed.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::{
     ApiError, Caller, NetworkCheck,
     tokens::{Held, Kind, Locked, TokenFile},
+    wire::{Addresses, TicketAnswer, TokenAnswer, Verdict, network, path_below, read, url, with_query},
 };
 
 /// Where WeChat's API is.
@@ -55,32 +56,6 @@ pub(super) enum Repeat {
     Safe,
     /// A second one may change something again.
     Never,
-}
-
-/// What stands in every refusal, and in some answers that are none.
-#[derive(Deserialize)]
-struct Verdict {
-    #[serde(default)]
-    errcode: i64,
-    #[serde(default)]
-    errmsg: String,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: String,
-    expires_in: u32,
-}
-
-#[derive(Deserialize)]
-struct TicketAnswer {
-    ticket: String,
-    expires_in: u32,
-}
-
-#[derive(Deserialize)]
-struct Addresses {
-    ip_list: Vec<String>,
 }
 
 impl Api {
@@ -319,35 +294,6 @@ impl Api {
         let Verdict { errcode, errmsg } = read(&body)?;
         if errcode == 0 { read(&body) } else { Err(ApiError::refused(errcode, &errmsg)) }
     }
-}
-
-/// The base may have a path of its own: that of an outgoing proxy.
-fn path_below(base: &Url, path: &str) -> String {
-    format!("{}{path}", base.path().trim_end_matches('/'))
-}
-
-fn url(base: &Url, path: &str, token: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&path_below(base, path));
-    url.query_pairs_mut().append_pair("access_token", token);
-    url
-}
-
-fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
-    url.query_pairs_mut().extend_pairs(query);
-    url
-}
-
-/// What serde says of a wrong answer may show a piece of it.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|_told_in_general| ApiError::Unreadable)
-}
-
-/// `101.226.103.0/25` or `2001:db8::1`
-fn network(written: &str) -> Option<IpNet> {
-    let written = written.trim();
-    let address = || written.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    written.parse().or_else(|_| address()).ok()
 }
 
 impl std::fmt::Debug for Api {

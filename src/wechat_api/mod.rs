@@ -15,6 +15,7 @@ mod sign;
 mod tests;
 mod tokens;
 pub mod user_agent;
+mod wire;
 
 pub use client::{Api, BASE};
 pub use error::{ApiError, Words};

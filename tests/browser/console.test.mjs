@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { after, test } from "node:test";
-import { ADMIN, CARDHOOK, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, open, proxy, screenReader, send, sendUnsigned, smoothness } from "./support.mjs";
+import { ADMIN, CARDHOOK, CONSOLE, GUARDED, KAFKA_ID, TOKEN, closeBrowser, filled, flood, nextFrames, open, proxy, screenReader, send, sendUnsigned, smoothness, streaming } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -14,7 +14,7 @@ const HOSTILE = ["<img src=x onerror=alert(1)>", "\u202etxt.exe", "__proto__", "
 test("a push appears live, without a reload", async () => {
   const page = await open(CONSOLE);
   await filled(page);
-  await page.waitForTimeout(1500);
+  await streaming(page);
   await send("user_get_card", "--outer-str", "live-poster");
   await page.getByRole("cell", { name: "live-poster", exact: true }).first().waitFor(WITHIN);
   assert.deepEqual(page.complaints, []);
@@ -88,8 +88,16 @@ test("pause stops what moves, and resume catches up", async () => {
   await pause.click();
   assert.equal(await pause.getAttribute("aria-pressed"), "true");
   await page.getByText("Paused: what is shown stands still").waitFor();
-  await send("user_get_card", "--outer-str", "while-paused");
-  await page.waitForTimeout(2500);
+  // Who is not paused is told of both pushes, one after the other, and each stream has the same messages.
+  const witness = await open(CONSOLE);
+  await filled(witness);
+  await streaming(witness);
+  for (const poster of ["while-paused", "later-while-paused"]) {
+    await send("user_get_card", "--outer-str", poster);
+    await witness.getByText(poster, { exact: true }).first().waitFor(WITHIN);
+  }
+  await witness.context().close();
+  await nextFrames(page);
   assert.equal(await page.getByText("while-paused").count(), 0);
   await pause.click();
   await page.getByText("while-paused").first().waitFor(WITHIN);
@@ -134,6 +142,7 @@ test("both hints of an exchange of token and key are in both languages, and the 
     await page.goto(`${CONSOLE}#/accounts`);
     for (const text of [key, token]) await shows(text);
     assert.deepEqual(page.complaints, []);
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.context().close();
   }
 });
@@ -154,7 +163,6 @@ test("the token is asked for once, stays in the tab, and is in no address", asyn
   await field.fill("wrong");
   await field.press("Enter");
   await page.getByText("The token is wrong").waitFor();
-  await page.waitForTimeout(1100);
   await field.fill(TOKEN);
   await field.press("Enter");
   await filled(page);
@@ -241,7 +249,8 @@ test("as many pushes as this machine takes do not freeze the page, and it stays 
   };
   const stop = flood();
   try {
-    await page.waitForTimeout(3000);
+    // The figure is of the last ten seconds: the flood has begun, and reaches the page.
+    await page.waitForFunction(() => parseInt(document.querySelector(".figures dd").innerText.replace(/,/g, "")) > 100, null, { timeout: 15_000 });
     const [before, began] = [await accepted(), Date.now()];
     const { frame, task, age } = await smoothness(page, 10_000);
     const rate = Math.round((1000 * ((await accepted()) - before)) / (Date.now() - began));
@@ -317,6 +326,16 @@ test("the sentence says within 3 s that the broker is away, and afterwards that 
   const start = stopKafka();
   await page.locator("#sentence", { hasText: "Kafka is away" }).waitFor(WITHIN);
   await page.getByText("events are safe on disk").first().waitFor(WITHIN);
+  // Every state of the figure of what waits: its number and its note.
+  await page.evaluate(() => {
+    window.waited = [];
+    const look = () => window.waited.push(document.querySelectorAll(".figures dd")[2]?.innerText ?? "");
+    new MutationObserver(look).observe(document.getElementById("content"), { childList: true, subtree: true });
+  });
+  await send("user_get_card", "--count", "4");
+  await page.waitForFunction(() => window.waited.at(-1)?.includes("oldest for"), null, { timeout: 10_000 });
+  const waited = await page.evaluate(() => window.waited);
+  assert.deepEqual(waited.filter((text) => /^[1-9]/.test(text) && text.includes("nothing waits")), []);
   await page.goto(`${CONSOLE}#/delivery`);
   await page.getByRole("heading", { name: "Last error" }).waitFor({ timeout: 6000 });
   await page.getByRole("row", { name: "127.0.0.1" }).getByText(/down|connect/).waitFor();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { AxeBuilder } from "@axe-core/playwright";
-import { CONSOLE, PICTURES, closeBrowser, filled, open, send, sendUnsigned } from "./support.mjs";
+import { CONSOLE, PICTURES, closeBrowser, drawn, filled, open, send, sendUnsigned } from "./support.mjs";
 
 const TABS = ["", "events", "accounts", "delivery", "quarantine", "help"];
 
@@ -31,7 +31,7 @@ for (const lang of ["zh-CN", "en"]) {
         await filled(page);
         for (const tab of TABS) {
           await page.goto(`${CONSOLE}#/${tab}`);
-          await page.waitForTimeout(700);
+          await drawn(page, tab);
           assert.equal(await page.getAttribute("html", "lang"), lang);
           assert.equal(await page.getAttribute("html", "data-theme"), theme);
           if (judged) assert.deepEqual(await violations(page), [], tab || "overview");

@@ -12,6 +12,8 @@ export const CONSOLE = `${ADMIN}/console/`;
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
 export const closeBrowser = () => browser.close();
 
+const isStream = (answer) => answer.url().endsWith("/api/v1/stream") && answer.ok();
+
 /** A page of its own; what it writes to the console as an error is kept in `page.complaints`. */
 export async function open(address, { lang = "en", theme = "light", width = 1280, ...more } = {}) {
   const context = await browser.newContext({
@@ -21,6 +23,8 @@ export async function open(address, { lang = "en", theme = "light", width = 1280
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));
   page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
+  page.streams = 0;
+  page.on("response", (answer) => (page.streams += isStream(answer)));
   page.on("dialog", (dialog) => (page.complaints.push(`dialog ${dialog.message()}`), dialog.dismiss()));
   await page.goto(address);
   return page;
@@ -28,6 +32,22 @@ export async function open(address, { lang = "en", theme = "light", width = 1280
 
 /** Waits until the page has shown what it found out about the service. */
 export const filled = (page) => page.waitForFunction(() => document.getElementById("content").children.length > 0, null, { timeout: 30_000 });
+
+/** Waits until the event stream is open: a push from then on comes by it. */
+export const streaming = async (page) => page.streams || page.waitForEvent("response", isStream);
+
+/** Waits until the page has drawn what it has heard by now. */
+export const nextFrames = (page) => page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+
+/** Waits until a tab is shown, with what it asks for beside the status. */
+export async function drawn(page, tab) {
+  await page.waitForFunction((address) => {
+    const content = document.getElementById("content");
+    const isShown = document.querySelector("#tabs [aria-current]")?.hash === address && content.children.length > 0;
+    return isShown && !content.querySelector("section > div:empty");
+  }, `#/${tab}`);
+  await nextFrames(page);
+}
 
 const reader = readFileSync(new URL("node_modules/@guidepup/virtual-screen-reader/lib/esm/index.browser.js", import.meta.url), "base64");
 

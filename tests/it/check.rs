@@ -85,6 +85,27 @@ fn settings_of_a_topic_that_refuse_or_lose_events_are_named() {
 }
 
 #[test]
+fn a_topic_that_refuses_what_the_largest_push_becomes_is_named() {
+    let kafka = shared_broker();
+    let setup = Setup::new(kafka, &Topics::create(kafka));
+    let (code, findings) = connect(&setup);
+    assert_eq!(code, 0, "{findings}");
+    assert!(!findings.contains("max.message.bytes"), "the defaults of both fit\n{findings}");
+
+    // The defaults of Kafka, beside the largest body that can be configured.
+    let (code, findings) = connect(&setup.set("server", "max_body_bytes = \"1MiB\""));
+    assert_eq!(code, 0, "a warning\n{findings}");
+    for key in ["kafka.topic", "kafka.dlq_topic"] {
+        let found = "max.message.bytes 1048588: a push of server.max_body_bytes 1048576 can become a record of 3162112";
+        assert_says(&findings, "warn", &[key, found, "max.message.bytes of at least 3162112"]);
+    }
+
+    let small = kafka.create_topic_with("small", 1, &[("max.message.bytes", "100000")]);
+    let (_, findings) = connect(&Setup::new(kafka, &Topics { events: small.clone(), ..Topics::create(kafka) }));
+    assert_says(&findings, "warn", &["kafka.topic", &small, "max.message.bytes 100000", "of at least 212992"]);
+}
+
+#[test]
 fn a_missing_topic_and_brokers_that_are_not_there_fail_with_the_cure() {
     let kafka = shared_broker();
     let topics = Topics { events: "no.such.topic".to_owned(), ..Topics::create(kafka) };
@@ -132,6 +153,29 @@ fn what_the_kafka_client_would_refuse_is_a_configuration_error_with_its_key() {
     let (code, findings) = check(&setup.write(), &[], None);
     assert_eq!(code, 0, "{findings}");
     assert_says(&findings, "warn", &["sasl.username has no effect", "security.protocol"]);
+}
+
+#[test]
+fn answers_after_kafka_only_without_brokers_are_warned_of_by_check_and_the_service() {
+    let setup = Setup::without_brokers().set("delivery", "answer_after = \"kafka_only\"");
+    let found = "\"kafka_only\" has no effect: kafka.brokers is empty, and answers wait for the disk";
+    let cure = "write kafka.brokers = [\"host:9092\"], or answer_after = \"disk\"";
+    let (code, findings) = check(&setup.write(), &[], None);
+    assert_eq!(code, 0, "{findings}");
+    assert_says(&findings, "warn", &["delivery.answer_after", found, cure]);
+    let service = setup.serve();
+    // The log escapes the quotes.
+    service.wait_says("key=\"delivery.answer_after\"");
+    service.wait_says("kafka.brokers is empty, and answers wait for the disk");
+
+    for (brokers, answer_after) in [("[]", "kafka"), ("[]", "disk"), ("[\"127.0.0.1:1\"]", "kafka_only")] {
+        let setup = Setup::without_brokers()
+            .reset("kafka", &format!("brokers = {brokers}"))
+            .set("delivery", &format!("answer_after = {answer_after:?}"));
+        let (code, findings) = check(&setup.write(), &[], None);
+        assert_eq!(code, 0, "{findings}");
+        assert!(!findings.contains("has no effect"), "{findings}");
+    }
 }
 
 #[test]

@@ -157,6 +157,35 @@ fn a_page_of_another_site_gets_nothing_from_the_api() {
     for path in ["/api/v1/status", "/api/v1/stream", "/console/"] {
         let answer = connection.exchange("GET", path, "Origin: http://rebound.example\r\n", b"").unwrap();
         assert_eq!(answer.status, 403, "{path}");
+        let problem = json(&answer);
+        assert_eq!(
+            problem["error"],
+            "the Origin header says http://rebound.example, which is not this listener's address"
+        );
+    }
+}
+
+#[test]
+fn a_request_for_a_foreign_name_is_told_what_was_found_and_the_cure() {
+    let service = Setup::without_brokers().serve();
+    let foreign = |host: &str| {
+        let mut connection = std::net::TcpStream::connect(service.admin).unwrap();
+        connection.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        write!(connection, "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("application/json"), "{head}");
+        serde_json::from_str::<Value>(body).unwrap()
+    };
+    let problem = foreign("cardhook.example:9090");
+    assert_eq!(problem["error"], "the Host header says cardhook.example:9090, which is not this machine's own name");
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.contains(&format!("http://{}", service.admin)) && hint.contains("Host: localhost"), "{hint}");
+    let long = "a".repeat(300);
+    for hostile in ["<script>alert(1)</script>", "a\"b", "\u{202E}elpmaxe", "", &long] {
+        let error = foreign(hostile)["error"].as_str().unwrap().to_owned();
+        assert_eq!(error, "the Host header holds no name, which is not this machine's own name", "{hostile:?}");
     }
 }
 

@@ -141,7 +141,7 @@ const LAYERS: [Layer; 15] = [
     },
     Layer {
         name: "cluster",
-        ours: &["delivery", "config", "clock", "finding", "cluster"],
+        ours: &["event", "delivery", "config", "clock", "finding", "cluster"],
         banned: &["actix_web", "actix_http", "actix_server", "rusqlite", "reqwest", "hyper"],
     },
     Layer {

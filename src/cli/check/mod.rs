@@ -107,6 +107,9 @@ fn configuration(config: &Config, findings: &mut Findings) {
         let routes = account.routes(&config.kafka).map(|route| format!("{}: {route}", route.pushes));
         findings.ok(format!("account.{}", account.name), routes.join("; "));
     }
+    if let Some((key, found, cure)) = config.without_effect() {
+        findings.warn(key, found, cure);
+    }
     let protocol = config.kafka.options.iter().find(|(name, _)| name == "security.protocol");
     let sasl = protocol.is_some_and(|(_, value)| value.expose().to_ascii_lowercase().starts_with("sasl"));
     let given = config.kafka.sasl_password.is_some().then_some("kafka.sasl_password");

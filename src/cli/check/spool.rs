@@ -55,7 +55,7 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         );
     }
     if let Some(kind) = volatile_file_system(&folder) {
-        let cure = "mount a volume there, or set delivery.answer_after = \"kafka_only\"";
+        let cure = "mount a volume there, or set delivery.answer_after = \"kafka_only\" (with brokers)";
         if config.delivery.answer_after == AnswerAfter::KafkaOnly {
             findings.ok(KEY, format_args!("on {kind}, and answers wait for Kafka only"));
         } else {

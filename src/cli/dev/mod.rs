@@ -179,6 +179,7 @@ fn config(args: &DevArgs, account: &TestAccount, brokers: &str, spool: &Path) ->
         spool: Spool { path: spool.to_owned(), max_bytes: 64 << 20 },
         delivery: Delivery {
             answer_after: AnswerAfter::Kafka,
+            kafka_only_without_brokers: false,
             ack_timeout: Duration::from_secs(2),
             shutdown_timeout: Duration::from_secs(8),
         },

@@ -1,4 +1,4 @@
-// The overview: hints, four figures, two charts, the funnel, the last events.
+// The overview: hints, figures, charts, the funnel, the last events.
 
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
@@ -24,12 +24,12 @@ function hintList(hints, now) {
 
 function figures({ figures: { accepted_per_second, p99_ms, waiting, oldest, full_in, refused }, now }) {
   const figure = (name, value, note) => h("div", { class: "card" }, h("dt", {}, t(`figure.${name}`)), h("dd", {}, value, h("small", {}, note ?? t(`figure.${name}.note`))));
-  const age = oldest ? (now - oldest) / 1000 : 0;
-  const wait = age >= 2 ? [t("figure.oldest", { span: span(age) }), full_in && t("figure.full", { span: span(full_in) })] : [];
+  const age = (now - (oldest ?? now)) / 1000;
+  const wait = age >= 2 ? [t("figure.oldest", { span: span(age) }), full_in && t("figure.full", { span: span(full_in) })] : [t(`figure.waiting.${waiting ? "new" : "none"}`)];
   return h("dl", { class: "figures" },
     figure("accepted", number(accepted_per_second, accepted_per_second < 10 ? 1 : 0)),
     figure("p99", ms(p99_ms)),
-    figure("waiting", number(waiting), wait.filter(Boolean).join(t("comma")) || t("figure.waiting.none")),
+    figure("waiting", number(waiting), wait.filter(Boolean).join(t("comma"))),
     figure("refused", number(refused)));
 }
 

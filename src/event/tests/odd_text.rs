@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{card, published, push};
-use crate::{event::CardEvent, protocol::Document};
+use crate::{
+    event::{CardEvent, largest_record},
+    protocol::Document,
+};
 
 /// The published JSON of a push, from its XML.
 fn published_from(xml: &[u8]) -> Value {
@@ -53,4 +56,28 @@ fn an_event_of_a_release_before_text_repaired_reads_back_as_not_repaired() {
     let mut older: Value = serde_json::from_slice(&event.record().value).unwrap();
     older.as_object_mut().unwrap().remove("text_repaired").unwrap();
     assert!(serde_json::from_value::<CardEvent>(older).unwrap() == event);
+}
+
+#[test]
+fn no_push_of_a_size_becomes_a_record_larger_than_the_largest() {
+    let begin = b"<xml><ToUserName>gh_1</ToUserName><FromUserName>o</FromUserName><CreateTime>1472552642</CreateTime>\
+                  <MsgType>event</MsgType><Event>user_get_card</Event>";
+    let of = |body: usize, filler: &[u8]| {
+        let room = body - begin.len() - b"<OuterStr></OuterStr></xml>".len();
+        let filling: Vec<u8> = filler.iter().copied().cycle().take(room / filler.len() * filler.len()).collect();
+        let pieces: [&[u8]; 5] = [begin, b"<OuterStr>", &filling, b"</OuterStr>", b"</xml>"];
+        let xml = pieces.concat();
+        assert!(xml.len() <= body && xml.len() > body - filler.len() - 1);
+        let document = Document::parse(&xml).unwrap();
+        let record = card(&document).record().rejected("MessageSizeTooLarge", "shop", "plaintext", 1_472_552_643_045);
+        let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        record.value.len() + headers + record.key.unwrap_or_default().len()
+    };
+    let body = 64 << 10;
+    let largest = largest_record(body);
+    // Bytes that are no text, forbidden characters, what JSON escapes.
+    for filler in [b"\xFF".as_slice(), b"\x01", b"\"", b"\\", b"\t", b"x"] {
+        assert!(of(body, filler) <= largest, "of {filler:?}");
+    }
+    assert!(of(body, b"\xFF") > largest - (20 << 10), "the limit is no larger than it must be");
 }

@@ -67,6 +67,11 @@ pub(super) fn declared_encoding(raw: &str) -> Option<&str> {
     matches!(standalone, "yes" | "no").then_some(encoding)
 }
 
+/// Whether an encoding's name is UTF-8's: IANA's, or the one without its hyphen that many programs write.
+pub(super) fn is_utf_8(encoding: &str) -> bool {
+    ["UTF-8", "UTF8"].iter().any(|name| encoding.eq_ignore_ascii_case(name))
+}
+
 fn is_version(version: &str) -> bool {
     version
         .strip_prefix("1.")

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::{
     BLANKS, Child, Document, USUAL_CHILDREN, Value, XmlError,
-    markup::{attributes_read, declared_encoding, is_name, number, resolve},
+    markup::{attributes_read, declared_encoding, is_name, is_utf_8, number, resolve},
     repair::{Replacements, replaced},
     scan::{Piece, Scanner},
     text::{CharacterData, is_blank, normalised},
@@ -160,7 +160,7 @@ impl<'a> Parser<'a> {
     fn declaration(&self, declared: &str) -> Result<(), XmlError> {
         let encoding = Some(declared).filter(|_| !self.markup_seen).and_then(declared_encoding);
         let encoding = encoding.ok_or_else(|| self.not_well_formed())?;
-        if encoding.eq_ignore_ascii_case("UTF-8") { Ok(()) } else { Err(XmlError::Encoding) }
+        if is_utf_8(encoding) { Ok(()) } else { Err(XmlError::Encoding) }
     }
 
     fn open(&mut self, tag: &'a str, attributes: &str) -> Result<(), XmlError> {

@@ -145,6 +145,8 @@ fn a_bom_blanks_a_declaration_and_comments_may_stand_around_the_root() {
         "\n<?xml version='1.0' encoding='utf-8'?>\n",
         "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone = 'yes' ?><!-- c -->",
         "<?xml version=\"1.0\" standalone=\"no\"?>",
+        "<?xml version=\"1.0\" encoding=\"UTF8\"?>",
+        "<?xml version=\"1.0\" encoding='Utf8' standalone='yes'?>",
     ] {
         for after in ["", "\n", " <!-- c -->\r\n"] {
             assert_eq!(children(&format!("{before}<xml><A>1</A></xml>{after}")).len(), 1, "{before}");

@@ -81,6 +81,7 @@ fn filters_choose_and_wrong_ones_are_said() {
     for (wrong, status) in [
         ("events?result=lost", 400),
         ("events?limit=x", 400),
+        ("events?limit=0", 400),
         ("events?colour=red", 400),
         ("events?account=nobody", 404),
         ("funnel?account=nobody", 404),
@@ -93,6 +94,8 @@ fn filters_choose_and_wrong_ones_are_said() {
         let problem = json(&answer);
         assert!(problem["error"].is_string() && problem["hint"].is_string(), "{wrong}: {problem}");
     }
+    let none = json(&service.admin("/api/v1/events?limit=0"));
+    assert!(none["error"] == "limit is 0" && none["hint"].as_str().unwrap().contains("1 to 200"), "{none}");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_declaration_stands_first_and_once_and_follows_the_grammar() {
 
 #[test]
 fn other_encodings_than_utf_8_are_refused() {
-    for encoding in ["GBK", "UTF-16", "ISO-8859-1", "utf8", ""] {
+    for encoding in ["GBK", "UTF-16", "ISO-8859-1", "utf88", "utf", "u-tf8", "UTF_8", "UTF-8859", " utf-8", ""] {
         assert_eq!(refusal(format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?><xml/>")), XmlError::Encoding);
     }
     for bom in ["\u{FEFF}", ""] {
