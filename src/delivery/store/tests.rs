@@ -251,16 +251,42 @@ fn a_refused_record_stays_while_the_spool_has_no_room_for_its_dead_letter() {
     let dead_letter = Append { lane: Lane::Dlq, ..of(&record("refused"), seq + 1, id("refused")) };
     let replaced = vec![(removal(Lane::Events, seq, &record("refused")), Seq(seq + 1))];
     let commit = Commit { last_seq: seq + 1, append: vec![dead_letter], replaced, ..Commit::default() };
-    let (commits, queue) = mpsc::sync_channel(1);
-    commits.send(commit).unwrap();
-    drop(commits);
+    let reports = work(spool, max_bytes, [commit]);
+    let [handle::Report::Committed { done, .. }] = reports.as_slice() else { panic!("it was not committed") };
+    assert_eq!((done.stored.len(), done.full.len(), done.kept.len()), (0, 1, 1));
+    assert_eq!((pending(&folder).len(), pending_of(&folder, Lane::Dlq).len()), (1, 0));
+}
+
+#[test]
+fn a_commit_tells_the_oldest_pending_record_once_there_is_one_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (record("first"), record("second"));
+    let keep = |seq, record: &Record, value| Commit {
+        last_seq: seq,
+        append: vec![of(record, seq, id(value))],
+        ..Commit::default()
+    };
+    let (one, two) = (seq_of_second(NOON), seq_of_second(NOON) + 1);
+    let remove = vec![removal(Lane::Events, one, &first), removal(Lane::Events, two, &second)];
+    let gone = Commit { last_seq: two, remove, ..Commit::default() };
+    let reports = work(open(&folder), u64::MAX, [keep(one, &first, "first"), keep(two, &second, "second"), gone]);
+    let oldest = reports.iter().map(|report| match report {
+        handle::Report::Committed { status, .. } => status.oldest_ms,
+        _ => panic!("it was not committed"),
+    });
+    assert_eq!(oldest.collect::<Vec<_>>(), [NOON * 1000, NOON * 1000, 0]);
+}
+
+/// What the store's thread reports of these commits.
+fn work<const N: usize>(spool: Spool, max_bytes: u64, commits: [Commit; N]) -> Vec<handle::Report> {
+    let (hand_over, queue) = mpsc::sync_channel(N);
+    commits.into_iter().for_each(|commit| hand_over.send(commit).unwrap());
+    drop(hand_over);
     let (told, reports) = mpsc::channel();
     let retention = Retention::new(Duration::from_hours(48), Instant::now(), NOON * 1000);
     let status = Status { works: true, full: false, oldest_ms: 0 };
     let forgetter = Forgetter::new(retention, u64::MAX);
     let tell = Arc::new(move |report| told.send(report).unwrap());
     Worker::new(spool, max_bytes, forgetter, Metrics::new(), status, tell).run(&queue);
-    let Ok(handle::Report::Committed { done, .. }) = reports.recv() else { panic!("it was not committed") };
-    assert_eq!((done.stored.len(), done.full.len(), done.kept.len()), (0, 1, 1));
-    assert_eq!((pending(&folder).len(), pending_of(&folder, Lane::Dlq).len()), (1, 0));
+    reports.iter().collect()
 }

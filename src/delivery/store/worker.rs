@@ -182,7 +182,8 @@ impl Worker {
         self.metrics.spool_bytes.set(counters.bytes.cast_signed());
         self.metrics.spool_parked.set(counters.parked.cast_signed());
         self.metrics.dedup_entries.set((counters.remembered + counters.quarantined).cast_signed());
-        if self.looked_at.elapsed() >= LOOK {
+        let waits = counters.records > counters.parked;
+        if self.looked_at.elapsed() >= LOOK || waits != (self.status.oldest_ms != 0) {
             self.looked_at = Instant::now();
             self.status.oldest_ms = self.spool.oldest().ok().flatten().unwrap_or(0);
         }
