@@ -3,7 +3,7 @@
 //! Finds where a piece ends, and nothing else: names, attributes and references are looked at by `markup`, and which tag ends
 //! which element by who reads the pieces. Does not allocate.
 
-use memchr::{memchr, memchr2, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::text::is_blank;
 
@@ -80,11 +80,13 @@ impl<'a> Scanner<'a> {
 
 type Found<'a> = Result<(Piece<'a>, usize), Broken>;
 
-/// What stands in `rest` from `from` to `ending`, and the length of it all.
+/// What stands in `rest` from `from` to `ending`, which ends with `>`, and the length of it all.
 fn up_to<'a>(rest: &'a str, from: usize, ending: &str) -> Result<(&'a str, usize), Broken> {
     let inner = rest.get(from..).unwrap_or_default();
-    let length = memmem::find(inner.as_bytes(), ending.as_bytes()).ok_or(Broken::Cut)?;
-    Ok((inner.get(..length).unwrap_or_default(), from + length + ending.len()))
+    // Most often the first `>` is the one: the search for one byte is the quick one.
+    let mut candidates = memchr_iter(b'>', inner.as_bytes()).filter_map(|at| inner.get(..=at));
+    let found = candidates.find_map(|candidate| candidate.strip_suffix(ending)).ok_or(Broken::Cut)?;
+    Ok((found, from + found.len() + ending.len()))
 }
 
 fn start(rest: &str) -> Found<'_> {
