@@ -207,10 +207,12 @@ fn children(data: &[u8]) -> Result<Vec<Child>, Error> {
     Ok(children)
 }
 
-/// Namespaces and doubled attributes, which the second parser looks at and we read past.
+/// Namespaces and doubled attributes, which the second parser looks at and we read past, and the characters that XML 1.1 wants
+/// to be references: we read a document of any version 1.x as one of 1.0.
 fn is_stricter(reason: &Error) -> bool {
     let reason = reason.to_string();
     ["prefix", "is redefined", "ualified name"].iter().any(|known| reason.contains(known))
+        || (0x7F..=0x9F).any(|control| reason.ends_with(&format!("Invalid character U+{control:04X}")))
 }
 
 /// What we refuse in well-formed documents: our bounds, DOCTYPE, processing instructions, other encodings.
