@@ -1,5 +1,5 @@
 // Counts the allocations of one process, by LD_PRELOAD: malloc, calloc, and realloc of nothing; of Rust and of the C libraries
-// alike, where Rust uses the system's allocator. The number stands in the file that BENCH_ALLOCATIONS names.
+// alike, where Rust uses the system's allocator. The number stands at the beginning of the file that BENCH_ALLOCATIONS names.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
