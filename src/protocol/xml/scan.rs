@@ -4,7 +4,8 @@
 //! which element by who reads the pieces. Does not allocate.
 //!
 //! Our own, since it is on the way of every push: with quick-xml 0.42, which looks at the encoding of each piece again and keeps
-//! the names of open elements on the heap, a push in secure mode took 15 % more CPU up to its record, and four allocations more. `fuzz/fuzz_targets/differential.rs` compares what is read with another parser.
+//! the names of open elements on the heap, a push in secure mode took 15 % more CPU up to its record, and four allocations
+//! more. `fuzz/fuzz_targets/differential.rs` compares what is read with another parser.
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
