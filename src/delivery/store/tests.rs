@@ -280,7 +280,9 @@ fn a_commit_tells_the_oldest_pending_record_once_there_is_one_and_no_longer() {
 /// What the store's thread reports of these commits.
 fn work<const N: usize>(spool: Spool, max_bytes: u64, commits: [Commit; N]) -> Vec<handle::Report> {
     let (hand_over, queue) = mpsc::sync_channel(N);
-    commits.into_iter().for_each(|commit| hand_over.send(commit).unwrap());
+    for commit in commits {
+        hand_over.send(commit).unwrap();
+    }
     drop(hand_over);
     let (told, reports) = mpsc::channel();
     let retention = Retention::new(Duration::from_hours(48), Instant::now(), NOON * 1000);
