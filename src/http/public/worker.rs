@@ -1,5 +1,5 @@
 //! One worker thread of the public listener: reads a request within its limits, hands its record over to the delivery, answers,
-//! counts, tells who is to be told.
+//! counts, and tells console and traces.
 //!
 //! What is decided about a push stands in `receive`, what is answered in `answer`.
 
@@ -63,7 +63,7 @@ impl Worker {
         Self { public, clients: Clients::default(), stopping }
     }
 
-    /// What lives until the answer is kept small: it has gone cold by then, for every connection anew.
+    /// What is kept until the answer is small: by then it has left the CPU's caches, on every connection.
     pub(super) async fn serve(self: Rc<Self>, mut request: Request) -> Result<Response<Bytes>, Infallible> {
         let turn = request.conn_data::<Rc<Turn>>().cloned();
         if let Some(turn) = &turn {
